@@ -1,0 +1,105 @@
+package state
+
+import (
+	"time"
+
+	"github.com/millrace-io/millrace/serde"
+)
+
+// Changelog takes the changes of one store partition; the runtime appends them to the changelog topic in the open
+// transaction. Append copies key and value. A nil value is a tombstone. timestamp is in milliseconds since the epoch.
+type Changelog interface {
+	Append(key, value []byte, timestamp int64) error
+}
+
+// Engine is an ordered map of bytes on disk or in memory: Pebble under the runtime, a sorted map under the test driver.
+// One engine holds all stores of an instance, as key ranges. It is safe for use by several goroutines.
+type Engine interface {
+	// Get appends the value of key to dst.
+	Get(dst, key []byte) (value []byte, ok bool, err error)
+	// Scan iterates over lo <= key < hi, downwards if reverse. A nil hi is open. The cursor sees a state not older than
+	// the call. It must be closed.
+	Scan(lo, hi []byte, reverse bool) Cursor
+	// Apply writes a batch atomically. It need not be durable before Sync.
+	Apply(*Batch) error
+	// Sync returns when all that was applied before is durable.
+	Sync() error
+	Close() error
+}
+
+// Cursor iterates over an engine. Key and Value are valid until the next call.
+type Cursor interface {
+	Next() bool
+	Key() []byte
+	Value() []byte
+	Err() error
+	Close() error
+}
+
+// Position says up to where a store partition holds its changelog. Offsets mean nothing without the log that they index,
+// so it names that log (DESIGN D5).
+type Position struct {
+	ClusterID string
+	TopicID   [16]byte
+	Partition int32
+	Next      int64 // offset of the next changelog record to apply
+}
+
+// Kind is the kind of a store; it fixes its changelog's format and topic settings.
+type Kind uint8
+
+// The kinds of store.
+const (
+	KindKeyValue Kind = iota // timestamped key-value (S-06)
+	KindWindow               // timestamped window store (S-19)
+	KindGlobal               // key-value store of a global table; its topic is the changelog
+)
+
+// Spec declares a store. The typed function that makes it knows K and V and puts them into Open.
+type Spec struct {
+	Name    string // base name; the changelog topic is "<application id>-<Name>-changelog"
+	Kind    Kind
+	Logging bool
+	// Topic overrides settings of the changelog topic.
+	Topic map[string]string
+	// Retention and WindowSize are set for window stores.
+	Retention, WindowSize time.Duration
+	// Open makes the typed store of one partition over its committed layer.
+	Open func(Env) (Layer, error)
+}
+
+// Env is what one store partition stands on.
+type Env struct {
+	Committed *Partition // the bytes below, shared by all tasks that ever own this store partition
+	Changelog Changelog  // nil: not logged
+}
+
+// Layer is the transaction layer of one store partition, as the task sees it. It belongs to the task's goroutine.
+//
+// Writes stay in it until Commit. Flush appends the dirty entries to the changelog, once each, in the order of their last
+// writes; Commit then hands them to the committed layer, with the changelog's next offset after the transaction. Drop
+// forgets them.
+type Layer interface {
+	Flush() error
+	Commit(next int64) error
+	Drop()
+	// Dirty reports whether there are writes that Flush has not seen.
+	Dirty() bool
+	// Bytes returns the memory held, for the instance's bounds.
+	Bytes() (dirty, cached int64)
+}
+
+// Change is what flows between table operators: a new value, the value that it replaces, and whether it is the latest by
+// event time. An absent New is a delete.
+type Change[V any] struct {
+	New, Old serde.Maybe[V]
+	Latest   bool
+}
+
+// GlobalLayer is the layer of a global table's store (KindGlobal). One is shared by all tasks of the instance: its typed reads
+// are safe for use by several goroutines while the global table's consumer applies records.
+type GlobalLayer interface {
+	Layer
+	// Apply takes one record of the table's topic; a nil value deletes.
+	Apply(key, value []byte, timestamp int64) error
+}

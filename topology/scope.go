@@ -1,0 +1,50 @@
+package topology
+
+import "github.com/millrace-io/millrace/state"
+
+// Scope is all that a node can reach while its task runs. The task core implements it, for the runtime and for the test
+// driver alike. Every method must be called by the goroutine that runs the task.
+type Scope interface {
+	// Partitions returns the partition count of a topic that a sink of this task writes.
+	Partitions(topic string) int32
+	// Send appends r to a topic in the open transaction. It copies r. An error is already sticky in the task.
+	Send(topic string, partition int32, r *Raw) error
+	// Store returns the layer of a store that the topology declares for this sub-topology; the typed store behind it is
+	// found by a type assertion, once, in Build. It returns nil for an unknown name.
+	Store(name string) state.Layer
+	// StreamTime is the highest event time that the task has taken so far, -1 before the first record.
+	StreamTime() int64
+	// Now is the worker's wall clock in milliseconds, read once a round.
+	Now() int64
+	// Source returns where the record that is being processed came from.
+	Source() Coordinates
+	// Schedule calls f every interval milliseconds, of wall-clock time if wall, else of stream time, until cancel.
+	Schedule(interval int64, wall bool, f func(now int64) error) (cancel func())
+	// Fail hands an error of a node to the processing handler. nil means: the record is dropped and counted, go on. Any
+	// other result is sticky in the task, which stops after the record; the node returns without emitting.
+	Fail(node NodeID, err error) error
+	// Drop counts and logs a record that node leaves out, with the source's coordinates. detail may be nil.
+	Drop(node NodeID, reason Reason, detail error)
+	// RequestCommit asks for a commit at the next opportunity (P-15).
+	RequestCommit()
+}
+
+// Coordinates name one record of the log.
+type Coordinates struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// Reason says why a record was dropped. Counters and log lines carry it.
+type Reason string
+
+// Reasons that the library itself uses. An error may bring its own, see ReasonOf.
+const (
+	ReasonNullKey         Reason = "null key"
+	ReasonNullValue       Reason = "null value"
+	ReasonLate            Reason = "late"
+	ReasonTimestamp       Reason = "invalid timestamp"
+	ReasonDeserialization Reason = "deserialization"
+	ReasonProcessing      Reason = "processing"
+)
