@@ -1,0 +1,130 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Durability says when a produced record is acknowledged.
+type Durability uint8
+
+const (
+	// Sync acknowledges after the journal has been synced to the disk: what is acknowledged survives a power cut.
+	// One sync serves all requests that arrived during the one before it.
+	Sync Durability = iota
+	// Async acknowledges once the operating system has the bytes, as Kafka does by default: what is acknowledged
+	// survives a crash of the process, but not of the machine.
+	Async
+)
+
+// String returns "sync" or "async".
+func (d Durability) String() string {
+	if d == Async {
+		return "async"
+	}
+	return "sync"
+}
+
+// Config says how a broker runs. The zero value of each field but Dir is its documented default.
+type Config struct {
+	// Dir is the data directory. It is created if it is missing, and locked while the broker is open. Required.
+	Dir string
+
+	// Listen is the TCP address to serve, as in net.Listen: "127.0.0.1:9092", or port 0 for a free one.
+	// Default "": no TCP, reachable through Dial only. There is no authentication yet: listen on loopback, or on a
+	// network that you trust.
+	Listen string
+	// Advertise is the host:port that TCP clients are told to connect to (advertised.listeners).
+	// Default: the address that is listened on, with 127.0.0.1 in place of an unspecified host.
+	Advertise string
+
+	// Durability is Sync by default.
+	Durability Durability
+
+	// AutoCreateTopics creates a topic when a client asks for its metadata and allows it
+	// (auto.create.topics.enable). Default: false, which is not Kafka's default: a misspelt topic is an error.
+	AutoCreateTopics bool
+	// DefaultPartitions is the partition count of topics created without one (num.partitions), 1 to 10,000. Default: 1.
+	DefaultPartitions int32
+
+	// MaxConnections bounds the connections open at once, in process and over TCP together (max.connections);
+	// one more is closed at once. Default: 1000.
+	MaxConnections int
+	// MaxRequestBytes bounds one request (socket.request.max.bytes), at least 64 KiB. Default: 16 MiB.
+	MaxRequestBytes int
+	// MaxInFlightBytes bounds the bytes of all requests that are read and not yet answered (queued.max.request.bytes);
+	// at the bound reading pauses. At least MaxRequestBytes. Default: 64 MiB, or MaxRequestBytes if that is more.
+	MaxInFlightBytes int64
+
+	// FS is the file system that holds Dir. Default: the operating system's.
+	FS vfs.FS
+	// Logger receives lifecycle and faults. Default: slog.Default().
+	Logger *slog.Logger
+	// Now is the wall clock: record times of topics with LogAppendTime, expiry, and session and transaction time-outs.
+	// Default: time.Now.
+	Now func() time.Time
+}
+
+// Validate reports every fault of c at once.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Dir == "" {
+		errs = append(errs, errors.New("broker: Dir is empty: name the data directory"))
+	}
+	for _, a := range []struct{ name, addr string }{{"Listen", c.Listen}, {"Advertise", c.Advertise}} {
+		if a.addr == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(a.addr); err != nil {
+			errs = append(errs, fmt.Errorf("broker: %s %q is not host:port: %w", a.name, a.addr, err))
+		}
+	}
+	if c.Durability > Async {
+		errs = append(errs, fmt.Errorf("broker: Durability %d is neither Sync nor Async", c.Durability))
+	}
+	if c.DefaultPartitions < 0 || c.DefaultPartitions > 10_000 {
+		errs = append(errs, fmt.Errorf("broker: DefaultPartitions %d is not in 1..10000", c.DefaultPartitions))
+	}
+	if c.MaxConnections < 0 {
+		errs = append(errs, fmt.Errorf("broker: MaxConnections %d is negative", c.MaxConnections))
+	}
+	if c.MaxRequestBytes != 0 && (c.MaxRequestBytes < 64<<10 || c.MaxRequestBytes > math.MaxInt32) {
+		errs = append(errs, fmt.Errorf("broker: MaxRequestBytes %d is not in 65536..%d", c.MaxRequestBytes, math.MaxInt32))
+	}
+	if c.MaxInFlightBytes != 0 && c.MaxInFlightBytes < int64(c.withDefaults().MaxRequestBytes) {
+		errs = append(errs, fmt.Errorf("broker: MaxInFlightBytes %d is below MaxRequestBytes", c.MaxInFlightBytes))
+	}
+	return errors.Join(errs...)
+}
+
+// withDefaults returns c with every zero field set to its default.
+func (c Config) withDefaults() Config {
+	if c.DefaultPartitions == 0 {
+		c.DefaultPartitions = 1
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 1000
+	}
+	if c.MaxRequestBytes == 0 {
+		c.MaxRequestBytes = 16 << 20
+	}
+	if c.MaxInFlightBytes == 0 {
+		c.MaxInFlightBytes = max(64<<20, int64(c.MaxRequestBytes))
+	}
+	if c.FS == nil {
+		c.FS = vfs.Default
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
