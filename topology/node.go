@@ -10,9 +10,9 @@ type Kind uint8
 
 // The kinds of node.
 const (
-	Processor Kind = iota // has parents, may have children and stores
-	Source                // reads topics, has no parents
-	Sink                  // writes one topic, has no children
+	KindProcessor Kind = iota // has parents, may have children and stores
+	KindSource                // reads topics, has no parents
+	KindSink                  // writes one topic, has no children
 )
 
 // Edge is the type of the records on an edge. Two nodes may be joined only where the edges are equal; Validate checks it.
@@ -31,12 +31,12 @@ type Node struct {
 	In       []Edge // one per port; empty for a source
 	Out      Edge   // zero for a sink, or a node that emits nothing
 	Parents  []NodeID
-	Ports    []int // Ports[i] is the port of this node that Parents[i] feeds
-	Children []NodeID
+	Ports    []int    // Ports[i] is the port of this node that Parents[i] feeds
+	Children []NodeID // in the order they were attached, which is the order they are called in
 	Stores   []string // names of the stores it uses
 
-	Topics []string // of a source
-	Topic  string   // of a sink
+	Topics []string // of a source; a repartition topic by its Topic method
+	Topic  string   // of a sink; likewise
 
 	// Build makes the running node for one task. down is the Emit[K, V] that takes what it emits (nil for a sink or a
 	// node that emits nothing), already fanned out. It returns one value per port: an Emit[K, V] of the port's types; for a
@@ -74,7 +74,8 @@ type Head interface {
 // GlobalTable is a table of which every instance holds all partitions. Its records reach the store before the first task
 // starts and beside the tasks from then on.
 type GlobalTable struct {
-	Name  string // of the node
-	Topic string
-	Store string // name of its store in Topology.Stores
+	Name   string // of the node that fills the store: KTABLE-SOURCE-0000000002
+	Source string // of the source node before it; empty: Name with "-source"
+	Topic  string
+	Store  string // name of its store in Topology.Stores
 }

@@ -47,4 +47,7 @@ const (
 	ReasonTimestamp       Reason = "invalid timestamp"
 	ReasonDeserialization Reason = "deserialization"
 	ReasonProcessing      Reason = "processing"
+	ReasonSerialization   Reason = "serialization"
+	ReasonPartition       Reason = "no partition"
+	ReasonUnkeyed         Reason = "null key before repartition" // not among Kafka Streams' dropped records
 )

@@ -1,0 +1,153 @@
+package topology
+
+import (
+	"fmt"
+
+	"github.com/millrace-io/millrace/serde"
+)
+
+// Partitioner chooses the partition of a record for a topic of n partitions. key is the encoded key, nil for null. A negative
+// result drops the record, counted as ReasonPartition. It is Kafka Streams' StreamPartitioner (D-12).
+type Partitioner[K, V any] func(topic string, r *Record[K, V], key []byte, n int32) int32
+
+// SinkOption configures a sink that takes Record[K, V].
+type SinkOption[K, V any] func(*sink[K, V])
+
+// WithPartitioner makes a sink partition by p.
+func WithPartitioner[K, V any](p Partitioner[K, V]) SinkOption[K, V] {
+	return func(s *sink[K, V]) { s.partition = p }
+}
+
+// KeyedOnly makes a sink leave out records without a key, counted as ReasonUnkeyed: the sink of a repartition topic, where
+// such a record would belong to no partition.
+func KeyedOnly[K, V any]() SinkOption[K, V] {
+	return func(s *sink[K, V]) { s.keyedOnly = true }
+}
+
+// EncodeError is a record that a sink could not encode. The production handler decides about it.
+type EncodeError struct {
+	Topic string // as the node holds it
+	Err   error
+}
+
+func (e *EncodeError) Error() string { return fmt.Sprintf("encode for topic %s: %v", e.Topic, e.Err) }
+
+// Unwrap returns the serde's error.
+func (e *EncodeError) Unwrap() error { return e.Err }
+
+// DropReason makes it countable apart from processing errors.
+func (e *EncodeError) DropReason() Reason { return ReasonSerialization }
+
+// NewSink returns a sink node, not yet part of a topology. A null key or value is written as null (D3).
+func NewSink[K, V any](name, topic string, key serde.Serde[K], value serde.Serde[V], options ...SinkOption[K, V]) *Node {
+	cfg := sink[K, V]{topic: topic, key: key, value: value}
+	for _, o := range options {
+		o(&cfg)
+	}
+	n := &Node{Name: name, Kind: KindSink, In: []Edge{EdgeOf[K, V]()}, Topic: topic}
+	n.Build = func(s Scope, _ any) (Instance, error) {
+		task := cfg
+		task.scope, task.node = s, n.ID
+		return Instance{Ports: []any{Emit[K, V](task.write)}}, nil
+	}
+	return n
+}
+
+// sink writes for one task. Its buffers are reused: Scope.Send copies.
+type sink[K, V any] struct {
+	topic     string
+	key       serde.Serde[K]
+	value     serde.Serde[V]
+	partition Partitioner[K, V]
+	keyedOnly bool
+
+	scope Scope
+	node  NodeID
+	bytes []byte
+	raw   Raw
+	spread
+}
+
+// empty stands for a present key or value of no bytes, since nil means null.
+var empty = []byte{}
+
+func (s *sink[K, V]) write(r Record[K, V]) {
+	if s.keyedOnly && !r.HasKey() {
+		s.scope.Drop(s.node, ReasonUnkeyed, nil)
+		return
+	}
+	if err := s.encode(&r); err != nil {
+		// The handler has decided; a refusal is sticky in the task.
+		_ = s.scope.Fail(s.node, &EncodeError{Topic: s.topic, Err: err})
+		return
+	}
+	n := s.scope.Partitions(s.topic)
+	var p int32
+	switch {
+	case s.partition != nil:
+		if p = s.partition(s.topic, &r, s.raw.Key, n); p < 0 {
+			s.scope.Drop(s.node, ReasonPartition, nil)
+			return
+		}
+	case s.raw.Key != nil:
+		p = PartitionOf(s.raw.Key, n)
+	default:
+		p = s.next(len(s.raw.Value), n)
+	}
+	s.raw.Timestamp, s.raw.Headers = r.Timestamp, r.Headers.All()
+	_ = s.scope.Send(s.topic, p, &s.raw) // sticky in the task
+}
+
+func (s *sink[K, V]) encode(r *Record[K, V]) error {
+	buf := s.bytes[:0]
+	var err error
+	if r.HasKey() {
+		if buf, err = s.key.Append(buf, r.Key); err != nil {
+			return fmt.Errorf("key: %w", err)
+		}
+	}
+	k := len(buf)
+	if r.HasValue() {
+		if buf, err = s.value.Append(buf, r.Value); err != nil {
+			return fmt.Errorf("value: %w", err)
+		}
+	}
+	s.bytes = buf
+	s.raw.Key, s.raw.Value = nil, nil
+	if r.HasKey() {
+		s.raw.Key = present(buf[:k:k])
+	}
+	if r.HasValue() {
+		s.raw.Value = present(buf[k:])
+	}
+	return nil
+}
+
+// present makes sure that bytes are not taken for null: a fresh buffer of no bytes is nil.
+func present(b []byte) []byte {
+	if b == nil {
+		return empty
+	}
+	return b
+}
+
+// spreadBytes is after how many bytes of records without a key the next partition is taken: Kafka's batch.size, so that they
+// arrive in few large batches (KIP-794).
+const spreadBytes = 16 << 10
+
+// spread distributes records without a key over the partitions.
+type spread struct {
+	current int32
+	written int
+}
+
+func (s *spread) next(size int, n int32) int32 {
+	if s.written >= spreadBytes {
+		s.current, s.written = s.current+1, 0
+	}
+	s.written += size + 1
+	if s.current >= n {
+		s.current = 0
+	}
+	return s.current
+}
