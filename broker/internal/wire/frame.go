@@ -1,0 +1,60 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+const (
+	// firstChunk is what a frame may allocate on its promise alone.
+	firstChunk = 64 << 10
+	// chunkGrowth bounds what is allocated by what has arrived: a buffer is at most this many times its contents.
+	chunkGrowth = 16
+)
+
+// ErrFrameSize is wrapped when a frame's length is negative or above the limit.
+var ErrFrameSize = errors.New("frame size out of range")
+
+// ReadSize reads the length that starts a frame. io.EOF means the client closed between frames.
+func ReadSize(r io.Reader, limit int) (int, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return 0, err
+	}
+	n := int(int32(binary.BigEndian.Uint32(b[:])))
+	if n < 0 || n > limit {
+		return 0, fmt.Errorf("%w: %d, limit %d", ErrFrameSize, n, limit)
+	}
+	return n, nil
+}
+
+// ReadBody reads the size bytes of a frame into a new buffer, which grows as they arrive (W1). grow is called before
+// each growth with the bytes about to be held in addition; it may block, and its error ends the read.
+func ReadBody(r io.Reader, size int, grow func(n int) error) ([]byte, error) {
+	var buf []byte
+	for filled := 0; filled < size || buf == nil; {
+		room := min(size, max(firstChunk, filled*chunkGrowth))
+		if err := grow(room - len(buf)); err != nil {
+			return nil, err
+		}
+		next := make([]byte, room)
+		copy(next, buf)
+		buf = next
+		n, err := io.ReadFull(r, buf[filled:])
+		if err != nil {
+			return nil, noEOF(err)
+		}
+		filled += n
+	}
+	return buf, nil
+}
+
+// noEOF turns an end of stream in the middle of a frame into io.ErrUnexpectedEOF.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

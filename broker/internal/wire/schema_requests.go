@@ -1,0 +1,174 @@
+package wire
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+// schemas holds the request of every key that is served. A test encodes random requests of every version with the
+// generated encoder and checks that the guard consumes exactly their bytes.
+var schemas = map[int16]*schema{
+	0: { // Produce
+		flexible: 9,
+		fields: []field{
+			str().from(3), fixed(int16Size), fixed(int32Size),
+			records[kmsg.ProduceRequestTopic](
+				str().to(12), fixed(uuidSize).from(13),
+				records[kmsg.ProduceRequestTopicPartition](fixed(int32Size), blob()),
+			),
+		},
+	},
+	1: { // Fetch
+		flexible: 12,
+		fields: []field{
+			fixed(int32Size).to(14), fixed(int32Size), fixed(int32Size), fixed(int32Size).from(3), fixed(int8Size).from(4),
+			fixed(int32Size).from(7), fixed(int32Size).from(7),
+			records[kmsg.FetchRequestTopic](
+				str().to(12), fixed(uuidSize).from(13),
+				records[kmsg.FetchRequestTopicPartition](
+					fixed(int32Size), fixed(int32Size).from(9), fixed(int64Size), fixed(int32Size).from(12),
+					fixed(int64Size).from(5), fixed(int32Size),
+				).tagged(tag(0, fixed(uuidSize)), tag(1, fixed(int64Size))),
+			),
+			records[kmsg.FetchRequestForgottenTopic](
+				str().between(7, 12), fixed(uuidSize).from(13), listOf[int32](fixed(int32Size)),
+			).from(7),
+			str().from(11),
+		},
+		tags: []taggedField{tag(0, str()), tag(1, inline(fixed(int32Size), fixed(int64Size)))},
+	},
+	2: { // ListOffsets
+		flexible: 6,
+		fields: []field{
+			fixed(int32Size), fixed(int8Size).from(2),
+			records[kmsg.ListOffsetsRequestTopic](
+				str(),
+				records[kmsg.ListOffsetsRequestTopicPartition](
+					fixed(int32Size), fixed(int32Size).from(4), fixed(int64Size), fixed(int32Size).to(0),
+				),
+			),
+			fixed(int32Size).from(10),
+		},
+	},
+	3: { // Metadata
+		flexible: 9,
+		fields: []field{
+			records[kmsg.MetadataRequestTopic](fixed(uuidSize).from(10), str()),
+			fixed(boolSize).from(4), fixed(boolSize).between(8, 10), fixed(boolSize).from(8),
+		},
+	},
+	8: { // OffsetCommit
+		flexible: 8,
+		fields: []field{
+			str(), fixed(int32Size).from(1), str().from(1), str().from(7), fixed(int64Size).between(2, 4),
+			records[kmsg.OffsetCommitRequestTopic](
+				str().to(9), fixed(uuidSize).from(10),
+				records[kmsg.OffsetCommitRequestTopicPartition](
+					fixed(int32Size), fixed(int64Size), fixed(int64Size).between(1, 1), fixed(int32Size).from(6), str(),
+				),
+			),
+		},
+	},
+	9: { // OffsetFetch
+		flexible: 6,
+		fields: []field{
+			str().to(7),
+			records[kmsg.OffsetFetchRequestTopic](str(), listOf[int32](fixed(int32Size))).to(7),
+			records[kmsg.OffsetFetchRequestGroup](
+				str(), str().from(9), fixed(int32Size).from(9),
+				records[kmsg.OffsetFetchRequestGroupTopic](
+					str().to(9), fixed(uuidSize).from(10), listOf[int32](fixed(int32Size)),
+				),
+			).from(8),
+			fixed(boolSize).from(7),
+		},
+	},
+	10: { // FindCoordinator
+		flexible: 3,
+		fields:   []field{str().to(3), fixed(int8Size).from(1), listOf[string](str()).from(4)},
+	},
+	11: { // JoinGroup
+		flexible: 6,
+		fields: []field{
+			str(), fixed(int32Size), fixed(int32Size).from(1), str(), str().from(5), str(),
+			records[kmsg.JoinGroupRequestProtocol](str(), blob()),
+			str().from(8),
+		},
+	},
+	12: { // Heartbeat
+		flexible: 4,
+		fields:   []field{str(), fixed(int32Size), str(), str().from(3)},
+	},
+	13: { // LeaveGroup
+		flexible: 4,
+		fields: []field{
+			str(), str().to(2),
+			records[kmsg.LeaveGroupRequestMember](str(), str(), str().from(5)).from(3),
+		},
+	},
+	14: { // SyncGroup
+		flexible: 4,
+		fields: []field{
+			str(), fixed(int32Size), str(), str().from(3), str().from(5), str().from(5),
+			records[kmsg.SyncGroupRequestGroupAssignment](str(), blob()),
+		},
+	},
+	18: { // ApiVersions
+		flexible: 3,
+		fields:   []field{str().from(3), str().from(3)},
+	},
+	19: { // CreateTopics
+		flexible: 5,
+		fields: []field{
+			records[kmsg.CreateTopicsRequestTopic](
+				str(), fixed(int32Size), fixed(int16Size),
+				records[kmsg.CreateTopicsRequestTopicReplicaAssignment](fixed(int32Size), listOf[int32](fixed(int32Size))),
+				records[kmsg.CreateTopicsRequestTopicConfig](str(), str()),
+			),
+			fixed(int32Size), fixed(boolSize).from(1),
+		},
+	},
+	20: { // DeleteTopics
+		flexible: 4,
+		fields: []field{
+			listOf[string](str()).to(5),
+			records[kmsg.DeleteTopicsRequestTopic](str(), fixed(uuidSize)).from(6),
+			fixed(int32Size),
+		},
+	},
+	22: { // InitProducerId
+		flexible: 2,
+		fields:   []field{str(), fixed(int32Size), fixed(int64Size).from(3), fixed(int16Size).from(3)},
+	},
+	24: { // AddPartitionsToTxn
+		flexible: 3,
+		fields: []field{
+			str(), fixed(int64Size), fixed(int16Size),
+			records[kmsg.AddPartitionsToTxnRequestTopic](str(), listOf[int32](fixed(int32Size))),
+		},
+	},
+	25: { // AddOffsetsToTxn
+		flexible: 3,
+		fields:   []field{str(), fixed(int64Size), fixed(int16Size), str()},
+	},
+	26: { // EndTxn
+		flexible: 3,
+		fields:   []field{str(), fixed(int64Size), fixed(int16Size), fixed(boolSize)},
+	},
+	28: { // TxnOffsetCommit
+		flexible: 3,
+		fields: []field{
+			str(), str(), fixed(int64Size), fixed(int16Size), fixed(int32Size).from(3), str().from(3), str().from(3),
+			records[kmsg.TxnOffsetCommitRequestTopic](
+				str(),
+				records[kmsg.TxnOffsetCommitRequestTopicPartition](
+					fixed(int32Size), fixed(int64Size), fixed(int32Size).from(2), str(),
+				),
+			),
+		},
+	},
+	32: { // DescribeConfigs
+		flexible: 4,
+		fields: []field{
+			records[kmsg.DescribeConfigsRequestResource](fixed(int8Size), str(), listOf[string](str())),
+			fixed(boolSize).from(1), fixed(boolSize).from(3),
+		},
+	},
+}
