@@ -1,0 +1,45 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/sasl"
+
+	"github.com/millrace-io/millrace/runtime/internal/task"
+)
+
+// Config says how to reach the log.
+type Config struct {
+	// Brokers are the addresses to begin with, host:port (bootstrap.servers). At least one.
+	Brokers []string
+	// Dial opens connections; nil means TCP. The embedded broker is reached through its own.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS, if not nil, is used on connections that Dial or TCP made.
+	TLS *tls.Config
+	// SASL, if not nil, authenticates every connection.
+	SASL sasl.Mechanism
+	// ClientID is shown in the broker's logs and quotas (client.id). Default "millrace".
+	ClientID string
+	// Logger; nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// TopicPartition names a partition. It is the task's word for the same thing.
+type TopicPartition = task.Input
+
+// Identity is under what a member of a group commits offsets: the pair of member id and generation fences zombies.
+type Identity struct {
+	Group      string
+	MemberID   string
+	Generation int32
+}
+
+// Committed is a committed offset: the next one to process.
+type Committed struct {
+	Offset      int64
+	LeaderEpoch int32 // of the last record before Offset, -1 if unknown
+	Metadata    string
+}

@@ -1,0 +1,143 @@
+package recordbatch
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"math"
+
+	"github.com/millrace-io/millrace/topology"
+)
+
+// DefaultMaxBytes is the largest batch that a Builder makes unless told otherwise. Kafka's brokers accept 1,048,588 bytes
+// by default (message.max.bytes).
+const DefaultMaxBytes = 1 << 20
+
+// Producer is what Finish writes into a batch's header. The zero value is not valid for an idempotent producer; use
+// [NoProducer] for a batch without one.
+type Producer struct {
+	ID            int64
+	Epoch         int16
+	Sequence      int32 // of the first record
+	Transactional bool
+}
+
+// NoProducer marks a batch of a producer that is not idempotent.
+var NoProducer = Producer{ID: -1, Epoch: -1, Sequence: -1}
+
+// Builder makes one record batch. Records are encoded in place: once the buffer has grown to the batch's size, Append
+// allocates nothing. The zero value is not usable; see [NewBuilder].
+type Builder struct {
+	buf           []byte
+	maxBytes      int
+	count         int32
+	baseTimestamp int64
+	maxTimestamp  int64
+}
+
+// NewBuilder returns an empty Builder whose batches have at most maxBytes bytes, header included; 0 means
+// DefaultMaxBytes.
+func NewBuilder(maxBytes int) *Builder {
+	if maxBytes <= 0 {
+		maxBytes = DefaultMaxBytes
+	}
+	b := &Builder{maxBytes: maxBytes}
+	b.Reset()
+	return b
+}
+
+// Reset empties the batch and keeps the buffer. What Finish returned is invalid from now on.
+func (b *Builder) Reset() {
+	if cap(b.buf) < HeaderBytes {
+		b.buf = make([]byte, HeaderBytes, 4<<10)
+	}
+	b.buf = b.buf[:HeaderBytes]
+	b.count, b.baseTimestamp, b.maxTimestamp = 0, 0, math.MinInt64
+}
+
+// Len returns the number of records.
+func (b *Builder) Len() int { return int(b.count) }
+
+// Bytes returns the size of the batch, header included.
+func (b *Builder) Bytes() int { return len(b.buf) }
+
+// Append adds a record. A nil key or value is null; an empty one is not. timestamp is in milliseconds since the epoch. All
+// slices are copied.
+//
+// It returns ErrFull or ErrTooLarge, and then has changed nothing.
+func (b *Builder) Append(key, value []byte, timestamp int64, headers []topology.Header) error {
+	if b.count == 0 {
+		b.baseTimestamp = timestamp
+	}
+	delta := timestamp - b.baseTimestamp
+	body := 1 + uvarintLen(zigzag(delta)) + uvarintLen(zigzag(int64(b.count))) +
+		bytesLen(key) + bytesLen(value) + uvarintLen(zigzag(int64(len(headers))))
+	for i := range headers {
+		n := len(headers[i].Key)
+		body += uvarintLen(zigzag(int64(n))) + n + bytesLen(headers[i].Value)
+	}
+	total := uvarintLen(zigzag(int64(body))) + body
+	if len(b.buf)+total > b.maxBytes {
+		if b.count == 0 || HeaderBytes+total > b.maxBytes {
+			return ErrTooLarge
+		}
+		return ErrFull
+	}
+
+	buf := b.buf
+	buf = binary.AppendUvarint(buf, zigzag(int64(body)))
+	buf = append(buf, 0)
+	buf = binary.AppendUvarint(buf, zigzag(delta))
+	buf = binary.AppendUvarint(buf, zigzag(int64(b.count)))
+	buf = appendBytes(buf, key)
+	buf = appendBytes(buf, value)
+	buf = binary.AppendUvarint(buf, zigzag(int64(len(headers))))
+	for i := range headers {
+		buf = binary.AppendUvarint(buf, zigzag(int64(len(headers[i].Key))))
+		buf = append(buf, headers[i].Key...)
+		buf = appendBytes(buf, headers[i].Value)
+	}
+	b.buf = buf
+	b.count++
+	b.maxTimestamp = max(b.maxTimestamp, timestamp)
+	return nil
+}
+
+// Finish writes the header and returns the batch, which is valid until Reset or the next Append. The base offset is 0 and
+// the leader epoch -1; the broker sets both. It may be called again with another Producer. The batch must not be empty.
+func (b *Builder) Finish(p Producer) []byte {
+	buf := b.buf
+	var attributes uint16
+	if p.Transactional {
+		attributes |= attrTransactional
+	}
+	be := binary.BigEndian
+	be.PutUint64(buf[posBaseOffset:], 0)
+	be.PutUint32(buf[posLength:], uint32(len(buf)-frameBytes))
+	be.PutUint32(buf[posLeaderEpoch:], math.MaxUint32)
+	buf[posMagic] = magic2
+	be.PutUint16(buf[posAttributes:], attributes)
+	be.PutUint32(buf[posLastOffsetDelta:], uint32(b.count-1))
+	be.PutUint64(buf[posBaseTimestamp:], uint64(b.baseTimestamp))
+	be.PutUint64(buf[posMaxTimestamp:], uint64(b.maxTimestamp))
+	be.PutUint64(buf[posProducerID:], uint64(p.ID))
+	be.PutUint16(buf[posProducerEpoch:], uint16(p.Epoch))
+	be.PutUint32(buf[posBaseSequence:], uint32(p.Sequence))
+	be.PutUint32(buf[posCount:], uint32(b.count))
+	be.PutUint32(buf[posCRC:], crc32.Checksum(buf[posAttributes:], castagnoli))
+	return buf
+}
+
+func bytesLen(b []byte) int {
+	if b == nil {
+		return 1
+	}
+	return uvarintLen(zigzag(int64(len(b)))) + len(b)
+}
+
+func appendBytes(dst, b []byte) []byte {
+	if b == nil {
+		return append(dst, 1) // -1, zigzag
+	}
+	dst = binary.AppendUvarint(dst, zigzag(int64(len(b))))
+	return append(dst, b...)
+}
