@@ -1,0 +1,38 @@
+// Package commitlog is the storage core of the broker: topics, their partitions and the coordinators' state, made durable
+// by one journal (package journal) and kept for reading in segments.
+//
+// # Nouns
+//
+// A Log is one data directory. A Partition is one log of record batches. A Machine is replicated coordinator state
+// (groups, transactions): it changes only by records that went through the journal. An entry is what the journal holds:
+// a list of changes that happen together or not at all. An LSN numbers entries.
+//
+// # Invariants
+//
+//   - L1: every change is decided before its entry is written, and apply does the same thing live and in recovery. apply
+//     reads no clock and cannot fail on an entry that was decided.
+//   - L2: an entry is enqueued under the locks of all it changes, so that journal order is offset order.
+//   - L3: high watermark = durable. Nothing above it is ever read, and a transaction that is decided but not yet durable
+//     still holds the last stable offset back.
+//   - L4: last stable offset <= high watermark <= end offset.
+//   - L5: segments hold durable batches only, and what they hold beyond the last checkpoint is rewritten by recovery.
+//   - L6: a failed write or sync stops writes for good: the same error for every waiter, now and later.
+//
+// # Concurrency
+//
+// All methods may be called from any goroutine. The lock order is: machines by ascending MachineID, the gate, the catalog,
+// partitions by topic id and index, the journal. Each machine's lock belongs to the coordinator that owns it: it is held by the
+// caller of Commit or Append for every machine whose records are passed in, and taken by the log only to snapshot.
+//
+// Durability order: journal entry synced -> high watermark moves -> waiters are answered. Segments synced -> their directories
+// synced -> snapshot synced, renamed, directory synced -> older journal files reused, deleted topics' files removed.
+//
+// # Formats
+//
+// See broker/FORMAT.md.
+//
+// # Left out, for now
+//
+// Retention, compaction and DeleteRecords: no record is ever removed except with its topic. cleanup.policy decides only whether
+// records need keys. Compressed batches are opened to check keys and timestamps only when the topic is compacted.
+package commitlog
