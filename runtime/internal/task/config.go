@@ -1,0 +1,87 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// Config is what a task runs and what it stands on.
+type Config struct {
+	// Topology must be valid, and Subtopology the number of one of its sub-topologies.
+	Topology      *topology.Topology
+	ApplicationID string
+	Subtopology   int32
+	Partition     int32
+
+	// Output takes what sinks and changelogs write. Required.
+	Output Output
+	// Committed returns the committed layer of a store partition, restored. The task opens the typed store over it. Required
+	// if the sub-topology has stores.
+	Committed func(*state.Spec) (*state.Partition, error)
+	// Globals are the stores of the global tables, by name. The task reads them, it neither flushes nor commits them.
+	Globals map[string]state.GlobalLayer
+
+	// Start is what the last commit said about each input: records below Next are skipped, and event time does not fall
+	// behind PartitionTime. An input that never was committed is left out.
+	Start []Progress
+	// Now is the wall clock when the task is made: wall-clock punctuations fire one interval later.
+	Now time.Time
+
+	// MaxBuffered is the number of bytes of one input after which Wants says no. 0: 4 MiB.
+	MaxBuffered int
+	// MaxIdle is how long the task waits for an input that the log says is empty before it goes on with the others
+	// (max.task.idle.ms). 0: not at all, but it waits for what the log is known to hold. Negative: it never waits.
+	MaxIdle time.Duration
+
+	// The three doors of failure (DESIGN D11); nil fails.
+	Deserialization Handler // a record that could not be decoded, or whose extractor failed
+	Processing      Handler // an error of a node
+	Production      Handler // a record that could not be encoded
+
+	// Logger; nil is slog.Default(). Every dropped record is one line at Warn.
+	Logger *slog.Logger
+}
+
+const defaultMaxBuffered = 4 << 20
+
+func (c *Config) validate() error {
+	var errs []error
+	if c.Topology == nil {
+		errs = append(errs, errors.New("task: no topology"))
+	} else if _, ok := c.Topology.Subtopology(c.Subtopology); !ok {
+		errs = append(errs, fmt.Errorf("task: the topology has no sub-topology %d", c.Subtopology))
+	}
+	if c.Output == nil {
+		errs = append(errs, errors.New("task: no output"))
+	}
+	if c.Partition < 0 {
+		errs = append(errs, fmt.Errorf("task: partition %d", c.Partition))
+	}
+	return errors.Join(errs...)
+}
+
+// Response is what a handler answers.
+type Response uint8
+
+// The responses. The zero value fails.
+const (
+	Fail     Response = iota // the task stops with the error; its transaction is aborted
+	Continue                 // the record is dropped at the node that failed, counted and logged (P-30)
+)
+
+// Failure is what a handler decides about.
+type Failure struct {
+	Task   topology.TaskID
+	Node   string
+	Source topology.Coordinates // of the input record; in a punctuation or a flush: no topic, offset -1
+	Raw    *topology.Raw        // the input record as bytes, valid during the call; nil in a punctuation or a flush
+	Err    error
+}
+
+// Handler decides about a failure. One that panics fails the task.
+type Handler func(Failure) Response

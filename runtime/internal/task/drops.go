@@ -1,0 +1,77 @@
+package task
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/millrace-io/millrace/topology"
+)
+
+// Drop counts the records that a node left out for one reason.
+type Drop struct {
+	Node   string
+	Reason topology.Reason
+	Count  int64
+}
+
+// drops counts dropped records. Those of the open transaction show only when it has committed: after an abort they are
+// dropped again.
+type drops struct {
+	pending, committed map[dropKey]int64
+}
+
+type dropKey struct {
+	node   string
+	reason topology.Reason
+}
+
+func (d *drops) add(node string, reason topology.Reason) {
+	if d.pending == nil {
+		d.pending = map[dropKey]int64{}
+	}
+	d.pending[dropKey{node, reason}]++
+}
+
+func (d *drops) commit() {
+	if len(d.pending) == 0 {
+		return
+	}
+	if d.committed == nil {
+		d.committed = map[dropKey]int64{}
+	}
+	for k, n := range d.pending {
+		d.committed[k] += n
+	}
+	clear(d.pending)
+}
+
+func (d *drops) list() []Drop {
+	list := make([]Drop, 0, len(d.committed))
+	for k, n := range maps.All(d.committed) {
+		list = append(list, Drop{Node: k.node, Reason: k.reason, Count: n})
+	}
+	slices.SortFunc(list, func(a, b Drop) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Reason, b.Reason))
+	})
+	return list
+}
+
+// drop counts a record that node leaves out, and names it in the log.
+func (t *Task) drop(node *topology.Node, reason topology.Reason, detail error) {
+	t.drops.add(node.Name, reason)
+	attrs := []slog.Attr{
+		slog.String("task", t.id.String()),
+		slog.String("topic", t.source.Topic),
+		slog.Int("partition", int(t.source.Partition)),
+		slog.Int64("offset", t.source.Offset),
+		slog.String("node", node.Name),
+		slog.String("reason", string(reason)),
+	}
+	if detail != nil {
+		attrs = append(attrs, slog.Any("err", detail))
+	}
+	t.log.LogAttrs(context.Background(), slog.LevelWarn, "record dropped", attrs...)
+}

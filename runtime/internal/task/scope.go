@@ -1,0 +1,105 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// scope is the side of a Task that its nodes see.
+type scope Task
+
+var _ topology.Scope = (*scope)(nil)
+
+func (s *scope) topic(name string) *topic {
+	for i := range s.topics {
+		if s.topics[i].name == name {
+			return &s.topics[i]
+		}
+	}
+	return nil
+}
+
+func (s *scope) Partitions(name string) int32 {
+	to := s.topic(name)
+	if to == nil {
+		return 0
+	}
+	if to.partitions == 0 {
+		to.partitions = s.cfg.Output.Partitions(to.full)
+	}
+	return to.partitions
+}
+
+func (s *scope) Send(name string, partition int32, r *topology.Raw) error {
+	t := (*Task)(s)
+	if t.err != nil {
+		return t.err
+	}
+	to := s.topic(name)
+	if to == nil {
+		t.fail("", fmt.Errorf("send to %s: no sink of this sub-topology writes that topic", name))
+		return t.err
+	}
+	if err := t.cfg.Output.Send(to.full, partition, r); err != nil {
+		t.fail("", fmt.Errorf("send to %s-%d: %w", to.full, partition, err))
+		return t.err
+	}
+	return nil
+}
+
+func (s *scope) Store(name string) state.Layer {
+	for _, st := range s.stores {
+		if st.spec.Name == name {
+			return st.layer
+		}
+	}
+	if g, ok := s.cfg.Globals[name]; ok {
+		return g
+	}
+	return nil
+}
+
+func (s *scope) StreamTime() int64            { return s.streamTime }
+func (s *scope) Now() int64                   { return s.now }
+func (s *scope) Source() topology.Coordinates { return s.source }
+func (s *scope) RequestCommit()               { s.requested = true }
+
+func (s *scope) Schedule(interval int64, wall bool, f func(now int64) error) (cancel func()) {
+	if wall {
+		return s.punct.wall.add(s.now+interval, interval, f)
+	}
+	return s.punct.stream.add(0, interval, f)
+}
+
+func (s *scope) Fail(id topology.NodeID, err error) error {
+	t := (*Task)(s)
+	node := t.cfg.Topology.Nodes[id]
+	if _, ok := errors.AsType[*topology.EncodeError](err); ok {
+		return t.decide(node, err, t.cfg.Production, topology.ReasonSerialization)
+	}
+	return t.decide(node, err, t.cfg.Processing, topology.ReasonProcessing)
+}
+
+func (s *scope) Drop(id topology.NodeID, reason topology.Reason, detail error) {
+	t := (*Task)(s)
+	t.drop(t.cfg.Topology.Nodes[id], reason, detail)
+}
+
+// decide asks a handler about an error of a node. nil: the record is dropped and counted. Else the sticky error.
+func (t *Task) decide(node *topology.Node, err error, h Handler, fallback topology.Reason) error {
+	if t.err != nil {
+		return t.err
+	}
+	if h != nil && t.built {
+		failure := Failure{Task: t.id, Node: node.Name, Source: t.source, Raw: t.raw, Err: err}
+		if h(failure) == Continue {
+			t.drop(node, topology.ReasonOf(err, fallback), err)
+			return nil
+		}
+	}
+	t.fail(node.Name, err)
+	return t.err
+}
