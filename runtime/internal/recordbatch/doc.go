@@ -6,7 +6,7 @@
 // Invariants:
 //
 //   - B1: what Finish returns is one complete batch with contiguous offsets 0..n-1, CRC-32C over everything after the CRC.
-//   - B2: a Reader never panics and never allocates more than what the bytes at hand justify, whatever the bytes are.
+//   - B2: a Reader never panics, and holds at most 128 MiB for what one batch decompresses to, whatever the bytes are.
 //   - B3: under read_committed a Reader shows no record of a transaction in the aborted list, and never a control record;
 //     End still lies past them.
 //
