@@ -1,6 +1,9 @@
 package topology
 
-import "reflect"
+import (
+	"fmt"
+	"reflect"
+)
 
 // NodeID numbers a node within one topology, in the order of creation.
 type NodeID int32
@@ -78,4 +81,12 @@ type GlobalTable struct {
 	Source string // of the source node before it; empty: Name with "-source"
 	Topic  string
 	Store  string // name of its store in Topology.Stores
+}
+
+// String returns the edge as "Record[K, V]".
+func (e Edge) String() string {
+	if e == (Edge{}) {
+		return "nothing"
+	}
+	return fmt.Sprintf("Record[%v, %v]", e.Key, e.Value)
 }

@@ -1,5 +1,279 @@
 package topology
 
-// Validate reports every fault of t at once, joined with errors.Join, each naming the nodes it is about. nil: the topology
-// can be run.
-func (t *Topology) Validate() error { return nil }
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/millrace-io/millrace/state"
+)
+
+// Validate reports every fault of t at once, joined with errors.Join, each naming the nodes, stores or topics it is about.
+// nil: the topology can be run.
+func (t *Topology) Validate() error {
+	v := &validation{t: t}
+	if !v.ids() {
+		return errors.Join(v.errs...) // what follows indexes nodes by id
+	}
+	v.names()
+	for _, n := range t.Nodes {
+		v.node(n)
+	}
+	v.edges()
+	v.cycles()
+	v.stores()
+	v.topics()
+	v.repartition()
+	v.copartitioned()
+	return errors.Join(v.errs...)
+}
+
+type validation struct {
+	t    *Topology
+	errs []error
+}
+
+func (v *validation) fault(format string, args ...any) {
+	v.errs = append(v.errs, fmt.Errorf(format, args...))
+}
+
+// ids checks that nodes stand at their ids and refer to nodes that exist.
+func (v *validation) ids() bool {
+	for i, n := range v.t.Nodes {
+		if n == nil {
+			v.fault("node %d is nil", i)
+			continue
+		}
+		if n.ID != NodeID(i) {
+			v.fault("node %s has id %d, but is number %d", n.Name, n.ID, i)
+		}
+		for _, id := range slices.Concat(n.Parents, n.Children) {
+			if id < 0 || int(id) >= len(v.t.Nodes) {
+				v.fault("node %s: no node has the id %d", n.Name, id)
+			}
+		}
+		if len(n.Ports) != len(n.Parents) {
+			v.fault("node %s has %d parents, but says the ports of %d", n.Name, len(n.Parents), len(n.Ports))
+		}
+	}
+	return len(v.errs) == 0
+}
+
+func (v *validation) names() {
+	seen := set{}
+	for _, n := range v.t.Nodes {
+		if n.Name == "" {
+			v.fault("node %d has no name", n.ID)
+			continue
+		}
+		if _, ok := seen[n.Name]; ok {
+			v.fault("node %s: the name is taken; give one of the two another", n.Name)
+		}
+		seen.add(n.Name)
+	}
+	if !slices.ContainsFunc(v.t.Nodes, func(n *Node) bool { return n.Kind == KindSource }) && len(v.t.Globals) == 0 {
+		v.fault("the topology has no source: it would do nothing")
+	}
+}
+
+func (v *validation) node(n *Node) {
+	if n.Build == nil {
+		v.fault("node %s: Build is nil", n.Name)
+	}
+	if n.Out != (Edge{}) && n.Fan == nil {
+		v.fault("node %s emits %v, but Fan is nil", n.Name, n.Out)
+	}
+	switch n.Kind {
+	case KindSource:
+		if len(n.Topics) == 0 {
+			v.fault("source %s reads no topic", n.Name)
+		}
+		if len(n.Parents) > 0 {
+			v.fault("source %s has parents", n.Name)
+		}
+	case KindSink:
+		if n.Topic == "" {
+			v.fault("sink %s writes no topic", n.Name)
+		}
+		if len(n.Children) > 0 {
+			v.fault("sink %s has children", n.Name)
+		}
+	}
+	for port := range n.In {
+		if n.Kind != KindSource && !slices.Contains(n.Ports, port) {
+			v.fault("node %s: no parent feeds its input %d", n.Name, port)
+		}
+	}
+	if n.Kind != KindSource && len(n.In) == 0 {
+		v.fault("node %s takes no input and is no source", n.Name)
+	}
+}
+
+// edges checks that parents and children agree on each edge and on its type.
+func (v *validation) edges() {
+	for _, n := range v.t.Nodes {
+		for i, id := range n.Parents {
+			parent := v.t.Nodes[id]
+			if !slices.Contains(parent.Children, n.ID) {
+				v.fault("node %s has the parent %s, which does not have it as a child", n.Name, parent.Name)
+			}
+			port := n.Ports[i]
+			if port < 0 || port >= len(n.In) {
+				v.fault("node %s: parent %s feeds its input %d, it has %d", n.Name, parent.Name, port, len(n.In))
+			} else if n.In[port] != parent.Out {
+				v.fault("node %s takes %v, but its parent %s emits %v", n.Name, n.In[port], parent.Name, parent.Out)
+			}
+		}
+		for _, id := range n.Children {
+			if child := v.t.Nodes[id]; !slices.Contains(child.Parents, n.ID) {
+				v.fault("node %s has the child %s, which does not have it as a parent", n.Name, child.Name)
+			}
+		}
+	}
+}
+
+func (v *validation) cycles() {
+	order := v.t.sorted()
+	if len(order) == len(v.t.Nodes) {
+		return
+	}
+	for _, n := range v.t.Nodes {
+		if !slices.Contains(order, n.ID) {
+			v.fault("node %s is on a cycle, or below one; send records back through a topic", n.Name)
+		}
+	}
+}
+
+func (v *validation) stores() {
+	specs, used := set{}, set{}
+	for _, s := range v.t.Stores {
+		if s == nil {
+			v.fault("a store is nil")
+			continue
+		}
+		if _, ok := specs[s.Name]; ok {
+			v.fault("store %s is declared twice", s.Name)
+		}
+		specs.add(s.Name)
+		v.internalName("store", s.Name)
+		if s.Open == nil {
+			v.fault("store %s: Open is nil", s.Name)
+		}
+		if global := v.t.isGlobal(s.Name); global != (s.Kind == state.KindGlobal) {
+			if global {
+				v.fault("store %s of a global table has another kind", s.Name)
+			} else {
+				v.fault("store %s is a global table's, but no global table fills it", s.Name)
+			}
+		}
+	}
+	for _, n := range v.t.Nodes {
+		for _, s := range n.Stores {
+			if _, ok := specs[s]; !ok {
+				v.fault("node %s uses the store %s, which is not declared", n.Name, s)
+			}
+			used.add(s)
+		}
+	}
+	for _, s := range v.t.Stores {
+		if s == nil {
+			continue
+		}
+		if _, ok := used[s.Name]; !ok && s.Kind != state.KindGlobal {
+			v.fault("store %s: no node uses it", s.Name)
+		}
+	}
+}
+
+// topics checks that no topic is read twice: its records would have two positions.
+func (v *validation) topics() {
+	reader := map[string]string{}
+	read := func(topic, by string) {
+		if topic == "" {
+			v.fault("source %s reads a topic without a name", by)
+		} else if first, ok := reader[topic]; ok {
+			v.fault("topic %s is read by %s and by %s; read it once and give both the same source", topic, first, by)
+		} else {
+			reader[topic] = by
+		}
+	}
+	for _, n := range v.t.Nodes {
+		for _, topic := range n.Topics {
+			read(topic, n.Name)
+		}
+	}
+	filled := map[string]string{}
+	for _, g := range v.t.Globals {
+		read(g.Topic, g.Name)
+		if !slices.ContainsFunc(v.t.Stores, func(s *state.Spec) bool { return s != nil && s.Name == g.Store }) {
+			v.fault("global table %s: its store %s is not declared", g.Name, g.Store)
+		}
+		if first, ok := filled[g.Store]; ok {
+			v.fault("store %s is filled by the global tables %s and %s", g.Store, first, g.Name)
+		}
+		filled[g.Store] = g.Name
+	}
+}
+
+func (v *validation) repartition() {
+	names := set{}
+	for _, r := range v.t.Repartition {
+		v.internalName("repartition topic", r.Name)
+		if _, ok := names[r.Name]; ok {
+			v.fault("repartition topic %s is declared twice", r.Name)
+		}
+		names.add(r.Name)
+		if r.Partitions < 0 {
+			v.fault("repartition topic %s: %d partitions", r.Name, r.Partitions)
+		}
+		written := slices.ContainsFunc(v.t.Nodes, func(n *Node) bool { return n.Kind == KindSink && n.Topic == r.Topic() })
+		read := slices.ContainsFunc(v.t.Nodes, func(n *Node) bool { return slices.Contains(n.Topics, r.Topic()) })
+		if !written {
+			v.fault("repartition topic %s: no sink writes %s", r.Name, r.Topic())
+		}
+		if !read {
+			v.fault("repartition topic %s: no source reads %s", r.Name, r.Topic())
+		}
+	}
+}
+
+// copartitioned checks what can be checked without partition counts: numbers that the user gave for two repartition topics
+// of one group.
+func (v *validation) copartitioned() {
+	for _, group := range v.t.copartitionGroups() {
+		first, count := "", int32(0)
+		for _, topic := range group {
+			if !slices.ContainsFunc(v.t.Nodes, func(n *Node) bool { return slices.Contains(n.Topics, topic) }) {
+				v.fault("co-partitioned topic %s: no source reads it", topic)
+			}
+			r, ok := v.t.repartition(topic)
+			if !ok || r.Partitions == 0 {
+				continue
+			}
+			if count != 0 && r.Partitions != count {
+				v.fault("topics %s and %s are joined, so they need one number of partitions, not %d and %d", first, topic, count, r.Partitions)
+			}
+			first, count = topic, r.Partitions
+		}
+	}
+}
+
+// maxInternalName leaves room in a topic name, of at most 249 bytes, for an application id and a suffix.
+const maxInternalName = 200
+
+// internalName checks a name that becomes part of a topic's name.
+func (v *validation) internalName(what, name string) {
+	switch {
+	case name == "":
+		v.fault("a %s has no name", what)
+	case len(name) > maxInternalName:
+		v.fault("%s %s: the name is longer than %d bytes", what, name, maxInternalName)
+	default:
+		for _, c := range []byte(name) {
+			if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '.' && c != '_' && c != '-' {
+				v.fault("%s %q: the name may only hold letters, digits, '.', '_' and '-', since it becomes part of a topic's", what, name)
+				return
+			}
+		}
+	}
+}
