@@ -31,12 +31,12 @@ func ReadSize(r io.Reader, limit int) (int, error) {
 }
 
 // ReadBody reads the size bytes of a frame into a new buffer, which grows as they arrive (W1). grow is called before
-// each growth with the bytes about to be held in addition; it may block, and its error ends the read.
-func ReadBody(r io.Reader, size int, grow func(n int) error) ([]byte, error) {
+// each growth with what has arrived; it may refuse or block, and its error ends the read.
+func ReadBody(r io.Reader, size int, grow func(arrived []byte) error) ([]byte, error) {
 	var buf []byte
 	for filled := 0; filled < size || buf == nil; {
 		room := min(size, max(firstChunk, filled*chunkGrowth))
-		if err := grow(room - len(buf)); err != nil {
+		if err := grow(buf); err != nil {
 			return nil, err
 		}
 		next := make([]byte, room)
@@ -57,4 +57,12 @@ func noEOF(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// Key returns the request key at the start of a frame, or -1 if frame is too short to have one.
+func Key(frame []byte) int16 {
+	if len(frame) < 2 {
+		return -1
+	}
+	return int16(binary.BigEndian.Uint16(frame))
 }

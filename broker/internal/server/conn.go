@@ -1,0 +1,208 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/wire"
+)
+
+const (
+	// maxPipelined bounds the requests of a connection that are read and not yet answered.
+	maxPipelined = 64
+	// allowance is what a connection may hold in requests without asking the shared budget.
+	allowance = 64 << 10
+	// maxPlainRequest bounds every request but Produce, whose bytes are not decoded.
+	maxPlainRequest = 1 << 20
+
+	idleTimeout  = 10 * time.Minute // without a request or an open answer
+	frameTimeout = 30 * time.Second // for a frame that has begun
+	writeTimeout = time.Minute      // for one response
+)
+
+// errDraining ends a reader when the server shuts down; its writer still answers what has been read.
+var errDraining = errors.New("server is shutting down")
+
+// conn is one connection. Its reader and its writer share nothing but pending and the counters.
+type conn struct {
+	server *Server
+	nc     net.Conn
+	peer   Peer
+	ctx    context.Context // ends when the connection does, not when the server drains
+	cancel context.CancelCauseFunc
+
+	pending  chan pending // reader to writer; closed by the reader
+	held     atomic.Int64 // bytes of requests not yet answered
+	draining atomic.Bool
+	out      []byte // owned by the writer: scratch for small responses
+}
+
+// pending is a request whose response is due.
+type pending struct {
+	header wire.Header
+	reply  Reply
+	size   int64 // of the request
+	shared int64 // of it, what was taken from the shared budget
+}
+
+// read is the reader goroutine.
+func (c *conn) read() {
+	err := c.readRequests()
+	close(c.pending)
+	if !errors.Is(err, errDraining) {
+		c.cancel(err)
+	}
+}
+
+func (c *conn) readRequests() error {
+	for {
+		size, err := c.awaitFrame()
+		if err != nil {
+			return err
+		}
+		p := pending{size: int64(size)}
+		frame, err := c.readFrame(&p)
+		if err == nil {
+			err = c.dispatch(frame, &p)
+		}
+		if err != nil {
+			c.server.memory.release(p.shared)
+			return err
+		}
+	}
+}
+
+// awaitFrame waits for the next frame and returns its size. A connection that waits for an answer is not idle.
+func (c *conn) awaitFrame() (int, error) {
+	for {
+		c.setReadDeadline(idleTimeout)
+		if c.draining.Load() {
+			return 0, errDraining
+		}
+		size, err := wire.ReadSize(c.nc, c.server.cfg.MaxRequestBytes)
+		switch {
+		case err == nil:
+			return size, nil
+		case c.draining.Load():
+			return 0, errDraining
+		case isTimeout(err) && c.held.Load() > 0:
+			continue
+		}
+		return 0, err
+	}
+}
+
+// readFrame reads the frame that p.size announces and takes from the shared budget what exceeds the allowance (S2).
+func (c *conn) readFrame(p *pending) ([]byte, error) {
+	c.setReadDeadline(frameTimeout)
+	frame, err := wire.ReadBody(c.nc, int(p.size), func(arrived []byte) error {
+		if len(arrived) == 0 && c.held.Load()+min(p.size, allowance) <= allowance {
+			return nil
+		}
+		if len(arrived) > 0 && p.size > maxPlainRequest && wire.Key(arrived) != 0 {
+			return fmt.Errorf("%w: %d for key %d", wire.ErrFrameSize, p.size, wire.Key(arrived))
+		}
+		if p.shared > 0 {
+			return nil
+		}
+		if err := c.server.memory.acquire(c.ctx, p.size); err != nil {
+			return err
+		}
+		p.shared = p.size
+		c.setReadDeadline(frameTimeout) // waiting was not the client's fault
+		return nil
+	})
+	if err != nil && c.draining.Load() {
+		return nil, errDraining
+	}
+	return frame, err
+}
+
+// dispatch decodes a frame, starts the request and queues its reply.
+func (c *conn) dispatch(frame []byte, p *pending) error {
+	h := c.server.cfg.Handler
+	req, err := wire.Decode(frame, h.Served)
+	if err != nil {
+		return err
+	}
+	c.held.Add(p.size)
+	p.header = req.Header
+	p.reply = h.Handle(c.ctx, &Request{Request: req, Peer: &c.peer})
+	select {
+	case c.pending <- *p:
+		return nil
+	case <-c.ctx.Done():
+		c.held.Add(-p.size)
+		return context.Cause(c.ctx)
+	}
+}
+
+// setReadDeadline sets the deadline unless the server drains, whose own deadline must stand.
+func (c *conn) setReadDeadline(d time.Duration) {
+	// An error means that the connection is closed, which the next read reports.
+	_ = c.nc.SetReadDeadline(time.Now().Add(d))
+}
+
+// drain makes the reader stop before the next frame.
+func (c *conn) drain() {
+	c.draining.Store(true)
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // as in setReadDeadline
+}
+
+// write is the writer goroutine. It answers in order (S1) until the reader has ended and nothing is pending, and closes
+// the connection. After an error it goes on taking replies, so that the reader is not stuck and budgets are returned.
+func (c *conn) write() {
+	var failed error
+	for p := range c.pending {
+		if failed == nil {
+			if failed = c.answer(p); failed != nil {
+				c.cancel(failed)
+				_ = c.nc.Close() // wakes the reader; the first error is the one to report
+			}
+		}
+		c.held.Add(-p.size)
+		c.server.memory.release(p.shared)
+	}
+	c.cancel(net.ErrClosed)
+	_ = c.nc.Close() // nothing is left to write, and the client may have closed first
+	c.server.remove(c, context.Cause(c.ctx))
+}
+
+func (c *conn) answer(p pending) error {
+	resp, err := p.reply(c.ctx)
+	if err != nil {
+		return fmt.Errorf("key %d version %d: %w", p.header.Key, p.header.Version, err)
+	}
+	if resp.Body == nil && resp.Frame == nil {
+		return nil
+	}
+	// An error means that the connection is closed, which the write reports.
+	_ = c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if resp.Body != nil {
+		c.out = wire.AppendResponse(c.out[:0], p.header, resp.Body)
+		_, err = c.nc.Write(c.out)
+		if cap(c.out) > maxPlainRequest {
+			c.out = nil
+		}
+		return err
+	}
+	buffers := net.Buffers(resp.Frame)
+	_, err = buffers.WriteTo(c.nc) // one writev on TCP
+	return err
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// quiet reports whether err is the ordinary end of a connection.
+func quiet(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, errDraining) ||
+		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, context.Canceled)
+}

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/wire"
+)
+
+// Peer is what a handler may know about the connection of a request.
+type Peer struct {
+	// Host is the client's address as groups report it, such as "/127.0.0.1".
+	Host string
+	// AdvertisedHost and AdvertisedPort are where this client is told to reach the broker: they depend on the way by
+	// which it came.
+	AdvertisedHost string
+	AdvertisedPort int32
+}
+
+// Request is one decoded request and where it came from.
+type Request struct {
+	wire.Request
+	Peer *Peer
+}
+
+// Handler serves requests.
+type Handler interface {
+	// Served returns the versions of key that Handle takes.
+	Served(key int16) (wire.Range, bool)
+	// Handle does what has to happen in the order of arrival and returns without waiting for a disk or another client.
+	// It is called by the connection's reader. ctx ends with the connection.
+	Handle(ctx context.Context, req *Request) Reply
+}
+
+// Reply is what is left to do for a request: the connection's writer calls it when all earlier responses have been
+// written. It may block, until ctx ends, which is when the connection closes. An error closes the connection without an
+// answer.
+type Reply func(ctx context.Context) (Response, error)
+
+// Response is what goes out for one request.
+type Response struct {
+	// Body is encoded by the writer, with its header.
+	Body kmsg.Response
+	// Frame is a whole response, header included, in pieces that may alias stored bytes. It is used if Body is nil.
+	// Both nil means that the request has no answer.
+	Frame [][]byte
+}
+
+// Now returns a Reply with a response that is ready.
+func Now(body kmsg.Response) Reply {
+	return func(context.Context) (Response, error) { return Response{Body: body}, nil }
+}
+
+// Fail returns a Reply that closes the connection.
+func Fail(err error) Reply {
+	return func(context.Context) (Response, error) { return Response{}, err }
+}

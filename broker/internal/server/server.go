@@ -1,0 +1,171 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Config says what a Server serves. All fields are required.
+type Config struct {
+	Handler          Handler
+	MaxConnections   int
+	MaxRequestBytes  int
+	MaxInFlightBytes int64
+	Logger           *slog.Logger
+}
+
+// Server serves connections until Shutdown. Its methods may be called from any goroutine.
+type Server struct {
+	cfg    Config
+	memory *budget
+	wg     sync.WaitGroup // every goroutine of the server
+
+	mu struct {
+		sync.Mutex
+		conns     map[*conn]struct{}
+		listeners []net.Listener
+		closed    bool
+	}
+}
+
+// New returns a server without listeners.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, memory: newBudget(cfg.MaxInFlightBytes)}
+	s.mu.conns = make(map[*conn]struct{})
+	return s
+}
+
+// Serve accepts connections from l, and tells their clients to come back to advertised, a host:port. It returns at
+// once; Shutdown closes l.
+func (s *Server) Serve(l net.Listener, advertised string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.closed {
+		_ = l.Close() // the server is gone; nobody is left to tell
+		return
+	}
+	s.mu.listeners = append(s.mu.listeners, l)
+	s.wg.Go(func() { s.accept(l, advertised) })
+}
+
+// accept is the goroutine of one listener.
+func (s *Server) accept(l net.Listener, advertised string) {
+	const pause = 50 * time.Millisecond // out of file descriptors: wait for connections to end
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			if err := s.ServeConn(nc, advertised); err != nil {
+				s.cfg.Logger.Warn("connection refused", "remote", nc.RemoteAddr().String(), "err", err)
+			}
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			s.cfg.Logger.Warn("accept", "err", err)
+			time.Sleep(pause)
+		}
+	}
+}
+
+// ErrTooManyConnections is returned by ServeConn at Config.MaxConnections.
+var ErrTooManyConnections = errors.New("too many connections")
+
+// ServeConn serves nc, which it closes when it is done, or at once if it returns an error: ErrTooManyConnections, or
+// net.ErrClosed after Shutdown.
+func (s *Server) ServeConn(nc net.Conn, advertised string) error {
+	c := &conn{server: s, nc: nc, pending: make(chan pending, maxPipelined), peer: peerOf(nc, advertised)}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	if err := s.add(c); err != nil {
+		c.cancel(err)
+		_ = nc.Close() // the refusal is the error to report
+		return err
+	}
+	return nil
+}
+
+// add registers c and starts its goroutines.
+func (s *Server) add(c *conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.closed {
+		return net.ErrClosed
+	}
+	if len(s.mu.conns) >= s.cfg.MaxConnections {
+		return ErrTooManyConnections
+	}
+	s.mu.conns[c] = struct{}{}
+	s.wg.Go(c.read)
+	s.wg.Go(c.write)
+	return nil
+}
+
+// remove is called by the writer of c as its last act.
+func (s *Server) remove(c *conn, cause error) {
+	s.mu.Lock()
+	delete(s.mu.conns, c)
+	s.mu.Unlock()
+	if cause != nil && !quiet(cause) {
+		s.cfg.Logger.Warn("connection closed", "remote", c.peer.Host, "err", cause)
+	}
+}
+
+// Shutdown stops accepting and reading, waits until every request that was read has been answered, or until ctx ends,
+// closes the connections and waits for their goroutines. Handlers that wait for other clients must end their waits by
+// themselves when the broker shuts down.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.mu.closed = true
+	var errs []error
+	for _, l := range s.mu.listeners {
+		if err := l.Close(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	s.mu.listeners = nil
+	for c := range s.mu.conns {
+		c.drain()
+	}
+	s.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() { // ends with the last goroutine of the server, which this function waits for
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return errors.Join(errs...)
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.mu.conns {
+		c.cancel(net.ErrClosed)
+		_ = c.nc.Close() // forced: what was in flight stays unanswered
+	}
+	s.mu.Unlock()
+	<-done
+	return errors.Join(append(errs, context.Cause(ctx))...)
+}
+
+// peerOf describes the other end of nc.
+func peerOf(nc net.Conn, advertised string) Peer {
+	p := Peer{Host: "/in-process"}
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		p.Host = "/" + a.IP.String()
+	}
+	host, port, err := net.SplitHostPort(advertised)
+	if err != nil {
+		p.AdvertisedHost = advertised
+		return p
+	}
+	p.AdvertisedHost = host
+	if n, err := strconv.ParseInt(port, 10, 32); err == nil {
+		p.AdvertisedPort = int32(n)
+	}
+	return p
+}
