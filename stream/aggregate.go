@@ -1,0 +1,57 @@
+package stream
+
+import (
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/stream/internal/operator"
+	"github.com/millrace-io/millrace/stream/internal/plan"
+)
+
+// Count counts the records of each key. Records with a null key or value are dropped and counted as such.
+func (g GroupedStream[K, V]) Count(m Store[int64], opts ...AggregateOption) KTable[K, int64] {
+	return aggregate(g, plan.Aggregate, operator.Counter[K, V](), m, opts)
+}
+
+// Reduce combines the values of each key by f(aggregate, value), which must not change either. The first value is taken as it
+// is. For a V that can hold nil, returning nil deletes the key. Records with a null key or value are dropped.
+func (g GroupedStream[K, V]) Reduce(f func(aggregate, value V) V, m Store[V], opts ...AggregateOption) KTable[K, V] {
+	g.from.b.require(g.from.node.Name, f != nil, "the reducer below it is nil")
+	return aggregate(g, plan.Reduce, operator.Reducer[K](f), m, opts)
+}
+
+// Aggregate folds the values of each key into an aggregate: init makes the first one, add returns the next. add may change
+// the aggregate that it is given and return it. For an A that can hold nil (serde.Nullable), returning nil deletes the key.
+// Records with a null key or value are dropped.
+func Aggregate[K, V, A any](
+	g GroupedStream[K, V], init func() A, add func(key K, value V, aggregate A) A, m Store[A], opts ...AggregateOption,
+) KTable[K, A] {
+	g.from.b.require(g.from.node.Name, init != nil, "the initialiser below it is nil")
+	g.from.b.require(g.from.node.Name, add != nil, "the aggregator below it is nil")
+	return aggregate(g, plan.Aggregate, operator.Adder(init, add), m, opts)
+}
+
+func aggregate[K, V, A any](g GroupedStream[K, V], prefix string, fold operator.Fold[K, V, A], m Store[A], opts []AggregateOption) KTable[K, A] {
+	b := g.from.b
+	store := b.plan.StoreName(m.name, prefix)
+	name := aggregateName(b, prefix, opts)
+	m.check(b, name, g.grouped.key != nil)
+	b.require(name, m.retention == 0, "Retention is for windows, and this aggregation has none")
+	parent := g.parent(store)
+	b.plan.AddStore(state.KeyValueSpec(store, g.grouped.key, m.value, m.options...))
+	node := b.plan.Add(operator.Aggregate(name, store, fold), parent)
+	return KTable[K, A]{b: b, node: node, key: g.grouped.key, value: m.value}
+}
+
+// aggregateName resolves the options of an aggregation and names its node.
+func aggregateName(b *Builder, prefix string, opts []AggregateOption) string {
+	var c stepConfig
+	for _, o := range opts {
+		o.aggregate(&c)
+	}
+	return b.plan.Name(c.take(b), prefix)
+}
+
+// check records what a store lacks.
+func (m Store[V]) check(b *Builder, node string, key bool) {
+	b.require(node, m.value != nil, "the store has no value serde: give it by Materialized")
+	b.require(node, key, "the key serde is unknown, and the store needs it: give it by GroupedWith")
+}

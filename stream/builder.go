@@ -1,0 +1,72 @@
+package stream
+
+import (
+	"errors"
+
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/stream/internal/plan"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// Builder collects the streams, tables and stores of one program. It stands for Kafka Streams' StreamsBuilder. It belongs to one
+// goroutine, and everything that is made from it must be used with it alone.
+type Builder struct {
+	plan    *plan.Graph
+	handles *topology.Builder // makes the typed handles of stores that are added by hand
+	built   *topology.Topology
+}
+
+// NewBuilder returns an empty builder.
+func NewBuilder() *Builder { return &Builder{plan: plan.New(), handles: topology.NewBuilder()} }
+
+// Topology returns what to run. It reports every fault of the program at once. Nothing can be added afterwards; called
+// again it returns the same topology.
+func (b *Builder) Topology() (*topology.Topology, error) {
+	if b.built != nil {
+		return b.built, nil
+	}
+	t, err := b.plan.Topology()
+	if err != nil {
+		return nil, err
+	}
+	b.built = t
+	return t, nil
+}
+
+// From reads a topic as a stream. The records' event time is the time that the log holds unless [Timestamps] says
+// otherwise. A topic is read by one From; its stream may be used any number of times.
+func From[K, V any](b *Builder, topic string, key serde.Serde[K], value serde.Serde[V], opts ...SourceOption[K, V]) KStream[K, V] {
+	var c sourceConfig[K, V]
+	for _, o := range opts {
+		o(&c)
+	}
+	name := b.plan.Name(c.name, plan.Source)
+	b.require(name, key != nil, "the key serde is nil")
+	b.require(name, value != nil, "the value serde is nil")
+	node := b.plan.AddSource(topology.NewSource(name, []string{topic}, key, value, c.source...))
+	return KStream[K, V]{b: b, node: node, key: key, value: value}
+}
+
+// AddStore adds a store for processors to use, see [Process] and [Stores]. S is the type of the layer that spec opens, such as
+// *state.KeyValue[string, int64].
+func AddStore[S state.Layer](b *Builder, spec *state.Spec) topology.Store[S] {
+	b.plan.AddStore(spec)
+	return topology.AddStore[S](b.handles, spec)
+}
+
+// require records a fault of a node unless ok.
+func (b *Builder) require(node string, ok bool, fault string) {
+	if !ok {
+		b.plan.Fail("node %s: %w", node, errors.New(fault))
+	}
+}
+
+// step resolves the options of an operator of one node and names it.
+func (b *Builder) step(prefix string, opts []StepOption) string {
+	var c stepConfig
+	for _, o := range opts {
+		o.step(&c)
+	}
+	return b.plan.Name(c.take(b), prefix)
+}

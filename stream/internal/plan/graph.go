@@ -1,0 +1,140 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// Graph is a logical plan under construction. Faults are collected, so that a user sees all of them at once.
+type Graph struct {
+	nodes   []*Node
+	globals []topology.GlobalTable
+	stores  []*state.Spec
+	sources map[string]*Node // by user topic
+	names   names
+	errs    []error
+}
+
+// New returns an empty plan.
+func New() *Graph { return &Graph{sources: map[string]*Node{}} }
+
+// Node is one step of the plan.
+type Node struct {
+	*topology.Node // its code, name and edges; id, parents and children are set when the plan is lowered
+
+	inputs []input
+	via    *Via // not nil: a repartition, lowered last
+}
+
+// input says which parent feeds which port.
+type input struct {
+	parent *Node
+	port   int
+}
+
+// Via is a logical repartition: what it is lowered to. The typed function that asked for it made the three nodes.
+type Via struct {
+	Topic  topology.RepartitionTopic
+	Filter *topology.Node // leaves out null keys
+	Sink   *topology.Node
+	Source *topology.Node
+}
+
+// Fail records a fault. The format is fmt.Errorf's.
+func (g *Graph) Fail(format string, args ...any) {
+	g.errs = append(g.errs, fmt.Errorf(format, args...))
+}
+
+// Add adds a node with its parents, which feed ports 0, 1, … in order if the node has several and port 0 if it has one.
+func (g *Graph) Add(n *topology.Node, parents ...*Node) *Node {
+	p := &Node{Node: n}
+	for i, parent := range parents {
+		port := i
+		if len(n.In) == 1 {
+			port = 0
+		}
+		p.inputs = append(p.inputs, input{parent: parent, port: port})
+	}
+	g.nodes = append(g.nodes, p)
+	return p
+}
+
+// AddSource adds a source of one topic. A topic is read by one source: two would have to agree on serdes and times, which
+// the plan cannot see.
+func (g *Graph) AddSource(n *topology.Node) *Node {
+	p := g.Add(n)
+	for _, t := range n.Topics {
+		if err := Legal(t); err != nil {
+			g.Fail("source %s: topic %q: %w", n.Name, t, err)
+		}
+		if first, ok := g.sources[t]; ok {
+			g.Fail("source %s: topic %q is read by source %s already: call From once and use its stream twice", n.Name, t, first.Name)
+			continue
+		}
+		g.sources[t] = p
+	}
+	return p
+}
+
+// AddRepartition adds a logical repartition below parent.
+func (g *Graph) AddRepartition(v Via, parent *Node) *Node {
+	if v.Topic.Partitions < 0 {
+		g.Fail("repartition %s: %d partitions: want a positive number, or 0 for as many as the input has", v.Topic.Name, v.Topic.Partitions)
+	}
+	// In and Out of the logical node are those of what it becomes.
+	p := g.Add(&topology.Node{Name: v.Topic.Topic(), In: v.Filter.In, Out: v.Source.Out}, parent)
+	p.via = &v
+	return p
+}
+
+// AddStore declares a store.
+func (g *Graph) AddStore(s *state.Spec) { g.stores = append(g.stores, s) }
+
+// AddGlobal declares a global table and its store.
+func (g *Graph) AddGlobal(t topology.GlobalTable, s *state.Spec) {
+	if err := Legal(t.Topic); err != nil {
+		g.Fail("global table %s: topic %q: %w", t.Name, t.Topic, err)
+	}
+	g.globals = append(g.globals, t)
+	g.AddStore(s)
+}
+
+// Topology checks the plan, applies the rewrites and lowers it.
+func (g *Graph) Topology() (*topology.Topology, error) {
+	if err := errors.Join(append(g.errs, g.check(g.nodes)...)...); err != nil {
+		return nil, err
+	}
+	nodes, topics, err := lower(g.nodes)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(g.check(nodes)...); err != nil {
+		return nil, fmt.Errorf("after lowering repartitions: %w", err)
+	}
+	t := connect(nodes)
+	t.Repartition, t.Globals, t.Stores = topics, g.globals, g.stores
+	if err := t.Validate(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// connect numbers the nodes and joins them. Children stand in the order in which they were made (P-06).
+func connect(nodes []*Node) *topology.Topology {
+	t := &topology.Topology{}
+	for i, n := range nodes {
+		n.ID = topology.NodeID(i)
+		t.Nodes = append(t.Nodes, n.Node)
+	}
+	for _, n := range nodes {
+		for _, in := range n.inputs {
+			n.Parents = append(n.Parents, in.parent.ID)
+			n.Ports = append(n.Ports, in.port)
+			in.parent.Children = append(in.parent.Children, n.ID)
+		}
+	}
+	return t
+}

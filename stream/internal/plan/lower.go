@@ -1,0 +1,47 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/millrace-io/millrace/topology"
+)
+
+// lower replaces every logical repartition by filter, sink and source. Nothing moves otherwise: the order of nodes stays,
+// and so does the order of children.
+func lower(nodes []*Node) ([]*Node, []topology.RepartitionTopic, error) {
+	var (
+		out    []*Node
+		topics []topology.RepartitionTopic
+		errs   []error
+	)
+	ends := map[*Node]*Node{} // logical repartition -> its source
+	seen := map[string]bool{}
+	for _, n := range nodes {
+		moved := &Node{Node: n.Node}
+		for _, in := range n.inputs {
+			if end, ok := ends[in.parent]; ok {
+				in.parent = end
+			}
+			moved.inputs = append(moved.inputs, in)
+		}
+		if n.via == nil {
+			ends[n] = moved
+			out = append(out, moved)
+			continue
+		}
+		v := n.via
+		if seen[v.Topic.Name] {
+			errs = append(errs, fmt.Errorf("repartition topic %s: the name is used twice; give one of the two groupings or repartitions another name", v.Topic.Name))
+			continue
+		}
+		seen[v.Topic.Name] = true
+		filter := &Node{Node: v.Filter, inputs: moved.inputs}
+		sink := &Node{Node: v.Sink, inputs: []input{{parent: filter}}}
+		source := &Node{Node: v.Source}
+		ends[n] = source
+		out = append(out, filter, sink, source)
+		topics = append(topics, v.Topic)
+	}
+	return out, topics, errors.Join(errs...)
+}

@@ -1,0 +1,73 @@
+package stream
+
+import (
+	"regexp"
+
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/stream/internal/operator"
+	"github.com/millrace-io/millrace/stream/internal/plan"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// Repartitioned says how a stream goes through a repartition topic. It stands for Kafka Streams' Repartitioned.
+type Repartitioned[K, V any] struct {
+	key        serde.Serde[K]
+	value      serde.Serde[V]
+	name       string
+	partitions int32
+}
+
+// RepartitionedWith returns the serdes of a repartition.
+func RepartitionedWith[K, V any](key serde.Serde[K], value serde.Serde[V]) Repartitioned[K, V] {
+	return Repartitioned[K, V]{key: key, value: value}
+}
+
+// Named names the repartition topic: "<application id>-<name>-repartition".
+func (r Repartitioned[K, V]) Named(name string) Repartitioned[K, V] {
+	r.name = name
+	return r
+}
+
+// Partitions sets the number of partitions of the topic. Without it there are as many as the stream's source has.
+func (r Repartitioned[K, V]) Partitions(n int32) Repartitioned[K, V] {
+	r.partitions = n
+	return r
+}
+
+// Repartition sends the stream through an internal topic, partitioned by the key, even if nothing asks for it: to spread work
+// over more tasks, or to cut a topology. Records without a key do not pass; they are counted apart from dropped ones. The
+// serdes that the stream knows are used unless others are given.
+func (s KStream[K, V]) Repartition(repartitioned ...Repartitioned[K, V]) KStream[K, V] {
+	r := Repartitioned[K, V]{key: s.key, value: s.value}
+	if len(repartitioned) > 0 {
+		r = repartitioned[0]
+	}
+	if len(repartitioned) > 1 {
+		s.b.plan.Fail("Repartition below %s: %d settings are given, want one", s.node.Name, len(repartitioned))
+	}
+	name := s.b.plan.NameUnburned(r.name, plan.Repartition)
+	node := repartition(s.b, name, r.partitions, r.key, r.value, s.node)
+	return KStream[K, V]{b: s.b, node: node, key: r.key, value: r.value}
+}
+
+// generated matches a base name that nobody chose; the nodes of such a repartition get generated names too.
+var generated = regexp.MustCompile(`^KSTREAM.*-[0-9]{10}$`)
+
+// repartition adds a logical repartition below parent. Its three nodes burn a number each, in Kafka Streams' order.
+func repartition[K, V any](b *Builder, base string, partitions int32, key serde.Serde[K], value serde.Serde[V], parent *plan.Node) *plan.Node {
+	sink, filter, source := "", "", ""
+	if !generated.MatchString(base) {
+		sink, filter, source = base+"-repartition-sink", base+"-repartition-filter", base+"-repartition-source"
+	}
+	sink, filter, source = b.plan.Name(sink, plan.Sink), b.plan.Name(filter, plan.Filter), b.plan.Name(source, plan.Source)
+	topic := topology.RepartitionTopic{Name: base, Partitions: partitions}
+	const fix = "the repartition topic needs it: give it by GroupedWith or RepartitionedWith"
+	b.require(topic.Topic(), key != nil, "the key serde is unknown; "+fix)
+	b.require(topic.Topic(), value != nil, "the value serde is unknown; "+fix)
+	return b.plan.AddRepartition(plan.Via{
+		Topic:  topic,
+		Filter: operator.KeyFilter[K, V](filter),
+		Sink:   operator.Sink(sink, topic.Topic(), key, value),
+		Source: topology.NewSource(source, []string{topic.Topic()}, key, value),
+	}, parent)
+}

@@ -1,0 +1,78 @@
+package stream
+
+import (
+	"fmt"
+
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/stream/internal/operator"
+	"github.com/millrace-io/millrace/stream/internal/plan"
+	"github.com/millrace-io/millrace/stream/window"
+)
+
+// WindowedStream is a grouped stream whose groups are cut into windows. It stands for Kafka Streams' TimeWindowedKStream.
+//
+// In all aggregations a record with a null key is dropped. A record that comes after a window has closed is left out of that
+// window and counted as late: a window closes when the highest event time that the operator has seen in its task, over
+// all keys, reaches the window's end plus the grace period.
+type WindowedStream[K, V any] struct {
+	from    GroupedStream[K, V]
+	windows window.Time
+}
+
+// WindowedTable is a table of one row per key and window: what a windowed aggregation gives. It stands for a KTable whose key
+// is Windowed. [ToStream] is the way back to a stream.
+type WindowedTable[K, V any] struct {
+	b    *Builder
+	node *plan.Node
+}
+
+// Count counts the records of each key and window, those with a null value included.
+func (w WindowedStream[K, V]) Count(m Store[int64], opts ...AggregateOption) WindowedTable[K, int64] {
+	return aggregateWindows(w, plan.Aggregate, operator.Counter[K, V](), m, opts)
+}
+
+// Reduce combines the values of each key and window as [GroupedStream.Reduce] does. A null value is handed to f where V can
+// hold nil, and dropped where it cannot.
+func (w WindowedStream[K, V]) Reduce(f func(aggregate, value V) V, m Store[V], opts ...AggregateOption) WindowedTable[K, V] {
+	w.from.from.b.require(w.from.from.node.Name, f != nil, "the reducer below it is nil")
+	return aggregateWindows(w, plan.Reduce, operator.Reducer[K](f), m, opts)
+}
+
+// AggregateWindows folds the values of each key and window as [Aggregate] does. A null value is handed to add where V can hold
+// nil, and dropped where it cannot.
+func AggregateWindows[K, V, A any](
+	w WindowedStream[K, V], init func() A, add func(key K, value V, aggregate A) A, m Store[A], opts ...AggregateOption,
+) WindowedTable[K, A] {
+	w.from.from.b.require(w.from.from.node.Name, init != nil, "the initialiser below it is nil")
+	w.from.from.b.require(w.from.from.node.Name, add != nil, "the aggregator below it is nil")
+	return aggregateWindows(w, plan.Aggregate, operator.Adder(init, add), m, opts)
+}
+
+func aggregateWindows[K, V, A any](
+	w WindowedStream[K, V], prefix string, fold operator.Fold[K, V, A], m Store[A], opts []AggregateOption,
+) WindowedTable[K, A] {
+	g := w.from
+	b := g.from.b
+	store := b.plan.StoreName(m.name, prefix)
+	name := aggregateName(b, prefix, opts)
+	m.check(b, name, g.grouped.key != nil)
+	if err := w.windows.Validate(); err != nil {
+		b.plan.Fail("node %s: %w", name, err)
+	}
+	retention := w.windows.Size() + w.windows.GracePeriod()
+	if m.retention != 0 {
+		b.require(name, m.retention >= retention, fmt.Sprintf("the retention %v is less than size and grace period, %v", m.retention, retention))
+		retention = m.retention
+	}
+	parent := g.parent(store)
+	b.plan.AddStore(state.WindowSpec(store, g.grouped.key, m.value, w.windows.Size(), retention, m.options...))
+	return WindowedTable[K, A]{b: b, node: b.plan.Add(operator.Windowed(name, store, w.windows, fold), parent)}
+}
+
+// ToStream returns the changes of a windowed table as a stream: for each key and window whose row changed, the new value, or null
+// if the row is gone. It is a function because Go does not allow a method whose result's methods could lead back to it with
+// a longer key.
+func ToStream[K, V any](t WindowedTable[K, V], opts ...StepOption) KStream[window.Windowed[K], V] {
+	name := t.b.step(plan.ToStream, opts)
+	return KStream[window.Windowed[K], V]{b: t.b, node: t.b.plan.Add(operator.ToStream[window.Windowed[K], V](name), t.node)}
+}
