@@ -22,9 +22,6 @@ func (t *Topology) Describe() string {
 			break
 		}
 	}
-	if len(t.Globals) > 0 {
-		d.text.WriteString("\n")
-	}
 	return d.text.String()
 }
 

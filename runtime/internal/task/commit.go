@@ -125,7 +125,12 @@ func (t *Task) Committed(next map[string]int64) error {
 }
 
 // Stats returns what the task has done up to its last commit.
-func (t *Task) Stats() Stats { return Stats{Read: t.readTotal, Drops: t.drops.list()} }
+func (t *Task) Stats() Stats {
+	return Stats{Read: t.readTotal, Drops: listDrops(t.drops.committed)}
+}
+
+// Pending returns what the task has done since, which an abort would undo.
+func (t *Task) Pending() Stats { return Stats{Read: t.read, Drops: listDrops(t.drops.pending)} }
 
 // Close releases what the task holds. Writes that were not committed are forgotten: closing without a commit is how a
 // transaction is aborted (DESIGN D4). It returns the errors of the nodes' Close; the task is closed in any case.

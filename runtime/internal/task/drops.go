@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
 
 	"github.com/millrace-io/millrace/topology"
@@ -48,15 +47,18 @@ func (d *drops) commit() {
 	clear(d.pending)
 }
 
-func (d *drops) list() []Drop {
-	list := make([]Drop, 0, len(d.committed))
-	for k, n := range maps.All(d.committed) {
+func listDrops(counts map[dropKey]int64) []Drop {
+	list := make([]Drop, 0, len(counts))
+	for k, n := range counts {
 		list = append(list, Drop{Node: k.node, Reason: k.reason, Count: n})
 	}
-	slices.SortFunc(list, func(a, b Drop) int {
-		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Reason, b.Reason))
-	})
+	slices.SortFunc(list, Drop.Compare)
 	return list
+}
+
+// Compare orders drops by node, then reason.
+func (d Drop) Compare(other Drop) int {
+	return cmp.Or(cmp.Compare(d.Node, other.Node), cmp.Compare(d.Reason, other.Reason))
 }
 
 // drop counts a record that node leaves out, and names it in the log.

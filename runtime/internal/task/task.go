@@ -169,19 +169,20 @@ func (t *Task) process(q *queue) {
 	}
 }
 
-// HeadTime returns the lowest event time among the heads of the inputs, if one is there. It decodes heads, but takes none.
-func (t *Task) HeadTime() (headTime int64, ok bool) {
+// Ready returns the event time of the record that Step would process next, and whether there is one. It decodes heads, but
+// takes none.
+func (t *Task) Ready(now time.Time) (headTime int64, ok bool) {
 	if t.err != nil {
 		return 0, false
 	}
+	t.now = now.UnixMilli()
 	var err error
 	defer t.catch(&err)
-	for _, q := range t.queues {
-		if t.load(q) && (!ok || q.headTime < headTime) {
-			headTime, ok = q.headTime, true
-		}
+	q := t.choose()
+	if q == nil {
+		return 0, false
 	}
-	return headTime, ok
+	return q.headTime, true
 }
 
 // wake returns when to call Step or Punctuate again though nothing arrives.
@@ -205,6 +206,10 @@ func (t *Task) wake() time.Time {
 
 // StreamTime returns the highest event time taken, -1 before the first record.
 func (t *Task) StreamTime() int64 { return t.streamTime }
+
+// Store returns the layer of a store of this task, global tables included, or nil. It is for queries, which the owner runs between
+// rounds.
+func (t *Task) Store(name string) state.Layer { return (*scope)(t).Store(name) }
 
 // Err returns the sticky error.
 func (t *Task) Err() error { return t.err }

@@ -1,0 +1,62 @@
+package topologytest
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/task"
+)
+
+// Failure is what a handler decides about: the node, the record and the error.
+type Failure = task.Failure
+
+// Response is what a handler answers.
+type Response = task.Response
+
+// The responses.
+const (
+	Fail     = task.Fail     // the pipe fails, and so does everything after it
+	Continue = task.Continue // the record is dropped at the node that failed, and counted
+)
+
+// Handler decides about a failure.
+type Handler = task.Handler
+
+// Option configures a Driver.
+type Option func(*config)
+
+type config struct {
+	applicationID string
+	start         time.Time
+	manual        bool
+	maxIdle       time.Duration
+	handlers      struct{ deserialization, processing, production Handler }
+	logger        *slog.Logger
+}
+
+// ApplicationID sets the application id, which internal topics begin with. The default is "app".
+func ApplicationID(id string) Option { return func(c *config) { c.applicationID = id } }
+
+// StartAt sets the wall clock at the start. The default is the Unix epoch.
+func StartAt(t time.Time) Option { return func(c *config) { c.start = t } }
+
+// ManualCommit makes the driver commit only when Commit is called, instead of after every record.
+func ManualCommit() Option { return func(c *config) { c.manual = true } }
+
+// MaxIdle is how long a task waits for an empty input while others have records (max.task.idle.ms); what is piped meanwhile
+// waits for AdvanceWallClock. The default is not at all.
+func MaxIdle(d time.Duration) Option { return func(c *config) { c.maxIdle = d } }
+
+// OnDeserialization decides about records that cannot be decoded. Without it they fail the pipe.
+func OnDeserialization(h Handler) Option {
+	return func(c *config) { c.handlers.deserialization = h }
+}
+
+// OnProcessing decides about errors of nodes. Without it they fail the pipe.
+func OnProcessing(h Handler) Option { return func(c *config) { c.handlers.processing = h } }
+
+// OnProduction decides about records that cannot be encoded. Without it they fail the pipe.
+func OnProduction(h Handler) Option { return func(c *config) { c.handlers.production = h } }
+
+// Logger takes the log lines of dropped records. The default discards them.
+func Logger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
