@@ -68,5 +68,5 @@ func millis(what string, d, least time.Duration) error {
 // apart, up to t itself.
 func (w Time) First(t int64) int64 {
 	size, advance := w.size.Milliseconds(), w.advance.Milliseconds()
-	return max(0, t-size+advance) / advance * advance
+	return max(0, t-(size-advance)) / advance * advance
 }

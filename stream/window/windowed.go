@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/millrace-io/millrace/serde"
@@ -20,6 +21,14 @@ func (w Windowed[K]) StartTime() time.Time { return time.UnixMilli(w.Start).UTC(
 
 // EndTime returns the end of the window, in UTC; the window does not include it.
 func (w Windowed[K]) EndTime() time.Time { return time.UnixMilli(w.End).UTC() }
+
+// End returns the end of a window of size milliseconds that begins at start. It stops at the end of time.
+func End(start, size int64) int64 {
+	if end := start + size; end >= start {
+		return end
+	}
+	return math.MaxInt64
+}
 
 // startBytes is what a time-windowed key has after the inner key: the start, big endian.
 const startBytes = 8
@@ -62,7 +71,7 @@ func (s keySerde[K]) Decode(src []byte) (Windowed[K], error) {
 	if err != nil {
 		return Windowed[K]{}, fmt.Errorf("decode windowed key: %w", err)
 	}
-	return Windowed[K]{Key: key, Start: start, End: start + s.size}, nil
+	return Windowed[K]{Key: key, Start: start, End: End(start, s.size)}, nil
 }
 
 // DecodeAliases reports what the inner serde says of itself.

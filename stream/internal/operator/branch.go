@@ -11,10 +11,19 @@ type Branches[K, V any] struct {
 // Split hands each record to the first child whose predicate holds, else to the default branch, else to none (D-27). A null
 // value that V cannot hold goes to the default branch unasked, and is dropped if there is none.
 //
-// It emits through its own Fan: the choice among children is the operator.
+// It emits through its own Fan: the choice among children is the operator. A task does not fan out to one child, so a split
+// with one branch chooses in the node itself.
 func Split[K, V any](name string, branches *Branches[K, V]) *topology.Node {
 	n := stateless(name, func(e env, down topology.Emit[K, V]) topology.Emit[K, V] {
 		sees := nilable[V]()
+		if branches.count() == 1 {
+			only := down
+			down = func(r topology.Record[K, V]) {
+				if branches.choose(&r, sees) >= 0 {
+					only(r)
+				}
+			}
+		}
 		if sees || branches.Default >= 0 {
 			return down
 		}
@@ -28,6 +37,14 @@ func Split[K, V any](name string, branches *Branches[K, V]) *topology.Node {
 	})
 	n.Fan = branches.fan
 	return n
+}
+
+// count returns how many children the split has.
+func (b *Branches[K, V]) count() int {
+	if b.Default < 0 {
+		return len(b.Predicates)
+	}
+	return len(b.Predicates) + 1
 }
 
 func (b *Branches[K, V]) fan(children []any) any {

@@ -25,7 +25,7 @@ func Windowed[K, V, A any](name, storeName string, windows window.Time, fold Fol
 			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), streamTime: -1,
 		}
 		forward := func(k K, start int64, c state.Change[A], t int64, h serde.Headers) error {
-			r := topology.NewRecord(window.Windowed[K]{Key: k, Start: start, End: start + w.size}, c, t)
+			r := topology.NewRecord(window.Windowed[K]{Key: k, Start: start, End: window.End(start, w.size)}, c, t)
 			r.Headers = h
 			down(r)
 			return nil
@@ -52,8 +52,9 @@ func (w *windowed[K, V, A]) take(r topology.Record[K, V]) {
 	}
 	w.streamTime = max(w.streamTime, r.Timestamp)
 	closed := w.streamTime - w.grace // windows that end here or before
-	for start := w.windows.First(r.Timestamp); start <= r.Timestamp; start += w.advance {
-		if start+w.size <= closed {
+	// start turns negative where the next window would begin beyond the end of time.
+	for start := w.windows.First(r.Timestamp); 0 <= start && start <= r.Timestamp; start += w.advance {
+		if window.End(start, w.size) <= closed {
 			w.drop(topology.ReasonLate)
 			continue
 		}
