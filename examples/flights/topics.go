@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -74,18 +75,42 @@ func createTopics(ctx context.Context, adm *kadm.Client, n names, partitions int
 			return fmt.Errorf("create topic %s: %w %s", s.name, err, r.ErrMessage)
 		}
 	}
-	if !asked {
-		return nil
-	}
-	topics, err := adm.ListTopics(ctx, n.flights)
-	if err == nil {
-		err = topics.Error()
-	}
+	topics, err := awaitTopics(ctx, adm, n.specs(partitions))
 	if err != nil {
-		return fmt.Errorf("look up topic %s: %w", n.flights, err)
+		return err
 	}
-	if got := len(topics[n.flights].Partitions); got != int(partitions) {
+	if got := len(topics[n.flights].Partitions); asked && got != int(partitions) {
 		return fmt.Errorf("topic %s has %d partitions, not %d: leave -partitions out, or start anew with another log", n.flights, got, partitions)
 	}
 	return nil
+}
+
+// topicPoll is how often awaitTopics asks.
+const topicPoll = 20 * time.Millisecond
+
+// awaitTopics returns when the log knows all the topics: on a cluster a moment after it has created them.
+func awaitTopics(ctx context.Context, adm *kadm.Client, specs []topicSpec) (kadm.TopicDetails, error) {
+	list := make([]string, len(specs))
+	for i, s := range specs {
+		list[i] = s.name
+	}
+	tick := time.NewTicker(topicPoll)
+	defer tick.Stop()
+	for {
+		topics, err := adm.ListTopics(ctx, list...)
+		if err == nil {
+			err = topics.Error()
+		}
+		if err == nil {
+			return topics, nil
+		}
+		if ctx.Err() == nil && !errors.Is(err, kerr.UnknownTopicOrPartition) && !errors.Is(err, kerr.LeaderNotAvailable) {
+			return nil, fmt.Errorf("look up the topics: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("look up the topics: %w", err)
+		case <-tick.C:
+		}
+	}
 }
