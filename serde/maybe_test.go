@@ -1,0 +1,45 @@
+package serde_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/millrace-io/millrace/serde"
+)
+
+func TestMaybe(t *testing.T) {
+	t.Parallel()
+	some, none := serde.Some(0), serde.None[int]()
+	if v, ok := some.Get(); v != 0 || !ok || !some.Present() || some.Or(7) != 0 {
+		t.Errorf("Some(0): %v, %v", v, ok)
+	}
+	if v, ok := none.Get(); v != 0 || ok || none.Present() || none.Or(7) != 7 {
+		t.Errorf("None: %v, %v", v, ok)
+	}
+	if none != (serde.Maybe[int]{}) {
+		t.Error("the zero Maybe is not absent")
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	var none serde.Headers
+	if _, ok := none.Last("a"); ok || none.All() != nil {
+		t.Error("the zero Headers is not empty")
+	}
+	one := none.With("a", []byte("1"))
+	two := one.With("a", nil).With("b", []byte("2"))
+	if v, ok := one.Last("a"); string(v) != "1" || !ok || len(one.All()) != 1 {
+		t.Errorf("With changed the headers that it was called on: %v", one.All())
+	}
+	if v, ok := two.Last("a"); v != nil || !ok {
+		t.Errorf("the last of two headers of a key: %q, %v", v, ok)
+	}
+	keys := make([]string, 0, 3)
+	for _, h := range two.All() {
+		keys = append(keys, h.Key)
+	}
+	if !slices.Equal(keys, []string{"a", "a", "b"}) {
+		t.Errorf("order of headers: %q", keys)
+	}
+}
