@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/millrace-io/millrace/serde"
 )
@@ -38,12 +39,14 @@ func (e *EncodeError) Unwrap() error { return e.Err }
 // DropReason makes it countable apart from processing errors.
 func (e *EncodeError) DropReason() Reason { return ReasonSerialization }
 
-// NewSink returns a sink node, not yet part of a topology. A null key or value is written as null (D3).
+// NewSink returns a sink node, not yet part of a topology. A null key or value is written as null, and so is a nil one of a
+// type that can hold nil (D3).
 func NewSink[K, V any](name, topic string, key serde.Serde[K], value serde.Serde[V], options ...SinkOption[K, V]) *Node {
 	cfg := sink[K, V]{topic: topic, key: key, value: value}
 	for _, o := range options {
 		o(&cfg)
 	}
+	cfg.nilKey, cfg.nilValue = nilTest[K](), nilTest[V]()
 	n := &Node{Name: name, Kind: KindSink, In: []Edge{EdgeOf[K, V]()}, Topic: topic}
 	n.Build = func(s Scope, _ any) (Instance, error) {
 		task := cfg
@@ -60,11 +63,15 @@ type sink[K, V any] struct {
 	value     serde.Serde[V]
 	partition Partitioner[K, V]
 	keyedOnly bool
+	// Of a type that can hold nil, nil is null, whether the record is flagged or not. Else nil.
+	nilKey   func(K) bool
+	nilValue func(V) bool
 
-	scope Scope
-	node  NodeID
-	bytes []byte
-	raw   Raw
+	scope  Scope
+	node   NodeID
+	bytes  []byte
+	raw    Raw
+	record Record[K, V] // for the partitioner
 	spread
 }
 
@@ -72,6 +79,12 @@ type sink[K, V any] struct {
 var empty = []byte{}
 
 func (s *sink[K, V]) write(r Record[K, V]) {
+	if s.nilKey != nil && s.nilKey(r.Key) {
+		r.null |= nullKey
+	}
+	if s.nilValue != nil && s.nilValue(r.Value) {
+		r.null |= nullValue
+	}
 	if s.keyedOnly && !r.HasKey() {
 		s.scope.Drop(s.node, ReasonUnkeyed, nil)
 		return
@@ -85,7 +98,8 @@ func (s *sink[K, V]) write(r Record[K, V]) {
 	var p int32
 	switch {
 	case s.partition != nil:
-		if p = s.partition(s.topic, &r, s.raw.Key, n); p < 0 {
+		s.record = r // not &r: every record would be allocated
+		if p = s.partition(s.topic, &s.record, s.raw.Key, n); p < 0 {
 			s.scope.Drop(s.node, ReasonPartition, nil)
 			return
 		}
@@ -150,4 +164,13 @@ func (s *spread) next(size int, n int32) int32 {
 		s.current = 0
 	}
 	return s.current
+}
+
+// nilTest returns a function that tells whether a T is nil, or nil if a T never is.
+func nilTest[T any]() func(T) bool {
+	switch reflect.TypeFor[T]().Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
+		return func(v T) bool { return reflect.ValueOf(&v).Elem().IsNil() }
+	}
+	return nil
 }

@@ -12,8 +12,8 @@ type Stats struct {
 	Drops []Drop
 }
 
-// Uncommitted reports whether something happened since the last commit: a record was taken or dropped, or a punctuation
-// fired. Control records alone do not count.
+// Uncommitted reports whether something happened since the last commit: a record was taken or dropped, a position moved past
+// control records, or a punctuation fired.
 func (t *Task) Uncommitted() bool { return t.moved }
 
 // CommitRequested reports whether a node asked for a commit since the last one (P-15).

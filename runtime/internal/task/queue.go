@@ -38,16 +38,19 @@ func (q *queue) offer(b Batch) {
 	q.bytes += b.Bytes()
 }
 
-// pop gives back the batch that has been read to its end. Control records at its end move the position too.
-func (q *queue) pop() {
+// pop gives back the batch that has been read to its end, and reports whether that moved the position: control records at its
+// end do.
+func (q *queue) pop() (moved bool) {
 	b := q.batches[0]
-	q.next = max(q.next, b.End())
-	q.epoch = b.LeaderEpoch()
+	if end := b.End(); end > q.next {
+		q.next, q.epoch, moved = end, b.LeaderEpoch(), true
+	}
 	q.bytes -= b.Bytes()
 	b.Release()
 	copy(q.batches, q.batches[1:])
 	q.batches[len(q.batches)-1] = nil
 	q.batches = q.batches[:len(q.batches)-1]
+	return moved
 }
 
 func (q *queue) release() {
@@ -69,7 +72,7 @@ func (t *Task) load(q *queue) bool {
 			return false
 		}
 		if !more {
-			q.pop()
+			t.moved = q.pop() || t.moved
 			continue
 		}
 		if q.raw.Offset < q.next {
