@@ -1,16 +1,27 @@
 package assign
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Task is one partition of one sub-topology: the unit that is moved.
 type Task struct {
 	Subtopology int32
 	Partition   int32
 }
 
+// Compare orders tasks by sub-topology, then partition.
+func Compare(a, b Task) int {
+	return cmp.Or(cmp.Compare(a.Subtopology, b.Subtopology), cmp.Compare(a.Partition, b.Partition))
+}
+
 // Instance is one member of the group, as it described itself.
 type Instance struct {
 	ID       string // member id; unique
 	Capacity int    // number of workers; less than 1 counts as 1
-	Owned    []Task // what it runs now, and has not been told to give up, or has not yet given up
+	// Owned is what it runs: what it was given and has not yet released, be it told to or not.
+	Owned []Task
 	// Generation is the group's generation in which it was given what it owns. Of two that claim a task the later one
 	// has it; of equal ones, neither.
 	Generation int32
@@ -21,9 +32,205 @@ type Instance struct {
 type Result struct {
 	// Active has one entry for each instance: what it may run now, sorted.
 	Active map[string][]Task
-	// Moving are tasks that their owner must give up first. While there are any, the members rejoin.
+	// Moving are tasks, sorted, that their owner must give up first. While there are any, the members rejoin.
 	Moving []Task
 }
 
 // Assign distributes tasks over instances. Neither argument is changed; their order does not matter.
-func Assign(instances []Instance, tasks []Task) Result { return Result{} }
+func Assign(instances []Instance, tasks []Task) Result {
+	p := newPlan(instances, tasks)
+	if len(p.nodes) == 0 {
+		return Result{Active: map[string][]Task{}}
+	}
+	p.keepOwned()
+	p.grantRest()
+	p.returnPrevious()
+	p.spreadRest()
+	return p.result()
+}
+
+// plan is the work of one call. All of it is in sorted order, so that the result depends on nothing else.
+type plan struct {
+	tasks []Task
+	nodes []*node
+	owner map[Task]*node // nil: claimed by two at once, so nobody may have it yet
+	free  []Task         // not in any target yet, sorted
+	extra int            // how many nodes may still be granted one task above their lower share
+}
+
+// node is one instance and its target.
+type node struct {
+	Instance
+	capacity int
+	lower    int // its share, rounded down
+	exact    bool
+	quota    int // lower, or one more if granted
+	target   []Task
+	bySub    map[int32]int // tasks of each sub-topology in the target
+}
+
+func newPlan(instances []Instance, tasks []Task) *plan {
+	p := &plan{owner: make(map[Task]*node)}
+	p.tasks = slices.Compact(slices.SortedFunc(slices.Values(tasks), Compare))
+	sum := 0
+	for _, in := range slices.SortedFunc(slices.Values(instances), func(a, b Instance) int { return cmp.Compare(a.ID, b.ID) }) {
+		n := &node{Instance: in, capacity: max(1, in.Capacity), bySub: make(map[int32]int)}
+		sum += n.capacity
+		p.nodes = append(p.nodes, n)
+	}
+	p.extra = len(p.tasks)
+	for _, n := range p.nodes {
+		share := len(p.tasks) * n.capacity
+		n.lower, n.exact = share/sum, share%sum == 0
+		n.quota = n.lower
+		p.extra -= n.lower
+	}
+	p.findOwners()
+	return p
+}
+
+// findOwners settles who owns what.
+func (p *plan) findOwners() {
+	claimed := make(map[Task]int32)
+	for _, n := range p.nodes {
+		for _, t := range n.Owned {
+			g, ok := claimed[t]
+			switch {
+			case !ok || n.Generation > g:
+				p.owner[t], claimed[t] = n, n.Generation
+			case n.Generation == g && p.owner[t] != n:
+				p.owner[t] = nil
+			}
+		}
+	}
+}
+
+// keepOwned leaves tasks where they run, up to the share of each node (A3). The shares that are rounded up go to the
+// nodes that have the tasks for it.
+func (p *plan) keepOwned() {
+	owned := make(map[*node][]Task)
+	for _, t := range p.tasks {
+		if n := p.owner[t]; n != nil {
+			owned[n] = append(owned[n], t)
+		} else {
+			p.free = append(p.free, t)
+		}
+	}
+	for _, n := range p.nodes {
+		if len(owned[n]) > n.lower {
+			p.grant(n)
+		}
+	}
+	for _, n := range p.nodes {
+		kept, dropped := keep(owned[n], n.quota)
+		p.free = append(p.free, dropped...)
+		for _, t := range kept {
+			n.add(t)
+		}
+	}
+	slices.SortFunc(p.free, Compare)
+}
+
+// grant lets a node have one task above its lower share, if it may and there is one left.
+func (p *plan) grant(n *node) {
+	if p.extra > 0 && !n.exact && n.quota == n.lower {
+		n.quota++
+		p.extra--
+	}
+}
+
+// keep splits sorted tasks into quota that stay and the rest, which is taken from the sub-topologies that have the most.
+func keep(tasks []Task, quota int) (kept, dropped []Task) {
+	count := make(map[int32]int)
+	for _, t := range tasks {
+		count[t.Subtopology]++
+	}
+	kept = slices.Clone(tasks)
+	for len(kept) > quota {
+		drop := len(kept) - 1
+		for i := len(kept) - 1; i >= 0; i-- {
+			if count[kept[i].Subtopology] > count[kept[drop].Subtopology] {
+				drop = i
+			}
+		}
+		count[kept[drop].Subtopology]--
+		dropped = append(dropped, kept[drop])
+		kept = slices.Delete(kept, drop, drop+1)
+	}
+	return kept, dropped
+}
+
+// grantRest gives the remaining rounded-up shares to the nodes with the least.
+func (p *plan) grantRest() {
+	order := slices.SortedStableFunc(slices.Values(p.nodes), func(a, b *node) int { return cmp.Compare(len(a.target)*b.capacity, len(b.target)*a.capacity) })
+	for _, n := range order {
+		p.grant(n)
+	}
+}
+
+// returnPrevious puts free tasks where they ran before (A3).
+func (p *plan) returnPrevious() {
+	ran := make(map[Task][]*node)
+	for _, n := range p.nodes {
+		for _, t := range n.Previous {
+			ran[t] = append(ran[t], n)
+		}
+	}
+	p.place(func(t Task) []*node { return ran[t] })
+}
+
+// spreadRest puts free tasks where there is room.
+func (p *plan) spreadRest() { p.place(func(Task) []*node { return p.nodes }) }
+
+// place gives each free task to the best candidate with room: the one with the fewest tasks of its sub-topology for its
+// capacity, then with the fewest tasks. Tasks without one stay free.
+func (p *plan) place(candidates func(Task) []*node) {
+	var left []Task
+	for _, t := range p.free {
+		var best *node
+		for _, n := range candidates(t) {
+			if len(n.target) < n.quota && (best == nil || n.better(best, t.Subtopology)) {
+				best = n
+			}
+		}
+		if best == nil {
+			left = append(left, t)
+			continue
+		}
+		best.add(t)
+	}
+	p.free = left
+}
+
+// better reports whether a task of the sub-topology is better on n than on o.
+func (n *node) better(o *node, sub int32) bool {
+	return cmp.Or(
+		cmp.Compare(n.bySub[sub]*o.capacity, o.bySub[sub]*n.capacity),
+		cmp.Compare(len(n.target)*o.capacity, len(o.target)*n.capacity),
+		cmp.Compare(n.ID, o.ID),
+	) < 0
+}
+
+func (n *node) add(t Task) {
+	n.target = append(n.target, t)
+	n.bySub[t.Subtopology]++
+}
+
+// result leaves out what another still owns (A1).
+func (p *plan) result() Result {
+	r := Result{Active: make(map[string][]Task, len(p.nodes))}
+	for _, n := range p.nodes {
+		var active []Task
+		for _, t := range n.target {
+			if owner, owned := p.owner[t]; owned && owner != n {
+				r.Moving = append(r.Moving, t)
+			} else {
+				active = append(active, t)
+			}
+		}
+		slices.SortFunc(active, Compare)
+		r.Active[n.ID] = active
+	}
+	slices.SortFunc(r.Moving, Compare)
+	return r
+}

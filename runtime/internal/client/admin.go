@@ -2,7 +2,14 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // NewTopic is a topic to create.
@@ -24,32 +31,78 @@ func (e *PartitionCountError) Error() string {
 	return fmt.Sprintf("topic %q has %d partitions, %d are needed", e.Topic, e.Have, e.Want)
 }
 
-// CreateTopics creates the topics that do not exist, and returns when the log's metadata shows all of them. A topic that
-// exists is left as it is; if its number of partitions differs the error is a *PartitionCountError.
-func (c *Client) CreateTopics(ctx context.Context, topics ...NewTopic) error { return errPending }
+var errNotVisible = errors.New("topic is not in the metadata yet")
 
-// OffsetSpec says which offset ListOffsets looks up.
-type OffsetSpec uint8
+// createTimeout is how long the broker may take to create topics.
+const createTimeout = 15 * time.Second
 
-// Offsets that can be looked up.
-const (
-	LogStart      OffsetSpec = iota // the earliest offset that can be read
-	HighWatermark                   // the end of what is replicated (read_uncommitted)
-	LastStable                      // the end of what read_committed may read
-)
-
-// ListOffsets looks up one offset for each partition. Every partition is in the map, or there is an error.
-func (c *Client) ListOffsets(ctx context.Context, spec OffsetSpec, partitions []TopicPartition) (map[TopicPartition]int64, error) {
-	return nil, errPending
+// CreateTopics creates the topics that do not exist, and returns when the log's metadata shows all of them with leaders. A
+// topic that exists is left as it is; if its number of partitions differs the error is a *PartitionCountError.
+func (c *Client) CreateTopics(ctx context.Context, topics ...NewTopic) error {
+	if len(topics) == 0 {
+		return nil
+	}
+	if err := retry(ctx, func() error { return c.createTopics(ctx, topics) }); err != nil {
+		return err
+	}
+	return retry(ctx, func() error { return c.checkTopics(ctx, topics) })
 }
 
-// CommittedOffsets returns the group's committed offsets. It asks for stable ones (KIP-447) and, while an open
-// transaction holds one, asks again until ctx ends. A partition without a committed offset is missing in the map.
-func (c *Client) CommittedOffsets(ctx context.Context, group string, partitions []TopicPartition) (map[TopicPartition]Committed, error) {
-	return nil, errPending
+func (c *Client) createTopics(ctx context.Context, topics []NewTopic) error {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.TimeoutMillis = int32(createTimeout.Milliseconds())
+	for _, t := range topics {
+		rt := kmsg.NewCreateTopicsRequestTopic()
+		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Name, t.Partitions, t.ReplicationFactor
+		if rt.ReplicationFactor == 0 {
+			rt.ReplicationFactor = -1
+		}
+		for _, name := range slices.Sorted(maps.Keys(t.Configs)) {
+			config := kmsg.NewCreateTopicsRequestTopicConfig()
+			config.Name, config.Value = name, kmsg.StringPtr(t.Configs[name])
+			rt.Configs = append(rt.Configs, config)
+		}
+		req.Topics = append(req.Topics, rt)
+	}
+	resp, err := req.RequestWith(ctx, c.conn)
+	if err != nil {
+		return doing(answered(err, 0), "create topics")
+	}
+	for _, t := range resp.Topics {
+		err := kerr.ErrorForCode(t.ErrorCode)
+		if err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
+			continue
+		}
+		if t.ErrorMessage != nil && *t.ErrorMessage != "" {
+			err = fmt.Errorf("%w (%s)", err, *t.ErrorMessage)
+		}
+		return doing(err, "create topic %q", t.Topic)
+	}
+	return nil
 }
 
-// CommitOffsets commits offsets outside of any transaction.
-func (c *Client) CommitOffsets(ctx context.Context, id Identity, offsets map[TopicPartition]Committed) error {
-	return errPending
+func (c *Client) checkTopics(ctx context.Context, topics []NewTopic) error {
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = t.Name
+	}
+	found, err := c.RefreshTopics(ctx, names...)
+	if err != nil {
+		return err
+	}
+	for _, want := range topics {
+		t, ok := found[want.Name]
+		if !ok {
+			return doing(errNotVisible, "create topic %q", want.Name)
+		}
+		if want.Partitions > 0 && int(want.Partitions) != len(t.Partitions) {
+			return withClass(&PartitionCountError{want.Name, int32(len(t.Partitions)), want.Partitions}, ClassFatal)
+		}
+		for _, p := range t.Partitions {
+			if p.Leader < 0 {
+				return doing(kerr.LeaderNotAvailable, "create topic %q", want.Name)
+			}
+		}
+	}
+	return nil
 }

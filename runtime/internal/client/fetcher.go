@@ -1,7 +1,12 @@
 package client
 
 import (
+	"context"
+	"slices"
+	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/runtime/internal/task"
 )
@@ -20,6 +25,14 @@ type FetcherConfig struct {
 	BufferBytes, PartitionBufferBytes int
 }
 
+func (cfg *FetcherConfig) setDefaults() {
+	setDefault(&cfg.MaxWait, 200*time.Millisecond)
+	setDefault(&cfg.MaxBytes, 8<<20)
+	setDefault(&cfg.MaxPartitionBytes, 1<<20)
+	setDefault(&cfg.BufferBytes, 64<<20)
+	setDefault(&cfg.PartitionBufferBytes, 4<<20)
+}
+
 // Fetched is news of one partition.
 type Fetched struct {
 	TopicPartition
@@ -34,29 +47,209 @@ type Fetched struct {
 	Err error
 }
 
-// Fetcher reads partitions with its own connections.
-type Fetcher struct{}
+const (
+	// heldWait is MaxWait while a partition is not fetched because its buffer is full: it must not wait for the long
+	// poll of the others once there is room.
+	heldWait = 5 * time.Millisecond
+	// missingTimeout is how long a partition may be missing in the log's metadata before that is an error.
+	missingTimeout = 30 * time.Second
+)
+
+// Fetcher reads partitions with its own connections. Its methods are safe for use by several goroutines.
+//
+// For each leader there is one goroutine with at most one fetch under way, for all partitions that may be fetched. A fetch
+// that waits for data is given up when a partition is added or resumed, so that nothing waits for what others lack.
+type Fetcher struct {
+	c     *Client
+	cfg   FetcherConfig
+	conn  *kgo.Client
+	crew  *crew
+	ready chan struct{}
+
+	mu struct {
+		sync.Mutex
+		feeds map[TopicPartition]*feed
+		order []*feed // those that a fetch asks for first come first
+		queue []queued
+		held  int // bytes fetched and not released, over all feeds that are not removed
+		polls map[int32]context.CancelFunc
+	}
+}
+
+// feed is one partition that is fetched. A partition that is removed and added again is another feed, so that an answer
+// to the first finds nobody.
+type feed struct {
+	tp        TopicPartition
+	topicID   [16]byte // zero until the first look-up
+	leader    PartitionLeader
+	position  int64
+	lastEpoch int32 // leader epoch of the last batch, -1 before
+	paused    bool
+	ended     bool // by an error or by Remove
+	busy      bool
+	held      int // bytes
+	tries     int
+	since     time.Time // of the first of the tries
+	notBefore time.Time
+	reported  Fetched // the last ends that were queued
+	known     bool    // reported is set
+}
+
+type queued struct {
+	feed *feed
+	Fetched
+}
 
 // NewFetcher returns a Fetcher without partitions.
-func NewFetcher(c *Client, cfg FetcherConfig) (*Fetcher, error) { return nil, errPending }
+func NewFetcher(c *Client, cfg FetcherConfig) (*Fetcher, error) {
+	cfg.setDefaults()
+	conn, err := c.open()
+	if err != nil {
+		return nil, doing(err, "open connections of a fetcher")
+	}
+	f := &Fetcher{c: c, cfg: cfg, conn: conn, ready: make(chan struct{}, 1)}
+	f.mu.feeds = make(map[TopicPartition]*feed)
+	f.mu.polls = make(map[int32]context.CancelFunc)
+	f.crew = newCrew(f.work)
+	return f, nil
+}
 
 // Add starts fetching tp at offset. Adding it again moves it; nothing that was fetched before is handed out any more.
-func (f *Fetcher) Add(tp TopicPartition, offset int64) {}
+func (f *Fetcher) Add(tp TopicPartition, offset int64) {
+	f.Remove(tp)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := &feed{tp: tp, leader: PartitionLeader{noLeader, -1}, position: offset, lastEpoch: -1}
+	f.mu.feeds[tp] = d
+	f.mu.order = append(f.mu.order, d)
+	f.crew.wake(noLeader)
+}
 
 // Remove stops fetching tp. Nothing of it is handed out any more. Batches handed out before stay valid.
-func (f *Fetcher) Remove(tp TopicPartition) {}
+func (f *Fetcher) Remove(tp TopicPartition) {
+	f.mu.Lock()
+	d, ok := f.mu.feeds[tp]
+	if !ok {
+		f.mu.Unlock()
+		return
+	}
+	delete(f.mu.feeds, tp)
+	f.mu.order = slices.DeleteFunc(f.mu.order, func(o *feed) bool { return o == d })
+	var dropped []task.Batch
+	f.mu.queue = slices.DeleteFunc(f.mu.queue, func(q queued) bool {
+		if q.feed == d && q.Batch != nil {
+			dropped = append(dropped, q.Batch)
+		}
+		return q.feed == d
+	})
+	d.ended = true
+	f.mu.held -= d.held
+	f.mu.Unlock()
+	for _, b := range dropped {
+		b.Release()
+	}
+}
 
 // Pause stops fetching tp until Resume. What has been fetched is still handed out.
-func (f *Fetcher) Pause(tp TopicPartition) {}
+func (f *Fetcher) Pause(tp TopicPartition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d, ok := f.mu.feeds[tp]; ok {
+		d.paused = true
+	}
+}
 
 // Resume goes on with tp.
-func (f *Fetcher) Resume(tp TopicPartition) {}
+func (f *Fetcher) Resume(tp TopicPartition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d, ok := f.mu.feeds[tp]; ok && d.paused {
+		d.paused = false
+		f.interruptLocked(d.leader.Leader)
+	}
+}
+
+// interruptLocked makes the node's goroutine ask anew, even if it waits for an answer.
+func (f *Fetcher) interruptLocked(node int32) {
+	if cancel, ok := f.mu.polls[node]; ok {
+		cancel()
+	}
+	f.crew.wake(node)
+}
 
 // Ready has a value when Take may have something new.
-func (f *Fetcher) Ready() <-chan struct{} { return nil }
+func (f *Fetcher) Ready() <-chan struct{} { return f.ready }
 
 // Take appends what has been fetched to dst, in offset order for each partition, and does not wait.
-func (f *Fetcher) Take(dst []Fetched) []Fetched { return dst }
+func (f *Fetcher) Take(dst []Fetched) []Fetched {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.mu.queue {
+		dst = append(dst, f.mu.queue[i].Fetched)
+	}
+	clear(f.mu.queue)
+	f.mu.queue = f.mu.queue[:0]
+	return dst
+}
 
 // Close stops the goroutines and closes the connections. Batches handed out stay valid.
-func (f *Fetcher) Close() {}
+func (f *Fetcher) Close() {
+	f.crew.close()
+	f.conn.Close()
+}
+
+// queueLocked hands news out. Ends alone replace ends that nobody has taken yet.
+func (f *Fetcher) queueLocked(d *feed, news Fetched) {
+	news.TopicPartition = d.tp
+	d.reported, d.known = news, true
+	if n := len(f.mu.queue); n > 0 && news.Batch == nil && news.Err == nil {
+		if last := &f.mu.queue[n-1]; last.feed == d && last.Batch == nil && last.Err == nil {
+			last.Fetched = news
+			return
+		}
+	}
+	f.mu.queue = append(f.mu.queue, queued{d, news})
+	select {
+	case f.ready <- struct{}{}:
+	default:
+	}
+}
+
+// endLocked ends a feed with an error.
+func (f *Fetcher) endLocked(d *feed, err error) {
+	d.ended = true
+	f.queueLocked(d, Fetched{
+		HighWatermark: d.reported.HighWatermark, LastStable: d.reported.LastStable, LogStart: d.reported.LogStart,
+		Err: doing(err, "fetch %s-%d at offset %d", d.tp.Topic, d.tp.Partition, d.position),
+	})
+}
+
+// againLocked makes a feed try again a little later, with a new look at who leads the partition.
+func (f *Fetcher) againLocked(d *feed, err error) {
+	now := time.Now()
+	if d.tries == 0 {
+		d.since = now
+	}
+	d.tries++
+	d.notBefore = now.Add(backoff(d.tries))
+	d.leader = PartitionLeader{noLeader, -1}
+	f.c.log.Debug("fetch failed, trying again", "topic", d.tp.Topic, "partition", d.tp.Partition, "offset", d.position, "err", err)
+}
+
+// released takes back the bytes of a batch.
+func (f *Fetcher) released(d *feed, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	full := f.mu.held >= f.cfg.BufferBytes || d.held >= f.cfg.PartitionBufferBytes
+	d.held -= n
+	if d.ended && f.mu.feeds[d.tp] != d {
+		return // Remove has accounted for it
+	}
+	f.mu.held -= n
+	if !full || f.mu.held >= f.cfg.BufferBytes {
+		return
+	}
+	for _, o := range f.mu.order {
+		f.crew.wake(o.leader.Leader)
+	}
+}

@@ -2,8 +2,18 @@ package client
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+// groupType is the protocol type of consumers. With it, Kafka's tools show members, partitions and lag of the group.
+const groupType = "consumer"
 
 // JoinRequest asks to become, or to stay, a member of the next generation (classic protocol, "consumer" type).
 type JoinRequest struct {
@@ -33,16 +43,93 @@ type JoinMember struct {
 // Join sends a JoinGroup request and waits for the answer, which may take as long as the rebalance time-out. An
 // ErrMemberIDRequired carries the id to join with in the answer.
 func (c *Client) Join(ctx context.Context, r JoinRequest) (JoinAnswer, error) {
-	return JoinAnswer{}, errPending
+	req := kmsg.NewPtrJoinGroupRequest()
+	req.Group, req.MemberID, req.ProtocolType = r.Group, r.MemberID, groupType
+	req.SessionTimeoutMillis = int32(r.SessionTimeout.Milliseconds())
+	req.RebalanceTimeoutMillis = int32(r.RebalanceTimeout.Milliseconds())
+	protocol := kmsg.NewJoinGroupRequestProtocol()
+	protocol.Name, protocol.Metadata = r.Protocol, r.Metadata
+	req.Protocols = append(req.Protocols, protocol)
+	if r.Reason != "" {
+		req.Reason = kmsg.StringPtr(r.Reason)
+	}
+	resp, err := req.RequestWith(ctx, c.conn)
+	if err != nil {
+		return JoinAnswer{}, doing(answered(err, 0), "join group %q", r.Group)
+	}
+	answer := JoinAnswer{MemberID: resp.MemberID, Generation: resp.Generation, LeaderID: resp.LeaderID}
+	switch err := kerr.ErrorForCode(resp.ErrorCode); {
+	case errors.Is(err, kerr.MemberIDRequired):
+		return answer, doing(ErrMemberIDRequired, "join group %q", r.Group)
+	case err != nil:
+		return JoinAnswer{}, doing(err, "join group %q", r.Group)
+	}
+	for _, m := range resp.Members {
+		answer.Members = append(answer.Members, JoinMember{m.MemberID, m.ProtocolMetadata})
+	}
+	return answer, nil
 }
 
 // Sync sends a SyncGroup request; the leader's has the assignment of every member. It returns this member's.
 func (c *Client) Sync(ctx context.Context, id Identity, protocol string, assignment map[string][]byte) ([]byte, error) {
-	return nil, errPending
+	req := kmsg.NewPtrSyncGroupRequest()
+	req.Group, req.MemberID, req.Generation = id.Group, id.MemberID, id.Generation
+	req.ProtocolType, req.Protocol = kmsg.StringPtr(groupType), kmsg.StringPtr(protocol)
+	for _, member := range slices.Sorted(maps.Keys(assignment)) {
+		a := kmsg.NewSyncGroupRequestGroupAssignment()
+		a.MemberID, a.MemberAssignment = member, assignment[member]
+		req.GroupAssignment = append(req.GroupAssignment, a)
+	}
+	resp, err := req.RequestWith(ctx, c.conn)
+	if err != nil {
+		return nil, doing(answered(err, 0), "sync group %q", id.Group)
+	}
+	if err := rebalancing(resp.ErrorCode); err != nil {
+		return nil, doing(err, "sync group %q", id.Group)
+	}
+	return resp.MemberAssignment, nil
 }
 
 // Heartbeat tells the coordinator that the member lives.
-func (c *Client) Heartbeat(ctx context.Context, id Identity) error { return errPending }
+func (c *Client) Heartbeat(ctx context.Context, id Identity) error {
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Group, req.MemberID, req.Generation = id.Group, id.MemberID, id.Generation
+	resp, err := req.RequestWith(ctx, c.conn)
+	if err != nil {
+		return doing(answered(err, 0), "heartbeat to group %q", id.Group)
+	}
+	return doing(rebalancing(resp.ErrorCode), "heartbeat to group %q", id.Group)
+}
 
-// Leave takes the member out of the group.
-func (c *Client) Leave(ctx context.Context, id Identity, reason string) error { return errPending }
+// Leave takes the member out of the group. A member that the group does not know has left.
+func (c *Client) Leave(ctx context.Context, id Identity, reason string) error {
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group, req.MemberID = id.Group, id.MemberID
+	m := kmsg.NewLeaveGroupRequestMember()
+	m.MemberID = id.MemberID
+	if reason != "" {
+		m.Reason = kmsg.StringPtr(reason)
+	}
+	req.Members = append(req.Members, m)
+	resp, err := req.RequestWith(ctx, c.conn)
+	code := int16(0)
+	if err == nil {
+		code = resp.ErrorCode
+		if code == 0 && len(resp.Members) > 0 {
+			code = resp.Members[0].ErrorCode
+		}
+	}
+	if err = answered(err, code); errors.Is(err, kerr.UnknownMemberID) {
+		return nil
+	}
+	return doing(err, "leave group %q", id.Group)
+}
+
+// rebalancing turns the code of an answer into an error, with ErrRebalance for a rebalance.
+func rebalancing(code int16) error {
+	err := kerr.ErrorForCode(code)
+	if errors.Is(err, kerr.RebalanceInProgress) {
+		return fmt.Errorf("%w: %w", ErrRebalance, err)
+	}
+	return err
+}

@@ -1,6 +1,12 @@
 package client
 
-import "context"
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 // Topic is what the log says of a topic.
 type Topic struct {
@@ -12,15 +18,110 @@ type Topic struct {
 // PartitionLeader says who serves a partition.
 type PartitionLeader struct {
 	Leader      int32 // node id, -1 if there is none now
-	LeaderEpoch int32
+	LeaderEpoch int32 // -1 if unknown
+}
+
+// leader returns who serves partition p, with node -1 if that is not known.
+func (t *Topic) leader(p int32) PartitionLeader {
+	if p < 0 || int(p) >= len(t.Partitions) {
+		return PartitionLeader{-1, -1}
+	}
+	return t.Partitions[p]
 }
 
 // Topics returns the topics of these names, from memory where known. A topic that does not exist is missing in the map.
 func (c *Client) Topics(ctx context.Context, names ...string) (map[string]Topic, error) {
-	return nil, errPending
+	found := make(map[string]Topic, len(names))
+	var unknown []string
+	c.mu.Lock()
+	for _, name := range names {
+		if t, ok := c.mu.topics[name]; ok {
+			found[name] = t
+		} else {
+			unknown = append(unknown, name)
+		}
+	}
+	c.mu.Unlock()
+	if len(unknown) == 0 {
+		return found, nil
+	}
+	asked, err := c.RefreshTopics(ctx, unknown...)
+	if err != nil {
+		return nil, err
+	}
+	for name, t := range asked {
+		found[name] = t
+	}
+	return found, nil
 }
 
 // RefreshTopics is as Topics, and asks the log for each of them.
 func (c *Client) RefreshTopics(ctx context.Context, names ...string) (map[string]Topic, error) {
-	return nil, errPending
+	return c.refreshTopics(ctx, c.conn, names)
+}
+
+// refreshTopics asks over conn, which thereby learns the addresses of the leaders.
+func (c *Client) refreshTopics(ctx context.Context, conn *kgo.Client, names []string) (map[string]Topic, error) {
+	if len(names) == 0 {
+		return map[string]Topic{}, nil
+	}
+	var found map[string]Topic
+	err := retry(ctx, func() (err error) {
+		found, err = requestTopics(ctx, conn, names)
+		return err
+	})
+	if err != nil {
+		return nil, doing(err, "look up topics %q", names)
+	}
+	c.mu.Lock()
+	for _, name := range names {
+		if t, ok := found[name]; ok {
+			c.mu.topics[name] = t
+		} else {
+			delete(c.mu.topics, name)
+		}
+	}
+	c.mu.Unlock()
+	return found, nil
+}
+
+func requestTopics(ctx context.Context, conn *kgo.Client, names []string) (map[string]Topic, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, name := range names {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, conn)
+	if err != nil {
+		return nil, answered(err, 0)
+	}
+	found := make(map[string]Topic, len(names))
+	for i := range resp.Topics {
+		rt := &resp.Topics[i]
+		if rt.Topic == nil {
+			continue
+		}
+		switch err := kerr.ErrorForCode(rt.ErrorCode); err {
+		case nil:
+			found[*rt.Topic] = topicOf(rt)
+		case kerr.UnknownTopicOrPartition:
+		default:
+			return nil, doing(err, "topic %q", *rt.Topic)
+		}
+	}
+	return found, nil
+}
+
+func topicOf(rt *kmsg.MetadataResponseTopic) Topic {
+	t := Topic{Name: *rt.Topic, ID: rt.TopicID, Partitions: make([]PartitionLeader, len(rt.Partitions))}
+	for i := range t.Partitions {
+		t.Partitions[i] = PartitionLeader{-1, -1}
+	}
+	for _, rp := range rt.Partitions {
+		if rp.Partition >= 0 && int(rp.Partition) < len(t.Partitions) && rp.ErrorCode == 0 {
+			t.Partitions[rp.Partition] = PartitionLeader{rp.Leader, rp.LeaderEpoch}
+		}
+	}
+	return t
 }

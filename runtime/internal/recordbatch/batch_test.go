@@ -39,7 +39,7 @@ func seal(b []byte) []byte {
 // batchOf returns a batch with one record for each value, at the offset.
 func batchOf(t testing.TB, offset int64, p Producer, values ...string) []byte {
 	t.Helper()
-	b := NewBuilder(0)
+	b := NewBuilder(0, 0)
 	for _, v := range values {
 		if err := b.Append(nil, []byte(v), 1000+offset, nil); err != nil {
 			t.Fatal(err)
@@ -55,7 +55,7 @@ func marker(t testing.TB, offset, producerID int64, commit bool) []byte {
 	if commit {
 		key[3] = 1
 	}
-	b := NewBuilder(0)
+	b := NewBuilder(0, 0)
 	if err := b.Append(key, []byte{0, 0, 0, 0, 0, 0}, 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestRoundTrip(t *testing.T) {
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		want := randomRecords(rng, 1+rng.IntN(200))
-		b := NewBuilder(0)
+		b := NewBuilder(0, 0)
 		for i := range want {
 			want[i].Offset = 77 + int64(i)
 			if err := b.Append(want[i].Key, want[i].Value, want[i].Timestamp, want[i].Headers); err != nil {
@@ -158,7 +158,7 @@ func TestRoundTrip(t *testing.T) {
 // The bytes were written down by hand from the protocol guide.
 func TestBuilderGolden(t *testing.T) {
 	t.Parallel()
-	b := NewBuilder(0)
+	b := NewBuilder(0, 0)
 	if err := b.Append([]byte("k"), []byte("v"), 1700000000000, []topology.Header{{Key: "h", Value: []byte("1")}}); err != nil {
 		t.Fatal(err)
 	}
@@ -187,18 +187,20 @@ func TestBuilderGolden(t *testing.T) {
 
 func TestBuilderLimits(t *testing.T) {
 	t.Parallel()
-	b := NewBuilder(100)
-	if err := b.Append(nil, make([]byte, 100), 0, nil); !errors.Is(err, ErrTooLarge) {
-		t.Fatalf("got %v, want ErrTooLarge", err)
-	}
-	if err := b.Append(nil, make([]byte, 20), 0, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Append(nil, make([]byte, 20), 0, nil); !errors.Is(err, ErrFull) {
-		t.Fatalf("got %v, want ErrFull", err)
-	}
-	if err := b.Append(nil, make([]byte, 90), 0, nil); !errors.Is(err, ErrTooLarge) {
-		t.Fatalf("got %v, want ErrTooLarge", err)
+	b := NewBuilder(100, 200)
+	for _, step := range []struct {
+		value int
+		want  error
+	}{
+		{200, ErrTooLarge},
+		{20, nil},
+		{20, ErrFull},
+		{120, ErrFull},
+		{190, ErrTooLarge},
+	} {
+		if err := b.Append(nil, make([]byte, step.value), 0, nil); !errors.Is(err, step.want) {
+			t.Fatalf("append %d bytes: got %v, want %v", step.value, err, step.want)
+		}
 	}
 	if b.Len() != 1 || b.Bytes() > 100 {
 		t.Fatalf("%d records, %d bytes after refused appends", b.Len(), b.Bytes())
@@ -207,11 +209,17 @@ func TestBuilderLimits(t *testing.T) {
 	if b.Len() != 0 || b.Bytes() != HeaderBytes {
 		t.Fatalf("%d records, %d bytes after Reset", b.Len(), b.Bytes())
 	}
+	if err := b.Append(nil, make([]byte, 120), 0, nil); err != nil {
+		t.Fatalf("one record longer than the target: %v", err)
+	}
+	if err := b.Append(nil, nil, 0, nil); !errors.Is(err, ErrFull) {
+		t.Fatalf("got %v, want ErrFull", err)
+	}
 }
 
 func TestTimestamps(t *testing.T) {
 	t.Parallel()
-	b := NewBuilder(0)
+	b := NewBuilder(0, 0)
 	for _, ts := range []int64{50, 20, 90, math.MinInt64 / 2} {
 		if err := b.Append(nil, nil, ts, nil); err != nil {
 			t.Fatal(err)
@@ -488,7 +496,7 @@ func TestRelease(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	b := NewBuilder(0)
+	b := NewBuilder(0, 0)
 	key, value := make([]byte, 16), make([]byte, 100)
 	headers := []topology.Header{{Key: "trace", Value: []byte("1234")}}
 	fill := func() {

@@ -10,7 +10,7 @@ import (
 func BenchmarkBuilder(b *testing.B) {
 	const n = 5000
 	key, value := make([]byte, 16), make([]byte, 100)
-	builder := NewBuilder(0)
+	builder := NewBuilder(0, 0)
 	b.ReportAllocs()
 	b.SetBytes(n * int64(len(key)+len(value)))
 	for b.Loop() {
@@ -28,7 +28,7 @@ func BenchmarkBuilder(b *testing.B) {
 // Expected: some 20 ns a record and a handful of allocations a batch.
 func BenchmarkReader(b *testing.B) {
 	const n = 5000
-	builder := NewBuilder(0)
+	builder := NewBuilder(0, 0)
 	for i := range n {
 		if err := builder.Append(make([]byte, 16), make([]byte, 100), int64(i), nil); err != nil {
 			b.Fatal(err)

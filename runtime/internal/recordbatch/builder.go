@@ -28,19 +28,22 @@ var NoProducer = Producer{ID: -1, Epoch: -1, Sequence: -1}
 // allocates nothing. The zero value is not usable; see [NewBuilder].
 type Builder struct {
 	buf           []byte
-	maxBytes      int
+	target, limit int
 	count         int32
 	baseTimestamp int64
 	maxTimestamp  int64
 }
 
-// NewBuilder returns an empty Builder whose batches have at most maxBytes bytes, header included; 0 means
-// DefaultMaxBytes.
-func NewBuilder(maxBytes int) *Builder {
+// NewBuilder returns an empty Builder. A batch is full when another record would make it longer than targetBytes; one record
+// alone may be longer, up to maxBytes. Both count the batch's header; 0 means DefaultMaxBytes.
+func NewBuilder(targetBytes, maxBytes int) *Builder {
 	if maxBytes <= 0 {
 		maxBytes = DefaultMaxBytes
 	}
-	b := &Builder{maxBytes: maxBytes}
+	if targetBytes <= 0 || targetBytes > maxBytes {
+		targetBytes = maxBytes
+	}
+	b := &Builder{target: targetBytes, limit: maxBytes}
 	b.Reset()
 	return b
 }
@@ -60,6 +63,9 @@ func (b *Builder) Len() int { return int(b.count) }
 // Bytes returns the size of the batch, header included.
 func (b *Builder) Bytes() int { return len(b.buf) }
 
+// Cap returns the memory it holds.
+func (b *Builder) Cap() int { return cap(b.buf) }
+
 // Append adds a record. A nil key or value is null; an empty one is not. timestamp is in milliseconds since the epoch. All
 // slices are copied.
 //
@@ -76,11 +82,13 @@ func (b *Builder) Append(key, value []byte, timestamp int64, headers []topology.
 		body += uvarintLen(zigzag(int64(n))) + n + bytesLen(headers[i].Value)
 	}
 	total := uvarintLen(zigzag(int64(body))) + body
-	if len(b.buf)+total > b.maxBytes {
-		if b.count == 0 || HeaderBytes+total > b.maxBytes {
+	if len(b.buf)+total > b.target {
+		if HeaderBytes+total > b.limit {
 			return ErrTooLarge
 		}
-		return ErrFull
+		if b.count > 0 {
+			return ErrFull
+		}
 	}
 
 	buf := b.buf

@@ -32,6 +32,7 @@ type Reader struct {
 	f       Fetched
 	rest    []byte // batches that Next has not entered yet, all complete and checked
 	end     int64
+	last    int32              // leader epoch of the last batch
 	aborted []Aborted          // sorted by offset, those that rest has not reached
 	ignored map[int64]struct{} // producers in an aborted transaction at the present batch
 
@@ -71,7 +72,7 @@ func NewReader(f Fetched) (*Reader, error) {
 		if err != nil {
 			return nil, &CorruptError{Offset: h.baseOffset, Err: err}
 		}
-		prev = h.end()
+		prev, r.last = h.end(), h.leaderEpoch
 		r.end = max(r.end, prev)
 		rest = after
 	}
@@ -219,6 +220,9 @@ func (r *Reader) End() int64 { return r.end }
 
 // LeaderEpoch returns the leader epoch of the batch that Next last read from, -1 if unknown.
 func (r *Reader) LeaderEpoch() int32 { return r.epoch }
+
+// LastEpoch returns the leader epoch of the last batch, to which End belongs.
+func (r *Reader) LastEpoch() int32 { return r.last }
 
 // Bytes returns the memory it holds.
 func (r *Reader) Bytes() int { return r.bytes }

@@ -1,0 +1,43 @@
+package client
+
+import (
+	"context"
+	"time"
+)
+
+// Bounds of the wait between two tries.
+const (
+	firstBackoff = 10 * time.Millisecond
+	maxBackoff   = time.Second
+)
+
+// backoff returns how long to wait after the given number of failed tries, 1 at first.
+func backoff(tries int) time.Duration {
+	return min(firstBackoff<<min(max(tries-1, 0), 10), maxBackoff)
+}
+
+// pause waits, or returns the error of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// retry calls try until it returns nil, an error that is not ClassRetry, or ctx ends. The last error is returned then: it says
+// more than the context's.
+func retry(ctx context.Context, try func() error) error {
+	for tries := 1; ; tries++ {
+		err := try()
+		if err == nil || ClassOf(err) != ClassRetry || ctx.Err() != nil {
+			return err
+		}
+		if pause(ctx, backoff(tries)) != nil {
+			return err
+		}
+	}
+}
