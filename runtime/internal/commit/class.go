@@ -2,9 +2,8 @@ package commit
 
 import (
 	"errors"
-	"slices"
 
-	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/millrace-io/millrace/runtime/internal/client"
 )
 
 // Class is what is to be done about a failure.
@@ -49,58 +48,28 @@ type classified struct {
 
 func (c classified) Unwrap() error { return c.error }
 
-// Classify sorts a failure. It is the one place that does. What it does not know, it takes for a failure whose outcome is
-// unknown: ClassAbort.
+// Classify sorts a failure. It is the one place in the runtime that does, over what the client package says of failures of
+// the log.
 func Classify(err error) Class {
 	if c, ok := errors.AsType[classified](err); ok {
 		return c.class
 	}
-	if errors.Is(err, ErrInstanceInUse) {
+	switch {
+	case errors.Is(err, ErrInstanceInUse):
 		return ClassFatal
-	}
-	if errors.Is(err, ErrMemberLost) {
+	case errors.Is(err, ErrMemberLost):
 		return ClassLost
 	}
-	code, ok := errors.AsType[*kerr.Error](err)
-	if !ok {
+	switch client.ClassOf(err) {
+	case client.ClassNone, client.ClassRetry, client.ClassGeneration:
+		return ClassRetry
+	case client.ClassMemberLost:
+		return ClassLost
+	case client.ClassFenced:
+		return ClassFenced
+	case client.ClassFatal:
+		return ClassFatal
+	default:
 		return ClassAbort
 	}
-	for _, c := range classesOfCodes {
-		if slices.Contains(c.codes, code.Code) {
-			return c.class
-		}
-	}
-	return ClassAbort
-}
-
-// classesOfCodes holds the codes of the Kafka protocol that do not mean ClassAbort. Out-of-order sequences, unknown producer
-// ids and invalid transaction states do: a new session heals them, and they do not prove another process.
-var classesOfCodes = []struct {
-	class Class
-	codes []int16
-}{
-	{ClassFenced, codes(kerr.ProducerFenced, kerr.InvalidProducerEpoch)},
-	{ClassLost, codes(kerr.UnknownMemberID, kerr.FencedInstanceID)},
-	{ClassRetry, codes(kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator,
-		kerr.IllegalGeneration, kerr.RebalanceInProgress, kerr.UnstableOffsetCommit)},
-	{ClassFatal, codes(
-		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
-		kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.SecurityDisabled,
-		kerr.InvalidTopicException, kerr.OffsetMetadataTooLarge, kerr.UnsupportedVersion, kerr.InvalidTransactionTimeout,
-		kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidRequiredAcks, kerr.PolicyViolation,
-		kerr.OffsetOutOfRange, kerr.UnsupportedForMessageFormat, kerr.InvalidGroupID, kerr.InconsistentGroupProtocol)},
-}
-
-func codes(errs ...*kerr.Error) []int16 {
-	out := make([]int16, len(errs))
-	for i, e := range errs {
-		out[i] = e.Code
-	}
-	return out
-}
-
-// generationRenewed reports whether offsets were refused because the group is between generations or has a newer one. The
-// same transaction may commit under the new one.
-func generationRenewed(err error) bool {
-	return errors.Is(err, kerr.IllegalGeneration) || errors.Is(err, kerr.RebalanceInProgress)
 }

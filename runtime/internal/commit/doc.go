@@ -1,11 +1,11 @@
 // Package commit decides when a worker commits and what it does step by step, as a pure state machine: events in, one
 // effect out. The worker performs the effect and feeds its outcome back.
 //
-//	            Dirty           Due            Flushed            Produced           Entered             OffsetsSent        Ended
-//	 Idle ────► Open ────► Flushing ────► Producing ────► Entering ────► Offering ────► Ending ────► Applying ────► Idle
-//	                                                          ▲  generation renewed │                     │ Applied
-//	                                                          └─────────────────────┘
-//	 any ── any other ending ──► Recovering ── Recovered ──► Idle        any ── fatal ──► Stopped
+//	           Dirty           Due            Flushed            Produced           Entered             OffsetsSent        Ended
+//	Idle ────► Open ────► Flushing ────► Producing ────► Entering ────► Offering ────► Ending ────► Applying ────► Idle
+//	                                                         ▲  generation renewed │                     │ Applied
+//	                                                         └─────────────────────┘
+//	any ── any other ending ──► Recovering ── Recovered ──► Idle        any ── fatal ──► Stopped
 //
 // Durable order: outputs and changelogs, then offsets, then the transaction's end, then the committed layers. Everything
 // before the end of the transaction is invisible to a read-committed reader.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/client"
 )
 
 // ErrInstanceInUse stops an instance that is fenced again and again: another process has the same instance id.
@@ -200,7 +202,7 @@ func (m *Machine) Step(now time.Time, ev Event) Effect {
 
 // failedStep takes the failure of a step of the commit.
 func (m *Machine) failedStep(now time.Time, ev Event) Effect {
-	if ev.Kind == OffsetsSent && generationRenewed(ev.Err) && m.renewals < maxRenewals {
+	if ev.Kind == OffsetsSent && client.ClassOf(ev.Err) == client.ClassGeneration && m.renewals < maxRenewals {
 		m.renewals++
 		m.state = Entering
 		return Effect{Kind: Enter, Member: m.member}

@@ -1,0 +1,222 @@
+package runtime
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	goruntime "runtime"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sasl"
+)
+
+// Guarantee is what an application promises about its results.
+type Guarantee uint8
+
+// The guarantees.
+const (
+	// ExactlyOnce commits input positions, output and state in one transaction (processing.guarantee=exactly_once_v2).
+	ExactlyOnce Guarantee = iota
+	// AtLeastOnce commits positions after the output was acknowledged, without a transaction.
+	AtLeastOnce
+)
+
+// String names the guarantee.
+func (g Guarantee) String() string {
+	if g == AtLeastOnce {
+		return "at least once"
+	}
+	return "exactly once"
+}
+
+// Config configures an App. The zero value of a field is its documented default; ApplicationID and Brokers have none.
+type Config struct {
+	// ApplicationID names the application: it is the consumer group, and the prefix of internal topics and transactional
+	// ids. Letters, digits, '.', '_' and '-', at most 200 (application.id).
+	ApplicationID string
+	// StateDir is the directory under which this instance keeps its state, in a directory of the application's name. One
+	// process holds it at a time. Empty: state is kept in memory and restored from the changelogs at every start, and after
+	// a kill the next start waits for TransactionTimeout (state.dir).
+	StateDir string
+
+	// Brokers are the addresses to begin with, host:port (bootstrap.servers).
+	Brokers []string
+	// Dial opens connections; nil: TCP. An embedded broker is reached through its Dial.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS encrypts connections; nil: none (security.protocol).
+	TLS *tls.Config
+	// SASL authenticates connections; nil: none (sasl.mechanism).
+	SASL sasl.Mechanism
+
+	// Workers is how many goroutines run tasks, each with its own transactional producer. Default: the number of CPUs, at
+	// most 8 (num.stream.threads).
+	Workers int
+	// Guarantee is ExactlyOnce by default (processing.guarantee).
+	Guarantee Guarantee
+	// CommitInterval is how long a processed record waits for its commit at most, under load; a commit comes earlier when
+	// the input is drained. It bounds the latency of each hop. 1 ms to half of TransactionTimeout, default 100 ms
+	// (commit.interval.ms).
+	CommitInterval time.Duration
+	// TransactionTimeout is after what the log aborts a transaction that nobody ends; with a lost StateDir it is how long a
+	// takeover takes. At least 1 s, default 10 s (transaction.timeout.ms).
+	TransactionTimeout time.Duration
+	// SessionTimeout is after what the group gives the tasks of an instance that is not heard of to others. At least 1 s,
+	// default 10 s (session.timeout.ms).
+	SessionTimeout time.Duration
+	// RebalanceTimeout is how long an instance has to give tasks up before the group goes on without it. Default 60 s
+	// (max.poll.interval.ms).
+	RebalanceTimeout time.Duration
+	// TaskTimeout is how long a task that cannot make progress because of the log is tried before the application stops.
+	// Default 5 min (task.timeout.ms).
+	TaskTimeout time.Duration
+	// TaskIdle is how long a task with several inputs waits for one that the log says is empty before it goes on with the
+	// others. Default 0: not at all, though it waits for what the log is known to hold. Negative: it never waits
+	// (max.task.idle.ms).
+	TaskIdle time.Duration
+	// ConnectTimeout bounds how long Run tries to reach a broker at the start. Default 10 s.
+	ConnectTimeout time.Duration
+	// ShutdownTimeout bounds the graceful stop; what is not committed by then is processed again at the next start.
+	// Default 30 s.
+	ShutdownTimeout time.Duration
+
+	// ReplicationFactor of internal topics; 0: the log's default (replication.factor).
+	ReplicationFactor int16
+
+	// DirtyBytes bounds uncommitted state over the instance; at the bound a worker commits early. Default 64 MiB.
+	DirtyBytes int64
+	// InputBytes bounds records fetched and not yet processed, over the instance. Default 64 MiB
+	// (input.buffer.max.bytes).
+	InputBytes int64
+	// OutputBytes bounds records produced and not yet acknowledged, over the instance. Default 64 MiB (buffer.memory).
+	OutputBytes int64
+	// CacheBytes bounds committed state kept in memory, over the instance. Default 256 MiB
+	// (statestore.cache.max.bytes).
+	CacheBytes int64
+
+	// Deserialization decides about a record that cannot be decoded or has no event time; nil fails
+	// (deserialization.exception.handler).
+	Deserialization Handler
+	// Processing decides about an error of a node; nil fails (processing.exception.handler).
+	Processing Handler
+	// Production decides about a record that cannot be encoded; nil fails (production.exception.handler).
+	Production Handler
+
+	// Listener is told of every change of state, in order; nil: nobody (KafkaStreams.StateListener). It must not wait for the
+	// App.
+	Listener func(StateChange)
+	// Logger; nil: slog.Default().
+	Logger *slog.Logger
+	// Now is the wall clock: it drives punctuations and commits. nil: time.Now.
+	Now func() time.Time
+}
+
+// maxApplicationID leaves room for the names that are made of it: topics have at most 249 characters.
+const maxApplicationID = 200
+
+var applicationID = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+// withDefaults fills in what is zero.
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	bytes := func(n *int64, value int64) {
+		if *n == 0 {
+			*n = value
+		}
+	}
+	if c.Workers == 0 {
+		c.Workers = min(goruntime.GOMAXPROCS(0), 8)
+	}
+	set(&c.CommitInterval, 100*time.Millisecond)
+	set(&c.TransactionTimeout, 10*time.Second)
+	set(&c.SessionTimeout, 10*time.Second)
+	set(&c.RebalanceTimeout, time.Minute)
+	set(&c.TaskTimeout, 5*time.Minute)
+	set(&c.ConnectTimeout, 10*time.Second)
+	set(&c.ShutdownTimeout, 30*time.Second)
+	bytes(&c.DirtyBytes, 64<<20)
+	bytes(&c.InputBytes, 64<<20)
+	bytes(&c.OutputBytes, 64<<20)
+	bytes(&c.CacheBytes, 256<<20)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Validate reports every fault at once. New calls it.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf("config: "+format, args...)) }
+	switch {
+	case c.ApplicationID == "":
+		fault("ApplicationID is empty; it names the consumer group and the internal topics")
+	case !applicationID.MatchString(c.ApplicationID), c.ApplicationID == ".", c.ApplicationID == "..":
+		fault("ApplicationID %q: only letters, digits, '.', '_' and '-' are possible, for topics are named after it", c.ApplicationID)
+	case len(c.ApplicationID) > maxApplicationID:
+		fault("ApplicationID has %d characters, at most %d are possible, for topics are named after it", len(c.ApplicationID), maxApplicationID)
+	}
+	if len(c.Brokers) == 0 {
+		fault("Brokers is empty; give at least one host:port")
+	}
+	for _, b := range c.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			fault("broker %q is not of the form host:port", b)
+		}
+	}
+	if c.Workers < 1 || c.Workers > maxWorkers {
+		fault("Workers is %d, want 1 to %d", c.Workers, maxWorkers)
+	}
+	if c.Guarantee > AtLeastOnce {
+		fault("Guarantee is %d, want ExactlyOnce or AtLeastOnce", c.Guarantee)
+	}
+	for _, d := range []struct {
+		name       string
+		value, min time.Duration
+	}{
+		{"CommitInterval", c.CommitInterval, time.Millisecond},
+		{"TransactionTimeout", c.TransactionTimeout, time.Second},
+		{"SessionTimeout", c.SessionTimeout, time.Second},
+		{"RebalanceTimeout", c.RebalanceTimeout, time.Second},
+		{"TaskTimeout", c.TaskTimeout, time.Second},
+		{"ConnectTimeout", c.ConnectTimeout, time.Millisecond},
+		{"ShutdownTimeout", c.ShutdownTimeout, time.Millisecond},
+	} {
+		if d.value < d.min {
+			fault("%s is %v, want at least %v", d.name, d.value, d.min)
+		}
+	}
+	if c.CommitInterval > c.TransactionTimeout/2 {
+		fault("CommitInterval %v is more than half of TransactionTimeout %v: transactions would time out", c.CommitInterval, c.TransactionTimeout)
+	}
+	if c.ReplicationFactor < -1 {
+		fault("ReplicationFactor is %d, want at least 1, or 0 for the log's default", c.ReplicationFactor)
+	}
+	for _, b := range []struct {
+		name  string
+		value int64
+	}{
+		{"DirtyBytes", c.DirtyBytes}, {"InputBytes", c.InputBytes}, {"OutputBytes", c.OutputBytes}, {"CacheBytes", c.CacheBytes},
+	} {
+		if b.value < minBytes {
+			fault("%s is %d, want at least %d", b.name, b.value, minBytes)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	maxWorkers = 1024
+	minBytes   = 1 << 20
+)

@@ -1,0 +1,359 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/assign"
+	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/global"
+	"github.com/millrace-io/millrace/runtime/internal/member"
+	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/runtime/internal/statedir"
+	"github.com/millrace-io/millrace/runtime/internal/task"
+	"github.com/millrace-io/millrace/runtime/internal/worker"
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/state/memstore"
+	"github.com/millrace-io/millrace/state/pebblestore"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// instance is a started App: everything that Run opened, in the order of opening.
+type instance struct {
+	topology *topology.Topology
+	cfg      Config
+	log      *slog.Logger
+
+	dir     *statedir.Dir // nil without a state directory
+	id      string
+	client  *client.Client
+	plan    *plan
+	db      *state.DB
+	globals map[string]state.GlobalLayer
+	tables  *global.Tables
+	workers []*worker.Worker
+	member  *member.Member
+	signals signals
+	closers []func() error // in the order of opening
+}
+
+// open reaches the log, opens the state and loads the global tables. On an error it closes what it opened.
+func open(ctx context.Context, t *topology.Topology, cfg Config) (*instance, error) {
+	in := &instance{topology: t, cfg: cfg, log: cfg.Logger, id: statedir.NewInstanceID(), signals: newSignals()}
+	for _, step := range []func(context.Context) error{
+		in.openDir, in.connect, in.check, in.openState, in.openWorkers, in.loadGlobals, in.openMember,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, in.close())
+		}
+	}
+	return in, nil
+}
+
+// close closes everything in the reverse order of opening.
+func (in *instance) close() error {
+	var errs []error
+	for _, c := range slices.Backward(in.closers) {
+		errs = append(errs, c())
+	}
+	in.closers = nil
+	return errors.Join(errs...)
+}
+
+func (in *instance) closeLater(f func() error) { in.closers = append(in.closers, f) }
+
+func (in *instance) openDir(context.Context) (err error) {
+	if in.cfg.StateDir == "" {
+		return nil
+	}
+	if in.dir, err = statedir.Open(in.cfg.StateDir, in.cfg.ApplicationID); err != nil {
+		return err
+	}
+	in.closeLater(in.dir.Close)
+	in.id = in.dir.InstanceID()
+	return nil
+}
+
+func (in *instance) connect(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, in.cfg.ConnectTimeout)
+	defer cancel()
+	in.client, err = client.Connect(ctx, client.Config{
+		Brokers:  in.cfg.Brokers,
+		Dial:     in.cfg.Dial,
+		TLS:      in.cfg.TLS,
+		SASL:     in.cfg.SASL,
+		ClientID: in.cfg.ApplicationID + "-" + in.id,
+		Logger:   in.log,
+	})
+	if err != nil {
+		return fmt.Errorf("%w; is a broker running at %s, and reachable from here?", err, strings.Join(in.cfg.Brokers, ", "))
+	}
+	in.closeLater(func() error { in.client.Close(); return nil })
+	return nil
+}
+
+// check finds faults between topology and log before anything is started: missing topics, co-partitioning.
+func (in *instance) check(ctx context.Context) error {
+	in.plan = newPlan(in.topology, in.cfg, in.client)
+	ctx, cancel := context.WithTimeout(ctx, in.cfg.ConnectTimeout)
+	defer cancel()
+	return in.plan.check(ctx)
+}
+
+func (in *instance) openState(context.Context) (err error) {
+	var engine state.Engine = memstore.New()
+	if in.dir != nil {
+		if engine, err = pebblestore.Open(in.dir.StatePath(), pebblestore.Options{Logger: in.log}); err != nil {
+			return err
+		}
+	}
+	if in.db, err = state.NewDB(engine, state.Config{CacheBytes: in.cfg.CacheBytes, Logger: in.log}); err != nil {
+		return errors.Join(err, engine.Close())
+	}
+	in.closeLater(in.db.Close)
+	in.globals = make(map[string]state.GlobalLayer)
+	for _, g := range in.topology.Globals {
+		i := slices.IndexFunc(in.topology.Stores, func(s *state.Spec) bool { return s.Name == g.Store })
+		layer, err := in.topology.Stores[i].Open(state.Env{})
+		if err != nil {
+			return fmt.Errorf("open store %q of global table %s: %w", g.Store, g.Name, err)
+		}
+		store, ok := layer.(state.GlobalLayer)
+		if !ok {
+			return fmt.Errorf("store %q of global table %s is a %T, which several tasks cannot share", g.Store, g.Name, layer)
+		}
+		in.globals[g.Store] = store
+	}
+	return nil
+}
+
+// openWorkers starts a producer session for each worker, and for each slot that an earlier run used: that fences the
+// instance's past, and ends what it left open, before any offset is asked for (DESIGN D7).
+func (in *instance) openWorkers(ctx context.Context) error {
+	slots := 0
+	if in.cfg.Guarantee == ExactlyOnce {
+		slots = in.cfg.Workers
+	}
+	recorded := 0
+	if in.dir != nil {
+		recorded = in.dir.Slots()
+		if err := in.dir.RecordSlots(max(recorded, slots)); err != nil {
+			return err
+		}
+	}
+	producers := make([]*client.Producer, max(recorded, in.cfg.Workers))
+	for i := range producers {
+		cfg := client.ProducerConfig{
+			TransactionTimeout: in.cfg.TransactionTimeout,
+			MaxBufferedBytes:   int(in.cfg.OutputBytes / int64(in.cfg.Workers)),
+		}
+		if i < max(recorded, slots) {
+			cfg.TransactionalID = in.transactionalID(i)
+		}
+		p, err := client.NewProducer(in.client, cfg)
+		if err != nil {
+			return err
+		}
+		producers[i] = p
+		in.closeLater(func() error { p.Close(); return nil })
+	}
+	if err := initAll(ctx, producers); err != nil {
+		return err
+	}
+	if in.dir != nil {
+		if err := in.dir.RecordSlots(slots); err != nil {
+			return err
+		}
+	}
+	for i := range in.cfg.Workers {
+		if err := in.openWorker(i, producers[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *instance) transactionalID(slot int) string {
+	return fmt.Sprintf("%s-%s-%d", in.cfg.ApplicationID, in.id, slot)
+}
+
+// initTimeout bounds the first producer sessions: a commit that was decided is completed before the session begins.
+const initTimeout = time.Minute
+
+func initAll(ctx context.Context, producers []*client.Producer) error {
+	ctx, cancel := context.WithTimeout(ctx, initTimeout)
+	defer cancel()
+	errs := make([]error, len(producers))
+	var running sync.WaitGroup
+	for i, p := range producers {
+		running.Go(func() { errs[i] = p.Init(ctx) })
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+func (in *instance) openWorker(slot int, p *client.Producer) error {
+	f, err := client.NewFetcher(in.client, client.FetcherConfig{
+		BufferBytes: int(in.cfg.InputBytes / int64(in.cfg.Workers)),
+	})
+	if err != nil {
+		return err
+	}
+	in.closeLater(func() error { f.Close(); return nil })
+	restorer := restore.New(restore.Config{
+		Group:     in.cfg.ApplicationID,
+		ClusterID: in.client.ClusterID(),
+		Log:       in.client,
+		NewFetcher: func() (restore.Fetcher, error) {
+			return client.NewFetcher(in.client, client.FetcherConfig{})
+		},
+		ExactlyOnce: in.cfg.Guarantee == ExactlyOnce,
+		StateDir:    in.statePath(),
+		Logger:      in.log,
+		Now:         in.cfg.Now,
+	})
+	cfg := worker.Config{
+		Slot:     slot,
+		Producer: p,
+		Fetcher:  f,
+		Member:   lateMember{in},
+		Prepare:  restorer.Prepare,
+		NewTask:  in.newTask,
+		Partitions: func(topic string) int32 {
+			return in.plan.partitions(topic)
+		},
+		Dropped:            in.signals.drop,
+		Changed:            in.signals.changed,
+		CommitInterval:     in.cfg.CommitInterval,
+		TransactionTimeout: in.cfg.TransactionTimeout,
+		TaskTimeout:        in.cfg.TaskTimeout,
+		MaxDirtyBytes:      in.cfg.DirtyBytes / int64(in.cfg.Workers),
+		Logger:             in.log,
+		Now:                in.cfg.Now,
+	}
+	if in.cfg.Guarantee == AtLeastOnce {
+		cfg.CommitOffsets = in.client.CommitOffsets
+	}
+	in.workers = append(in.workers, worker.New(cfg))
+	return nil
+}
+
+func (in *instance) statePath() string {
+	if in.dir == nil {
+		return "the state in memory"
+	}
+	return in.dir.StatePath()
+}
+
+// newTask builds a task over the instance's state. Workers call it, each for its own tasks.
+func (in *instance) newTask(id topology.TaskID, out task.Output, start []task.Progress, now time.Time) (*task.Task, error) {
+	return task.New(task.Config{
+		Topology:      in.topology,
+		ApplicationID: in.cfg.ApplicationID,
+		Subtopology:   id.Subtopology,
+		Partition:     id.Partition,
+		Output:        out,
+		Committed: func(spec *state.Spec) (*state.Partition, error) {
+			return in.db.Partition(spec, id.Partition)
+		},
+		Globals:         in.globals,
+		Start:           start,
+		Now:             now,
+		MaxIdle:         in.cfg.TaskIdle,
+		Deserialization: in.cfg.Deserialization,
+		Processing:      in.cfg.Processing,
+		Production:      in.cfg.Production,
+		Logger:          in.log,
+	})
+}
+
+// loadGlobals fills the global tables before the first task can run.
+func (in *instance) loadGlobals(ctx context.Context) error {
+	if len(in.topology.Globals) == 0 {
+		return nil
+	}
+	f, err := client.NewFetcher(in.client, client.FetcherConfig{})
+	if err != nil {
+		return err
+	}
+	in.closeLater(func() error { f.Close(); return nil })
+	cfg := global.Config{Log: in.client, Fetcher: f, Bad: in.badGlobal, Logger: in.log}
+	for _, g := range in.topology.Globals {
+		cfg.Tables = append(cfg.Tables, global.Table{
+			Name: g.Name, Topic: g.Topic, Partitions: in.plan.partitions(g.Topic), Store: in.globals[g.Store],
+		})
+	}
+	in.tables = global.New(cfg)
+	return in.tables.Load(ctx)
+}
+
+// badGlobal asks the deserialisation handler about a record that a global table could not take.
+func (in *instance) badGlobal(table string, from topology.Coordinates, err error) error {
+	if in.cfg.Deserialization == nil || in.cfg.Deserialization(Failure{Node: table, Source: from, Err: err}) == Fail {
+		return fmt.Errorf("global table %s: %s-%d at offset %d: %w", table, from.Topic, from.Partition, from.Offset, err)
+	}
+	in.log.Warn("record dropped", "topic", from.Topic, "partition", from.Partition, "offset", from.Offset, "node", table,
+		"reason", string(topology.ReasonOf(err, topology.ReasonDeserialization)), "err", err)
+	return nil
+}
+
+func (in *instance) openMember(context.Context) (err error) {
+	previous, err := in.previousTasks()
+	if err != nil {
+		return err
+	}
+	in.member, err = member.New(in.client, member.Config{
+		Group:            in.cfg.ApplicationID,
+		InstanceID:       in.id,
+		Capacity:         in.cfg.Workers,
+		Fingerprint:      fingerprint(in.topology),
+		Topics:           in.plan.sources(),
+		Previous:         previous,
+		SessionTimeout:   in.cfg.SessionTimeout,
+		RebalanceTimeout: in.cfg.RebalanceTimeout,
+		Plan:             in.plan.lead,
+		Logger:           in.log,
+	})
+	return err
+}
+
+// previousTasks are the tasks whose state is on this instance's disk.
+func (in *instance) previousTasks() ([]assign.Task, error) {
+	stored, err := in.db.Stored()
+	if err != nil {
+		return nil, err
+	}
+	var tasks []assign.Task
+	for _, sub := range in.topology.Subtopologies() {
+		for _, s := range stored {
+			t := assign.Task{Subtopology: sub.Number, Partition: s.Partition}
+			if slices.Contains(sub.Stores, s.Store) && !slices.Contains(tasks, t) {
+				tasks = append(tasks, t)
+			}
+		}
+	}
+	return tasks, nil
+}
+
+// fingerprint is a short form of everything that names fix in a topology (DESIGN D10).
+func fingerprint(t *topology.Topology) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(t.Describe())) // a hash never fails to be written
+	return h.Sum64()
+}
+
+// lateMember is the instance's member, which is made after the workers.
+type lateMember struct{ in *instance }
+
+func (m lateMember) Enter(ctx context.Context) (client.Identity, func(), error) {
+	return m.in.member.Enter(ctx)
+}
+func (m lateMember) Identity() client.Identity { return m.in.member.Identity() }
+func (m lateMember) Refused()                  { m.in.member.Refused() }

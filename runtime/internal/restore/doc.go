@@ -1,0 +1,20 @@
+// Package restore makes tasks ready to run: it finds where their input goes on, and brings their stores to where their
+// changelogs end.
+//
+// It is the one path to a running task, at the start, after a move and after every failure (S6): whatever a transaction
+// left, the group's stable offsets and the committed changelog tell.
+//
+// Rules:
+//
+//	T1  (G4, S-37) the group's stable offsets are fetched first, then the changelogs' ends as high watermarks, then
+//	    committed data is read up to those. A transaction that the offsets include has its changelog records below that
+//	    end; asked the other way around, or at the last stable offset, a commit could fall between.
+//	T2  a store is trusted only if it names the very log, topic and partition that is read, and an offset within it
+//	    (DESIGN D5). Otherwise it is emptied and rebuilt, with a warning; if the changelog is empty while the store is
+//	    not, nothing is touched and the start refused.
+//	T3  a partition without a committed offset starts at its log's start (auto.offset.reset=earliest). That is an error
+//	    where an offset must exist: this process has committed one, or the task's changelog holds committed data.
+//
+// Prepare runs in a goroutine of the caller's, beside the workers; it restores store partitions in parallel, each in
+// one goroutine.
+package restore

@@ -1,0 +1,194 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// Log is what Prepare asks of the log. *client.Client implements it.
+type Log interface {
+	CommittedOffsets(ctx context.Context, group string, partitions []client.TopicPartition) (map[client.TopicPartition]client.Committed, error)
+	ListOffsets(ctx context.Context, spec client.OffsetSpec, partitions []client.TopicPartition) (map[client.TopicPartition]int64, error)
+}
+
+// Fetcher reads changelogs, read committed. *client.Fetcher implements it.
+type Fetcher interface {
+	Add(tp client.TopicPartition, offset int64)
+	Remove(tp client.TopicPartition)
+	Ready() <-chan struct{}
+	Take(dst []client.Fetched) []client.Fetched
+	Close()
+}
+
+// Partition is a store partition as restoring sees it. *state.Partition implements it.
+type Partition interface {
+	Position() (state.Position, bool)
+	Reset(state.Position) error
+	Restore(key, value []byte, timestamp int64) error
+	RestoredTo(next int64) error
+}
+
+// Store is one store partition and the changelog that it is restored from.
+type Store struct {
+	Name      string
+	Changelog client.TopicPartition
+	TopicID   [16]byte
+	State     Partition
+}
+
+// Task is a task to make ready.
+type Task struct {
+	ID     topology.TaskID
+	Inputs []client.TopicPartition
+	// Known are the inputs for which this process knows that an offset was committed. It belongs to whoever has the task.
+	Known  map[client.TopicPartition]bool
+	Stores []Store // those that are logged
+}
+
+// Ready is a task that may run: its stores are at the changelogs' ends.
+type Ready struct {
+	ID topology.TaskID
+	// Offsets has the next offset to process for each input; LeaderEpoch is -1 and Metadata empty where none was committed.
+	Offsets map[client.TopicPartition]client.Committed
+	// Fresh are the inputs among them that had no committed offset.
+	Fresh    map[client.TopicPartition]bool
+	Restored int64 // changelog records read
+}
+
+// Config configures a Restorer.
+type Config struct {
+	Group      string
+	ClusterID  string
+	Log        Log
+	NewFetcher func() (Fetcher, error)
+	// Parallel is how many fetchers restore side by side. Default 1.
+	Parallel int
+	// ExactlyOnce says that changelog data and offsets are committed together, so that one without the other is an error (T3).
+	ExactlyOnce bool
+	StateDir    string // for messages
+	Logger      *slog.Logger
+	Now         func() time.Time
+}
+
+// Restorer makes tasks ready. It is safe for use by several goroutines, each with tasks of its own.
+type Restorer struct{ cfg Config }
+
+// New returns a Restorer.
+func New(cfg Config) *Restorer {
+	if cfg.Parallel < 1 {
+		cfg.Parallel = 1
+	}
+	return &Restorer{cfg: cfg}
+}
+
+// Prepare makes tasks ready and calls ready for each as soon as it is, from one goroutine at a time. It returns when all
+// are, or with the first error; tasks that were handed to ready stay ready.
+func (r *Restorer) Prepare(ctx context.Context, tasks []Task, ready func(Ready)) error {
+	offsets, err := r.inputOffsets(ctx, tasks) // T1: before the ends
+	if err != nil {
+		return err
+	}
+	ends, starts, err := r.changelogBounds(ctx, tasks)
+	if err != nil {
+		return err
+	}
+	jobs := newProgress(tasks, offsets, ready)
+	var behind []*catchUp
+	for i := range tasks {
+		t := &tasks[i]
+		for j := range t.Stores {
+			s := &t.Stores[j]
+			target := bounds{start: starts[s.Changelog], end: ends[s.Changelog]}
+			from, err := r.begin(t, s, target, offsets.anyCommitted(t))
+			if err != nil {
+				return fmt.Errorf("task %s: restore store %q from %s: %w", t.ID, s.Name, partitionName(s.Changelog), err)
+			}
+			if from < target.end {
+				jobs.expect(t.ID)
+				behind = append(behind, &catchUp{task: t, store: s, next: from, bounds: target, since: r.cfg.Now()})
+			}
+		}
+	}
+	jobs.start()
+	return r.catchUp(ctx, behind, jobs)
+}
+
+// inputOffsets are the group's offsets, completed by log starts.
+type inputOffsets struct {
+	at    map[client.TopicPartition]client.Committed
+	fresh map[client.TopicPartition]bool
+}
+
+func (o *inputOffsets) anyCommitted(t *Task) bool {
+	for _, in := range t.Inputs {
+		if !o.fresh[in] {
+			return true
+		}
+	}
+	return false
+}
+
+// inputOffsets fetches the stable offsets of all inputs (T1), and the log start of those that have none (T3).
+func (r *Restorer) inputOffsets(ctx context.Context, tasks []Task) (*inputOffsets, error) {
+	var inputs, missing []client.TopicPartition
+	for _, t := range tasks {
+		inputs = append(inputs, t.Inputs...)
+	}
+	at, err := r.cfg.Log.CommittedOffsets(ctx, r.cfg.Group, inputs)
+	if err != nil {
+		return nil, err
+	}
+	o := &inputOffsets{at: at, fresh: make(map[client.TopicPartition]bool)}
+	for i := range tasks {
+		for _, in := range tasks[i].Inputs {
+			if _, ok := at[in]; ok {
+				continue
+			}
+			if tasks[i].Known[in] {
+				return nil, fmt.Errorf("task %s: group %s has no committed offset for %s, but this instance has committed one: "+
+					"were the group's offsets deleted? Stop all instances before resetting an application",
+					tasks[i].ID, r.cfg.Group, partitionName(in))
+			}
+			o.fresh[in] = true
+			missing = append(missing, in)
+		}
+	}
+	if len(missing) == 0 {
+		return o, nil
+	}
+	starts, err := r.cfg.Log.ListOffsets(ctx, client.LogStart, missing)
+	if err != nil {
+		return nil, err
+	}
+	for in, start := range starts {
+		o.at[in] = client.Committed{Offset: start, LeaderEpoch: -1}
+	}
+	return o, nil
+}
+
+func (r *Restorer) changelogBounds(ctx context.Context, tasks []Task) (ends, starts map[client.TopicPartition]int64, err error) {
+	var changelogs []client.TopicPartition
+	for _, t := range tasks {
+		for _, s := range t.Stores {
+			changelogs = append(changelogs, s.Changelog)
+		}
+	}
+	if len(changelogs) == 0 {
+		return nil, nil, nil
+	}
+	if ends, err = r.cfg.Log.ListOffsets(ctx, client.HighWatermark, changelogs); err != nil {
+		return nil, nil, err
+	}
+	starts, err = r.cfg.Log.ListOffsets(ctx, client.LogStart, changelogs)
+	return ends, starts, err
+}
+
+func partitionName(tp client.TopicPartition) string {
+	return fmt.Sprintf("%s-%d", tp.Topic, tp.Partition)
+}

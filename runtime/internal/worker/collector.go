@@ -1,0 +1,192 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/commit"
+	"github.com/millrace-io/millrace/runtime/internal/recordbatch"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// sendBytes is the size from which a batch is sent before the commit: large enough that its overhead does not count, small
+// enough that the log works while the worker does.
+const sendBytes = 128 << 10
+
+// sender is what the collector needs of a producer.
+type sender interface {
+	Builder() *recordbatch.Builder
+	Send(ctx context.Context, tp client.TopicPartition, b *recordbatch.Builder) error
+}
+
+// Collector builds the record batches of what a worker's tasks write in the open transaction, and sends them when they are
+// large or when the commit wants them sent. It implements task.Output for all tasks of one worker and belongs to the worker's
+// goroutine.
+//
+// A failure is sticky: the producer is shared, so no task may go on as if its records were written.
+type Collector struct {
+	ctx     context.Context // the worker's: Send waits under it while too much is under way
+	sender  sender
+	counts  func(topic string) int32
+	topics  []*outTopic
+	last    *outTopic
+	err     error
+	records int64 // since Discard or the last commit
+	bytes   int64
+}
+
+// outTopic holds the open batches of one topic.
+type outTopic struct {
+	name    string
+	open    []*recordbatch.Builder // by partition; nil: none
+	dirty   []int32                // partitions with an open batch, in the order of their first record
+	records int64                  // in the open transaction
+	total   int64                  // committed
+}
+
+// NewCollector returns an empty collector. partitions returns the partition count of a topic, 0 if it is unknown.
+func NewCollector(ctx context.Context, s sender, partitions func(topic string) int32) *Collector {
+	return &Collector{ctx: ctx, sender: s, counts: partitions}
+}
+
+// Partitions implements task.Output.
+func (c *Collector) Partitions(topic string) int32 { return int32(len(c.topic(topic).open)) }
+
+// Send implements task.Output.
+func (c *Collector) Send(topic string, partition int32, r *topology.Raw) error {
+	if c.err != nil {
+		return c.err
+	}
+	t := c.topic(topic)
+	if partition < 0 || int(partition) >= len(t.open) {
+		return c.fail(commit.Fatal(fmt.Errorf("write to topic %s: partition %d of %d does not exist", topic, partition, len(t.open))))
+	}
+	b := t.open[partition]
+	if b == nil {
+		b = c.begin(t, partition)
+	}
+	err := b.Append(r.Key, r.Value, r.Timestamp, r.Headers)
+	if errors.Is(err, recordbatch.ErrFull) {
+		if err = c.flush(t, partition); err != nil {
+			return err
+		}
+		b = c.begin(t, partition)
+		err = b.Append(r.Key, r.Value, r.Timestamp, r.Headers)
+	}
+	if err != nil {
+		return c.fail(commit.Fatal(fmt.Errorf("write to topic %s partition %d: key of %d bytes, value of %d bytes: %w",
+			topic, partition, len(r.Key), len(r.Value), err)))
+	}
+	t.records++
+	c.records++
+	if b.Bytes() >= sendBytes {
+		return c.flush(t, partition)
+	}
+	return nil
+}
+
+// Flush sends every open batch, in the order in which topics and partitions were first written. It does not wait for the
+// answers.
+func (c *Collector) Flush() error {
+	if c.err != nil {
+		return c.err
+	}
+	for _, t := range c.topics {
+		for len(t.dirty) > 0 {
+			if err := c.flush(t, t.dirty[0]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Records returns how many records were written since the last Committed or Discard.
+func (c *Collector) Records() int64 { return c.records }
+
+// Err returns the failure that stuck.
+func (c *Collector) Err() error { return c.err }
+
+// Committed notes that what was written is committed.
+func (c *Collector) Committed() {
+	for _, t := range c.topics {
+		t.total += t.records
+		t.records = 0
+	}
+	c.records, c.bytes = 0, 0
+}
+
+// Discard drops the open batches and the failure: the transaction is over and lost. Partition counts are asked for anew.
+func (c *Collector) Discard() {
+	for _, t := range c.topics {
+		t.open, t.dirty, t.records = nil, nil, 0
+	}
+	c.last, c.err, c.records, c.bytes = nil, nil, 0, 0
+}
+
+// Written calls f with the committed record count of each topic.
+func (c *Collector) Written(f func(topic string, records int64)) {
+	for _, t := range c.topics {
+		f(t.name, t.total)
+	}
+}
+
+// topic finds a topic's batches. Tasks hold one string per topic, so that comparing it with the last one costs a pointer.
+func (c *Collector) topic(name string) *outTopic {
+	if t := c.last; t != nil && t.name == name {
+		return t
+	}
+	t := c.find(name)
+	if len(t.open) == 0 {
+		t.open = make([]*recordbatch.Builder, c.counts(name))
+	}
+	c.last = t
+	return t
+}
+
+func (c *Collector) find(name string) *outTopic {
+	for _, t := range c.topics {
+		if t.name == name {
+			return t
+		}
+	}
+	t := &outTopic{name: name}
+	c.topics = append(c.topics, t)
+	return t
+}
+
+func (c *Collector) begin(t *outTopic, partition int32) *recordbatch.Builder {
+	b := c.sender.Builder()
+	t.open[partition] = b
+	t.dirty = append(t.dirty, partition)
+	return b
+}
+
+// flush sends the open batch of one partition.
+func (c *Collector) flush(t *outTopic, partition int32) error {
+	b := t.open[partition]
+	t.open[partition] = nil
+	for i, p := range t.dirty {
+		if p == partition {
+			t.dirty = append(t.dirty[:i], t.dirty[i+1:]...)
+			break
+		}
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	c.bytes += int64(b.Bytes())
+	if err := c.sender.Send(c.ctx, client.TopicPartition{Topic: t.name, Partition: partition}, b); err != nil {
+		return c.fail(err)
+	}
+	return nil
+}
+
+func (c *Collector) fail(err error) error {
+	if c.err == nil {
+		c.err = err
+	}
+	return err
+}

@@ -1,0 +1,282 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/commit"
+	"github.com/millrace-io/millrace/runtime/internal/member"
+	"github.com/millrace-io/millrace/topology"
+)
+
+const (
+	// abandonTimeout bounds the abort of a transaction at the end of Run.
+	abandonTimeout = 2 * time.Second
+	// initTimeout bounds one attempt at a new producer session.
+	initTimeout = 30 * time.Second
+	// renewalPoll is how often the gate is asked for a newer generation than the one that was refused.
+	renewalPoll = 5 * time.Millisecond
+)
+
+// pending sums up what the policy needs to know.
+func (w *Worker) pending(idle bool) commit.Pending {
+	p := commit.Pending{Dirty: w.out.Records() > 0, Drained: idle}
+	for _, r := range w.tasks {
+		p.Dirty = p.Dirty || r.task.Uncommitted()
+		p.Asked = p.Asked || r.task.CommitRequested()
+		dirty, _ := r.task.Bytes()
+		p.Bytes += dirty
+		for _, in := range r.inputs {
+			p.Dirty = p.Dirty || in.moved
+			p.Drained = p.Drained && in.known && in.lag == 0
+		}
+	}
+	return p
+}
+
+// commitIfDue commits if the policy says so. idle: this round neither fetched nor processed anything.
+func (w *Worker) commitIfDue(ctx context.Context, idle bool) (bool, error) {
+	p := w.pending(idle)
+	if p.Dirty && w.machine.State() == commit.Idle {
+		if err := w.begin(ctx); err != nil {
+			return true, err
+		}
+	}
+	if due, _ := w.policy.Due(w.cfg.Now(), p); !due {
+		return false, nil
+	}
+	return true, w.commit(ctx)
+}
+
+// begin notes under which member the transaction begins (G1).
+func (w *Worker) begin(ctx context.Context) error {
+	id := w.cfg.Member.Identity()
+	return w.perform(ctx, w.machine.Step(w.cfg.Now(), commit.Event{Kind: commit.Dirty, Member: membership(id)}))
+}
+
+func membership(id client.Identity) commit.Membership {
+	return commit.Membership{MemberID: id.MemberID, Generation: id.Generation}
+}
+
+// commitNow commits what there is to commit, whatever the policy says.
+func (w *Worker) commitNow(ctx context.Context) error {
+	if !w.pending(false).Dirty {
+		return nil
+	}
+	if w.machine.State() == commit.Idle {
+		if err := w.begin(ctx); err != nil {
+			return err
+		}
+	}
+	return w.commit(ctx)
+}
+
+func (w *Worker) commit(ctx context.Context) error {
+	start := w.cfg.Now()
+	if err := w.perform(ctx, w.machine.Step(start, commit.Event{Kind: commit.Due})); err != nil {
+		return err
+	}
+	w.publish()
+	return nil
+}
+
+// failed tells the machine of a failure outside a commit, and does what follows.
+func (w *Worker) failed(ctx context.Context, err error) error {
+	return w.perform(ctx, w.machine.Step(w.cfg.Now(), commit.Event{Kind: commit.Failed, Err: err}))
+}
+
+// perform carries out an effect and those that follow from its outcome, until there is nothing to do. An error ends Run.
+func (w *Worker) perform(ctx context.Context, e commit.Effect) error {
+	begun := w.cfg.Now()
+	limited, cancel := context.WithTimeout(ctx, w.cfg.TransactionTimeout)
+	defer cancel()
+	for {
+		ev := commit.Event{}
+		switch e.Kind {
+		case commit.None:
+			return nil
+		case commit.Stop:
+			return e.Err
+		case commit.Recover:
+			if w.stopping || ctx.Err() != nil {
+				return e.Err
+			}
+			ev = commit.Event{Kind: commit.Recovered, Err: w.recover(ctx, e)}
+		case commit.Flush:
+			ev = commit.Event{Kind: commit.Flushed, Err: w.flush()}
+		case commit.Produce:
+			ev = commit.Event{Kind: commit.Produced, Err: w.produce(limited)}
+		case commit.Enter:
+			ev = commit.Event{Kind: commit.Entered, Err: w.enter(limited)}
+			ev.Member = membership(w.identity)
+		case commit.SendOffsets:
+			ev = commit.Event{Kind: commit.OffsetsSent, Err: w.sendOffsets(limited)}
+		case commit.EndTransaction:
+			ev = commit.Event{Kind: commit.Ended, Err: w.cfg.Producer.End(limited, true)}
+		case commit.Apply:
+			ev = commit.Event{Kind: commit.Applied, Err: w.apply()}
+			w.policy.Done(begun, w.cfg.Now())
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		e = w.machine.Step(w.cfg.Now(), ev)
+	}
+}
+
+// flush flushes the tasks, each in topological order until nothing in it is dirty.
+func (w *Worker) flush() error {
+	for _, r := range w.tasks {
+		if err := r.task.Flush(); err != nil {
+			return w.taskError(err)
+		}
+	}
+	return nil
+}
+
+// produce sends what is open, waits for every answer, and reads off where the changelogs end.
+func (w *Worker) produce(ctx context.Context) error {
+	if err := w.out.Flush(); err != nil {
+		return err
+	}
+	if err := w.cfg.Producer.Flush(ctx); err != nil {
+		return err
+	}
+	for _, r := range w.tasks {
+		clear(r.next)
+		for _, s := range r.spec.Stores {
+			if next, ok := w.cfg.Producer.Next(s.Changelog); ok {
+				r.next[s.Name] = next
+			}
+		}
+	}
+	return nil
+}
+
+// enter waits at the membership gate (G2), and after a refusal for a newer generation.
+func (w *Worker) enter(ctx context.Context) error {
+	for {
+		id, leave, err := w.cfg.Member.Enter(ctx)
+		if errors.Is(err, member.ErrLost) {
+			return fmt.Errorf("%w: %w", commit.ErrMemberLost, err)
+		}
+		if err != nil {
+			return err
+		}
+		if w.refused == 0 || id.Generation != w.refused {
+			w.identity, w.leave, w.refused = id, leave, 0
+			return nil
+		}
+		leave()
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for a newer generation than %d: %w", w.refused, ctx.Err())
+		case <-time.After(renewalPoll):
+		}
+	}
+}
+
+func (w *Worker) leaveGate() {
+	if w.leave != nil {
+		w.leave()
+		w.leave = nil
+	}
+}
+
+// sendOffsets commits the tasks' positions under the identity that the gate let in, then leaves the gate.
+func (w *Worker) sendOffsets(ctx context.Context) error {
+	defer w.leaveGate()
+	offsets := make(map[client.TopicPartition]client.Committed, len(w.byInput))
+	for _, r := range w.tasks {
+		for _, p := range r.task.Progress() {
+			w.byInput[p.Input].position = p.Next
+			offsets[p.Input] = client.Committed{
+				Offset:      p.Next,
+				LeaderEpoch: p.LeaderEpoch,
+				Metadata:    commit.EncodeMetadata(p.PartitionTime),
+			}
+		}
+	}
+	send := w.cfg.Producer.CommitOffsets
+	if !w.cfg.transactional() {
+		send = w.cfg.CommitOffsets
+	}
+	err := send(ctx, w.identity, offsets)
+	switch client.ClassOf(err) {
+	case client.ClassGeneration:
+		w.refused = w.identity.Generation
+		w.cfg.Member.Refused()
+	case client.ClassMemberLost:
+		w.cfg.Member.Refused()
+	}
+	return err
+}
+
+// apply hands the transaction's writes to the committed layers. Only a clear success comes here (C1).
+func (w *Worker) apply() error {
+	for _, r := range w.tasks {
+		if err := r.task.Committed(r.next); err != nil {
+			return commit.Fatal(err)
+		}
+	}
+	for _, r := range w.tasks {
+		for _, in := range r.inputs {
+			in.committed, in.moved = in.position, false
+			r.spec.Known[in.tp] = true
+		}
+	}
+	w.out.Committed()
+	w.totals.commits++
+	return nil
+}
+
+// recover is the one path after every failure (W4).
+func (w *Worker) recover(ctx context.Context, e commit.Effect) error {
+	w.log.Warn("transaction lost; recovering", "err", e.Err, "tasks", len(w.tasks), "in", e.Wait)
+	w.leaveGate()
+	w.totals.aborts++
+	specs := w.cancelAll()
+	for _, r := range w.tasks {
+		specs = append(specs, r.spec)
+		if err := w.close(r); err != nil {
+			w.log.Warn("closing a task of a lost transaction", "err", err)
+		}
+	}
+	w.tasks, w.refused = nil, 0
+	w.parked = append(w.parked, specs...)
+	w.out.Discard()
+	w.policy.Reset(w.cfg.Now())
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(e.Wait):
+	}
+	if err := w.initProducer(ctx); err != nil {
+		return err
+	}
+	specs, w.parked = w.parked, nil
+	defer w.cfg.Changed()
+	defer w.publish()
+	if !e.Lost {
+		w.prepare(ctx, specs)
+		return nil
+	}
+	if len(specs) > 0 && !w.losing {
+		ids := make([]topology.TaskID, len(specs))
+		for i, spec := range specs {
+			ids[i] = spec.ID
+		}
+		w.cfg.Dropped(ids)
+	}
+	return nil
+}
+
+// initProducer begins a new producer session, which settles whatever the old one left.
+func (w *Worker) initProducer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, initTimeout)
+	defer cancel()
+	return w.cfg.Producer.Init(ctx)
+}

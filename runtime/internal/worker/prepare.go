@@ -1,0 +1,177 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/commit"
+	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/runtime/internal/task"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// preparation is a goroutine that makes tasks ready.
+type preparation struct {
+	tasks  []restore.Task // not ready yet; owned by the worker's goroutine
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// prepared is news of a preparation: a task that is ready, or why it cannot go on.
+type prepared struct {
+	from  *preparation
+	ready restore.Ready
+	err   error
+}
+
+// Back-off of a preparation that failed for a reason that may pass.
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// prepare starts making tasks ready.
+func (w *Worker) prepare(ctx context.Context, tasks []restore.Task) {
+	if len(tasks) == 0 {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	p := &preparation{tasks: slices.Clone(tasks), cancel: cancel, ended: make(chan struct{})}
+	w.batches = append(w.batches, p)
+	w.preparing.Go(func() {
+		defer close(p.ended)
+		defer cancel()
+		if err := w.prepareUntilReady(ctx, p, slices.Clone(tasks)); err != nil {
+			w.tell(ctx, prepared{from: p, err: err})
+		}
+	})
+}
+
+// prepareUntilReady runs in the preparation's goroutine. It tries again what may pass, until the task time-out.
+func (w *Worker) prepareUntilReady(ctx context.Context, p *preparation, tasks []restore.Task) error {
+	begun, wait := w.cfg.Now(), firstRetry
+	handed := make(map[topology.TaskID]bool, len(tasks))
+	for {
+		err := w.cfg.Prepare(ctx, tasks, func(r restore.Ready) {
+			handed[r.ID] = true
+			w.tell(ctx, prepared{from: p, ready: r})
+		})
+		tasks = slices.DeleteFunc(tasks, func(t restore.Task) bool { return handed[t.ID] })
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return nil
+		case commit.Classify(err) == commit.ClassFatal:
+			return err
+		case w.cfg.Now().Sub(begun) >= w.cfg.TaskTimeout:
+			return fmt.Errorf("no progress for %v: %w", w.cfg.TaskTimeout, err)
+		}
+		w.log.Warn("tasks cannot be made ready yet", "err", err, "retry_in", wait)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, lastRetry)
+	}
+}
+
+func (w *Worker) tell(ctx context.Context, p prepared) {
+	select {
+	case w.ready <- p:
+	case <-ctx.Done():
+	}
+}
+
+// start takes over a task that has become ready.
+func (w *Worker) start(ctx context.Context, p prepared) error {
+	if !slices.Contains(w.batches, p.from) {
+		return nil // cancelled meanwhile
+	}
+	if p.err != nil {
+		return p.err
+	}
+	i := slices.IndexFunc(p.from.tasks, func(t restore.Task) bool { return t.ID == p.ready.ID })
+	if i < 0 {
+		return nil
+	}
+	spec := p.from.tasks[i]
+	p.from.tasks = slices.Delete(p.from.tasks, i, i+1)
+	if len(p.from.tasks) == 0 {
+		w.batches = slices.DeleteFunc(w.batches, func(b *preparation) bool { return b == p.from })
+	}
+	return w.run(spec, p.ready)
+}
+
+// run builds the task and begins to read its inputs.
+func (w *Worker) run(spec restore.Task, ready restore.Ready) error {
+	now := w.cfg.Now()
+	start := make([]task.Progress, 0, len(spec.Inputs))
+	for _, in := range spec.Inputs {
+		c := ready.Offsets[in]
+		partitionTime, err := commit.DecodeMetadata(c.Metadata)
+		if err != nil {
+			w.log.Warn("event time of the input is lost; it starts anew", "task", spec.ID.String(),
+				"topic", in.Topic, "partition", in.Partition, "err", err)
+		}
+		start = append(start, task.Progress{Input: in, LeaderEpoch: c.LeaderEpoch, Next: c.Offset, PartitionTime: partitionTime})
+	}
+	t, err := w.cfg.NewTask(spec.ID, w.out, start, now)
+	if err != nil {
+		return err
+	}
+	r := &running{spec: spec, task: t, next: make(map[string]int64, len(spec.Stores))}
+	for _, p := range start {
+		in := &input{tp: p.Input, owner: r, start: p.Next, position: p.Next, committed: p.Next}
+		if ready.Fresh[p.Input] {
+			in.committed = -1
+		} else {
+			spec.Known[p.Input] = true
+		}
+		r.inputs = append(r.inputs, in)
+		w.byInput[in.tp] = in
+		w.cfg.Fetcher.Add(in.tp, p.Next)
+	}
+	for _, in := range t.Inputs() {
+		if !slices.Contains(spec.Inputs, in) {
+			t.Lag(in, true, 0) // the topic has fewer partitions: nothing will ever come
+		}
+	}
+	at, _ := slices.BinarySearchFunc(w.tasks, spec.ID, func(r *running, id topology.TaskID) int { return r.spec.ID.Compare(id) })
+	w.tasks = slices.Insert(w.tasks, at, r)
+	w.log.Info("task runs", "task", spec.ID.String(), "restored", ready.Restored)
+	w.publish()
+	w.cfg.Changed()
+	return nil
+}
+
+// cancelPreparing stops making the given tasks ready. Others of the same preparations begin anew.
+func (w *Worker) cancelPreparing(ctx context.Context, ids []topology.TaskID) {
+	given := func(t restore.Task) bool { return slices.Contains(ids, t.ID) }
+	for _, p := range slices.Clone(w.batches) {
+		if !slices.ContainsFunc(p.tasks, given) {
+			continue
+		}
+		w.cancel(p)
+		w.prepare(ctx, slices.DeleteFunc(p.tasks, given))
+	}
+}
+
+// cancelAll stops making tasks ready and returns those that were not.
+func (w *Worker) cancelAll() []restore.Task {
+	var tasks []restore.Task
+	for _, p := range slices.Clone(w.batches) {
+		w.cancel(p)
+		tasks = append(tasks, p.tasks...)
+	}
+	return tasks
+}
+
+// cancel ends one preparation and waits for its goroutine: it may be restoring into a store that another worker is about to
+// get.
+func (w *Worker) cancel(p *preparation) {
+	p.cancel()
+	<-p.ended
+	w.batches = slices.DeleteFunc(w.batches, func(b *preparation) bool { return b == p })
+}

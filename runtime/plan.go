@@ -1,0 +1,207 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/assign"
+	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/commit"
+	"github.com/millrace-io/millrace/runtime/internal/member"
+	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// plan relates the topology to the topics of the log.
+type plan struct {
+	topology *topology.Topology
+	cfg      Config
+	client   *client.Client
+}
+
+func newPlan(t *topology.Topology, cfg Config, c *client.Client) *plan {
+	return &plan{topology: t, cfg: cfg, client: c}
+}
+
+// check reports what is missing in the log, all at once.
+func (p *plan) check(ctx context.Context) error {
+	_, errSources := p.count(ctx)
+	return errors.Join(errSources, p.checkSinks(ctx))
+}
+
+// checkSinks reports topics that the application writes and does not own, and that do not exist.
+func (p *plan) checkSinks(ctx context.Context) error {
+	names := make(map[string]string) // topic -> sink
+	for _, n := range p.topology.Nodes {
+		if n.Kind == topology.KindSink && !p.topology.IsRepartition(n.Topic) {
+			names[n.Topic] = n.Name
+		}
+	}
+	topics := slices.Sorted(maps.Keys(names))
+	found, err := p.client.RefreshTopics(ctx, topics...)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, topic := range topics {
+		if _, ok := found[topic]; !ok {
+			errs = append(errs, fmt.Errorf("sink %s: topic %s does not exist; create it before starting", names[topic], topic))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// count returns the partition counts that the application runs with, from those of its user topics in the log.
+func (p *plan) count(ctx context.Context) (topology.Partitions, error) {
+	found, err := p.client.RefreshTopics(ctx, p.topology.UserTopics()...)
+	if err != nil {
+		return topology.Partitions{}, err
+	}
+	counts := make(map[string]int32, len(found))
+	for name, t := range found {
+		counts[name] = int32(len(t.Partitions))
+	}
+	return p.topology.Partition(counts)
+}
+
+// lead is called on the group's leader before it assigns: it makes sure that the internal topics exist, and returns
+// the tasks.
+func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, error) {
+	counts, err := p.count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var topics []client.NewTopic
+	for _, t := range p.topology.InternalTopics(p.cfg.ApplicationID, counts) {
+		topics = append(topics, client.NewTopic{
+			Name:              t.Name,
+			Partitions:        t.Partitions,
+			ReplicationFactor: p.cfg.ReplicationFactor,
+			Configs:           t.Settings,
+		})
+	}
+	if err := p.client.CreateTopics(ctx, topics...); err != nil {
+		if mismatch, ok := errors.AsType[*client.PartitionCountError](err); ok {
+			return nil, commit.Fatal(fmt.Errorf("internal %w: partitions of a topic that the application reads were added, or the topology has changed. "+
+				"Keys would move away from their state. Reset the application, or run it under another ApplicationID", mismatch))
+		}
+		return nil, fmt.Errorf("create internal topics: %w", err)
+	}
+	var tasks []member.TaskInputs
+	for _, sub := range p.topology.Subtopologies() {
+		for n := range counts.Tasks[sub.Number] {
+			tasks = append(tasks, member.TaskInputs{
+				Task:   assign.Task{Subtopology: sub.Number, Partition: n},
+				Inputs: p.inputs(sub, n, counts),
+			})
+		}
+	}
+	return tasks, nil
+}
+
+// inputs returns the partitions that a task reads: partition n of each source that has so many.
+func (p *plan) inputs(sub topology.Subtopology, n int32, counts topology.Partitions) []client.TopicPartition {
+	var inputs []client.TopicPartition
+	for _, source := range sub.Sources {
+		if n < counts.Topics[source] {
+			inputs = append(inputs, client.TopicPartition{Topic: p.topology.Internal(p.cfg.ApplicationID, source), Partition: n})
+		}
+	}
+	return inputs
+}
+
+// tasks describes tasks for the workers that are to make them ready.
+func (p *plan) tasks(ctx context.Context, db *state.DB, ids []topology.TaskID) ([]restore.Task, error) {
+	counts, err := p.count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changelogs, err := p.changelogs(ctx, counts)
+	if err != nil {
+		return nil, err
+	}
+	tasks := make([]restore.Task, 0, len(ids))
+	for _, id := range ids {
+		sub, ok := p.topology.Subtopology(id.Subtopology)
+		if !ok || id.Partition >= counts.Tasks[id.Subtopology] {
+			return nil, fmt.Errorf("task %s was assigned, but this instance's topology has no such task; "+
+				"do all instances of %s run the same program?", id, p.cfg.ApplicationID)
+		}
+		t := restore.Task{
+			ID:     id,
+			Inputs: p.inputs(sub, id.Partition, counts),
+			Known:  make(map[client.TopicPartition]bool),
+		}
+		for _, spec := range p.topology.Stores {
+			if !spec.Logging || !slices.Contains(sub.Stores, spec.Name) {
+				continue
+			}
+			partition, err := db.Partition(spec, id.Partition)
+			if err != nil {
+				return nil, fmt.Errorf("task %s: open store %q: %w", id, spec.Name, err)
+			}
+			name := topology.ChangelogTopic(p.cfg.ApplicationID, spec.Name)
+			t.Stores = append(t.Stores, restore.Store{
+				Name:      spec.Name,
+				Changelog: client.TopicPartition{Topic: name, Partition: id.Partition},
+				TopicID:   changelogs[name].ID,
+				State:     partition,
+			})
+		}
+		tasks = append(tasks, t)
+	}
+	return tasks, nil
+}
+
+// changelogs looks the changelog topics up. The leader has created them before it assigned the first task.
+func (p *plan) changelogs(ctx context.Context, counts topology.Partitions) (map[string]client.Topic, error) {
+	var names []string
+	for _, t := range p.topology.InternalTopics(p.cfg.ApplicationID, counts) {
+		if t.Store != "" {
+			names = append(names, t.Name)
+		}
+	}
+	found, err := p.client.RefreshTopics(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if _, ok := found[name]; !ok {
+			return nil, fmt.Errorf("changelog topic %s does not exist; was it deleted?", name)
+		}
+	}
+	return found, nil
+}
+
+// lookupTimeout bounds a look-up of a topic by a task.
+const lookupTimeout = 10 * time.Second
+
+// partitions returns the partition count of a topic, 0 if it does not exist or the log cannot be asked.
+func (p *plan) partitions(topic string) int32 {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	found, err := p.client.Topics(ctx, topic)
+	if err != nil {
+		p.cfg.Logger.Warn("topic cannot be looked up", "topic", topic, "err", err)
+		return 0
+	}
+	return int32(len(found[topic].Partitions))
+}
+
+// sources returns the topics that the tasks read, by full name.
+func (p *plan) sources() []string {
+	var names []string
+	for _, sub := range p.topology.Subtopologies() {
+		for _, source := range sub.Sources {
+			names = append(names, p.topology.Internal(p.cfg.ApplicationID, source))
+		}
+	}
+	slices.SortFunc(names, strings.Compare)
+	return slices.Compact(names)
+}
