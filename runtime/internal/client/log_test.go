@@ -1,0 +1,111 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// onEachLog runs a test against every log there is: the Kafka that MILLRACE_KAFKA names.
+func onEachLog(t *testing.T, test func(t *testing.T, cfg Config)) {
+	t.Helper()
+	t.Run("kafka", func(t *testing.T) {
+		t.Parallel()
+		address := os.Getenv("MILLRACE_KAFKA")
+		if address == "" {
+			t.Skip("MILLRACE_KAFKA=host:port does not name a Kafka")
+		}
+		test(t, Config{Brokers: []string{address}})
+	})
+}
+
+var named atomic.Int64
+
+// unique returns a name that no earlier run of a test has used, for the log outlives the tests.
+func unique(what string) string {
+	return fmt.Sprintf("client-test-%s-%d-%d", what, time.Now().UnixNano(), named.Add(1))
+}
+
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func connect(t *testing.T, cfg Config) *Client {
+	t.Helper()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	c, err := Connect(testContext(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func createTopic(t *testing.T, c *Client, partitions int32) string {
+	t.Helper()
+	name := unique("topic")
+	if err := c.CreateTopics(testContext(t), NewTopic{Name: name, Partitions: partitions}); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func newProducer(t *testing.T, c *Client, cfg ProducerConfig) *Producer {
+	t.Helper()
+	p, err := NewProducer(c, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	if err := p.Init(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// send sends one batch with a record for each value.
+func send(t *testing.T, p *Producer, tp TopicPartition, values ...string) {
+	t.Helper()
+	b := p.Builder()
+	for _, v := range values {
+		if err := b.Append([]byte("key"), []byte(v), time.Now().UnixMilli(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Send(testContext(t), tp, b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func flush(t *testing.T, p *Producer) {
+	t.Helper()
+	if err := p.Flush(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func end(t *testing.T, p *Producer, commit bool) {
+	t.Helper()
+	if err := p.End(testContext(t), commit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newFetcher(t *testing.T, c *Client, cfg FetcherConfig) *Fetcher {
+	t.Helper()
+	f, err := NewFetcher(c, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	return f
+}
