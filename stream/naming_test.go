@@ -39,7 +39,7 @@ func TestNames(t *testing.T) {
 
 func compareDescription(t *testing.T, top *topology.Topology, v vector) {
 	t.Helper()
-	if got, want := sortedChildren(top.Describe()), sortedChildren(v.Describe); got != want {
+	if got, want := sortedNames(top.Describe()), sortedNames(v.Describe); got != want {
 		t.Errorf("description:\n%s\nKafka Streams has:\n%s", got, want)
 	}
 	var want []string
@@ -52,15 +52,17 @@ func compareDescription(t *testing.T, top *topology.Topology, v vector) {
 	}
 }
 
-// sortedChildren returns a description with the children of each node sorted by name: Kafka Streams lists those of one size in
+// sortedNames returns a description with the neighbours of each node sorted by name: Kafka Streams lists those of one size in
 // the order of a hash set.
-func sortedChildren(description string) string {
+func sortedNames(description string) string {
 	lines := strings.Split(strings.TrimSpace(description), "\n")
 	for i, line := range lines {
-		if head, names, ok := strings.Cut(line, "--> "); ok {
-			list := strings.Split(names, ", ")
-			slices.Sort(list)
-			lines[i] = head + "--> " + strings.Join(list, ", ")
+		for _, arrow := range []string{"--> ", "<-- "} {
+			if head, names, ok := strings.Cut(line, arrow); ok {
+				list := strings.Split(names, ", ")
+				slices.Sort(list)
+				lines[i] = head + arrow + strings.Join(list, ", ")
+			}
 		}
 	}
 	return strings.Join(lines, "\n")
@@ -81,9 +83,9 @@ func internalTopics(top *topology.Topology) []string {
 	return names
 }
 
-type text = stream.KStream[string, string]
+type lines = stream.KStream[string, string]
 
-func from(b *stream.Builder, topic string, opts ...stream.SourceOption[string, string]) text {
+func from(b *stream.Builder, topic string, opts ...stream.SourceOption[string, string]) lines {
 	return stream.From(b, topic, serde.String, serde.String, opts...)
 }
 
@@ -97,7 +99,7 @@ var (
 	counts  = stream.Materialized("", serde.Int64)
 )
 
-func toText(s text, topic string) { s.To(topic, serde.String, serde.String) }
+func toText(s lines, topic string) { s.To(topic, serde.String, serde.String) }
 func toCounts(s stream.KTable[string, int64], topic string) {
 	s.ToStream().To(topic, serde.String, serde.Int64)
 }

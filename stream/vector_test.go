@@ -17,7 +17,8 @@ type vector struct {
 	} `json:"internal_topics"`
 	Sources []vectorTopic `json:"sources"`
 	Sinks   []vectorTopic `json:"sinks"`
-	Runs    []vectorRun   `json:"runs"`
+	Params  struct{ Size, Advance, Grace int64 }
+	Runs    []vectorRun `json:"runs"`
 }
 
 type vectorTopic struct{ Topic, Key, Value string }
@@ -48,6 +49,7 @@ type vectorRecord struct {
 	Topic   string       `json:"t"`
 	Key     *string      `json:"k"`
 	Value   *string      `json:"v"`
+	Hex     *string      `json:"vx"` // the value, if it is given as bytes
 	Time    int64        `json:"ts"`
 	Headers [][2]*string `json:"h"`
 }

@@ -56,7 +56,8 @@ type entry[A any] interface {
 	Delete(timestamp int64, h serde.Headers) error
 }
 
-// update folds r into the aggregate at e. The aggregate's time is the largest of the records folded in so far.
+// update folds r into the aggregate at e. The aggregate's time is the largest of the records folded in so far; that of a
+// delete is the record's own, since there is no aggregate any more (Kafka Streams with its cache on).
 func update[E entry[A], K, V, A any](e E, f *Fold[K, V, A], r *topology.Record[K, V]) error {
 	old, ok := e.Value()
 	t := r.Timestamp
@@ -66,7 +67,7 @@ func update[E entry[A], K, V, A any](e E, f *Fold[K, V, A], r *topology.Record[K
 	next, keep := f.Apply(r.Key, r.Value, old, ok)
 	switch {
 	case !keep:
-		return e.Delete(t, r.Headers)
+		return e.Delete(r.Timestamp, r.Headers)
 	case f.Shared:
 		return e.SetShared(next, t, r.Headers)
 	default:

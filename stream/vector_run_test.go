@@ -1,0 +1,418 @@
+package stream_test
+
+import (
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/topologytest"
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/window"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// program is one recorded topology, written in Go.
+type program struct {
+	build   func(p *play)
+	options []topologytest.Option
+	// timeless: its stores are not timestamped in Kafka Streams, ours are: times of the changelog are not compared.
+	timeless bool
+	// uncached: the runs without a cache are compared too, since they do not differ from those with a commit after every record.
+	uncached bool
+}
+
+// play is one run of a program.
+type play struct {
+	*stream.Builder
+	v      vector
+	traces []string
+	stores map[string]func(*topologytest.Driver) [][]any // content, by store
+	newest int64                                         // start of the newest window that the store has seen, -1 if none
+}
+
+func (p *play) trace(format string, args ...any) {
+	p.traces = append(p.traces, fmt.Sprintf(format, args...))
+}
+
+func (p *play) millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// TestVectors runs recorded topologies record by record and compares everything that each record causes.
+func TestVectors(t *testing.T) {
+	t.Parallel()
+	for name, prog := range programs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := loadVector(t, name)
+			runs := 0
+			for _, run := range v.Runs {
+				if run.Cache == "off" && hasChangelog(v) && !prog.uncached {
+					continue
+				}
+				runs++
+				t.Run(run.Name, func(t *testing.T) { playRun(t, v, run, prog) })
+			}
+			if runs == 0 {
+				t.Error("no run was compared")
+			}
+		})
+	}
+}
+
+// hasChangelog reports whether the topology has a store. Millrace forwards one change per key and commit, so it then has no
+// run that equals one without a cache, unless a commit after every record comes to the same.
+func hasChangelog(v vector) bool {
+	for _, topic := range v.Internal {
+		if strings.HasSuffix(topic.Topic, "-changelog") {
+			return true
+		}
+	}
+	return false
+}
+
+func playRun(t *testing.T, v vector, run vectorRun, prog program) {
+	p := &play{Builder: stream.NewBuilder(), v: v, newest: -1, stores: map[string]func(*topologytest.Driver) [][]any{}}
+	prog.build(p)
+	top, err := p.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareDescription(t, top, v)
+	options := prog.options
+	if run.Commit == "at-steps" {
+		options = append(slices.Clone(options), topologytest.ManualCommit())
+	}
+	c := &comparison{T: t, d: topologytest.New(t, top, options...), p: p, prog: prog, read: map[string]int{}}
+	for i, step := range run.Steps {
+		if !c.step(i, step) {
+			return
+		}
+	}
+	for store, want := range run.Stores {
+		content, ok := p.stores[store]
+		if !ok {
+			t.Errorf("the run shows store %s, the program does not", store)
+			continue
+		}
+		got := content(c.d)
+		want := asText(want)
+		if p.newest >= 0 {
+			want = retained(want, p.newest-v.Params.Size-v.Params.Grace)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("store %s at the end:\n got %v\nwant %v", store, got, want)
+		}
+	}
+}
+
+// comparison compares one run step by step.
+type comparison struct {
+	*testing.T
+	d       *topologytest.Driver
+	p       *play
+	prog    program
+	read    map[string]int // records compared so far, by topic
+	dropped int64
+}
+
+// step plays one step and compares. It returns false if the run ends here.
+func (c *comparison) step(i int, step vectorStep) bool {
+	c.p.traces = nil
+	err := c.input(step)
+	where := fmt.Sprintf("step %d (%s)", i, describe(step))
+	if (err != nil) != (step.Error != nil) {
+		c.Errorf("%s: error %v, recorded %s", where, err, step.Error)
+		return false
+	}
+	for _, sink := range c.p.v.Sinks {
+		var want []string
+		for _, r := range step.Out {
+			if r.Topic == sink.Topic {
+				want = append(want, r.String())
+			}
+		}
+		c.same(where+": topic "+sink.Topic, c.fresh(sink), want)
+	}
+	if err != nil {
+		return false
+	}
+	if len(step.Internal) > 0 && !c.prog.timeless {
+		c.internal(where, step)
+	}
+	if !slices.Equal(c.p.traces, step.Trace) {
+		c.Errorf("%s: trace %q, want %q", where, c.p.traces, step.Trace)
+	}
+	var dropped int64
+	for _, drop := range c.d.Drops() {
+		if drop.Reason != topology.ReasonUnkeyed { // which Kafka Streams does not count
+			dropped += drop.Count
+		}
+	}
+	if step.Pipe != nil && c.global(step.Pipe.Topic) {
+		step.Dropped = 0 // of the global table's consumer, which the driver stands in for
+	}
+	if got := dropped - c.dropped; got != step.Dropped {
+		c.Errorf("%s: %d dropped, want %d", where, got, step.Dropped)
+	}
+	c.dropped = dropped
+	return !c.Failed()
+}
+
+func (c *comparison) input(step vectorStep) error {
+	if step.Commit {
+		return c.d.TryCommit()
+	}
+	in := step.Pipe
+	i := slices.IndexFunc(c.p.v.Sources, func(s vectorTopic) bool { return s.Topic == in.Topic })
+	source := c.p.v.Sources[i]
+	raw := topology.Raw{Timestamp: in.Time, Key: encode(c.T, source.Key, in.Key), Value: encode(c.T, source.Value, in.Value)}
+	if in.Hex != nil {
+		raw.Value = encode(c.T, "hex", in.Hex)
+	}
+	for _, h := range in.Headers {
+		raw.Headers = append(raw.Headers, topology.Header{Key: *h[0], Value: encode(c.T, "string", h[1])})
+	}
+	return c.d.TryPipeRaw(in.Topic, raw)
+}
+
+func (c *comparison) global(topic string) bool {
+	return !slices.ContainsFunc(c.p.v.Sinks, func(s vectorTopic) bool { return s.Topic == topic }) && topic == "g"
+}
+
+// fresh returns the records of a sink topic that came since the last call.
+func (c *comparison) fresh(sink vectorTopic) []string {
+	records := c.d.Records(sink.Topic)
+	var out []string
+	for _, raw := range records[c.read[sink.Topic]:] {
+		r := vectorRecord{Topic: sink.Topic, Key: decode(c.T, sink.Key, raw.Key), Value: decode(c.T, sink.Value, raw.Value), Time: raw.Timestamp}
+		for _, h := range raw.Headers {
+			r.Headers = append(r.Headers, [2]*string{&h.Key, decode(c.T, "string", h.Value)})
+		}
+		out = append(out, r.String())
+	}
+	c.read[sink.Topic] = len(records)
+	return out
+}
+
+// internal compares the records of repartition topics, and of changelogs the last one of each key.
+func (c *comparison) internal(where string, step vectorStep) {
+	for _, topic := range c.p.v.Internal {
+		var want, got []string
+		for _, r := range step.Internal {
+			if r.Topic == topic.Topic {
+				want = append(want, fmt.Sprint(text(r.Key), " ", text(r.Value), " ", r.Time))
+			}
+		}
+		records := c.d.Records(topic.Topic)
+		for _, raw := range records[c.read[topic.Topic]:] {
+			got = append(got, fmt.Sprint(text(asHex(raw.Key)), " ", text(asHex(raw.Value)), " ", raw.Timestamp))
+		}
+		c.read[topic.Topic] = len(records)
+		if strings.HasSuffix(topic.Topic, "-changelog") {
+			got, want = lastPerKey(got), lastPerKey(want)
+		}
+		c.same(where+": topic "+topic.Topic, got, want)
+	}
+}
+
+func lastPerKey(records []string) []string {
+	last := map[string]string{}
+	for _, r := range records {
+		key, _, _ := strings.Cut(r, " ")
+		last[key] = r
+	}
+	return slices.Sorted(maps.Values(last))
+}
+
+func (c *comparison) same(what string, got, want []string) {
+	if !slices.Equal(got, want) {
+		c.Errorf("%s:\n got %s\nwant %s", what, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+	}
+}
+
+func describe(step vectorStep) string {
+	if step.Commit {
+		return "commit"
+	}
+	return step.Pipe.String()
+}
+
+func (r vectorRecord) String() string {
+	s := fmt.Sprintf("%s: %s=%s@%d", r.Topic, text(r.Key), text(r.Value), r.Time)
+	for _, h := range r.Headers {
+		s += fmt.Sprintf(" %s:%s", text(h[0]), text(h[1]))
+	}
+	return s
+}
+
+func text(s *string) string {
+	if s == nil {
+		return "null"
+	}
+	return *s
+}
+
+func asHex(b []byte) *string {
+	if b == nil {
+		return nil
+	}
+	s := hex.EncodeToString(b)
+	return &s
+}
+
+// encode returns the bytes of a text in one of the vectors' formats.
+func encode(t *testing.T, format string, s *string) []byte {
+	t.Helper()
+	if s == nil {
+		return nil
+	}
+	switch format {
+	case "string":
+		return append([]byte{}, *s...)
+	case "long":
+		n, err := strconv.ParseInt(*s, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := serde.Int64.Append(nil, n)
+		return b
+	case "hex":
+		b, err := hex.DecodeString(*s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	t.Fatalf("format %s", format)
+	return nil
+}
+
+// decode is the inverse of encode.
+func decode(t *testing.T, format string, b []byte) *string {
+	t.Helper()
+	if b == nil {
+		return nil
+	}
+	s := string(b)
+	switch size, windowed := strings.CutPrefix(format, "window:"); {
+	case windowed:
+		ms, _ := strconv.ParseInt(size, 10, 64)
+		w, err := window.KeySerde(serde.String, time.Duration(ms)*time.Millisecond).Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = fmt.Sprintf("%s@%d/%d", w.Key, w.Start, w.End)
+	case format == "long":
+		n, err := serde.Int64.Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = strconv.FormatInt(n, 10)
+	}
+	return &s
+}
+
+// keyValueContent shows a key-value store as the vectors do.
+func keyValueContent[K, V any](name string) func(*topologytest.Driver) [][]any {
+	return func(d *topologytest.Driver) [][]any {
+		var rows [][]any
+		for row, err := range topologytest.StoreOf[*state.KeyValue[K, V]](d, name).Range(serde.None[K](), serde.None[K]()) {
+			if err != nil {
+				return [][]any{{err}}
+			}
+			rows = append(rows, []any{plain(row.Key), plain(row.Value), row.Timestamp})
+		}
+		return rows
+	}
+}
+
+// globalContent shows the store of a global table as the vectors do, for the keys that it is asked for.
+func globalContent(name string, keys ...string) func(*topologytest.Driver) [][]any {
+	return func(d *topologytest.Driver) [][]any {
+		var rows [][]any
+		for _, k := range keys {
+			v, t, ok, err := topologytest.StoreOf[*state.Global[str, str]](d, name).Get(&k)
+			if err != nil {
+				return [][]any{{err}}
+			}
+			if ok {
+				rows = append(rows, []any{k, text(v), t})
+			}
+		}
+		return rows
+	}
+}
+
+// untimed is keyValueContent for stores that have no times in Kafka Streams.
+func untimed(content func(*topologytest.Driver) [][]any) func(*topologytest.Driver) [][]any {
+	return func(d *topologytest.Driver) [][]any {
+		rows := content(d)
+		for i := range rows {
+			rows[i] = rows[i][:2]
+		}
+		return rows
+	}
+}
+
+// windowContent shows a window store as the vectors do, in the order of the encoded keys.
+func windowContent[K, V any](p *play, name string, size int64) func(*topologytest.Driver) [][]any {
+	return func(d *topologytest.Driver) [][]any {
+		var rows [][]any
+		store := topologytest.StoreOf[*state.Window[K, V]](d, name)
+		if newest, ok := store.Newest(); ok {
+			p.newest = newest
+		}
+		for row, err := range store.FetchAll(0, 1<<40) {
+			if err != nil {
+				return [][]any{{err}}
+			}
+			rows = append(rows, []any{fmt.Sprintf("%v@%d/%d", plain(row.Key), row.Start, row.Start+size), plain(row.Value), row.Timestamp})
+		}
+		slices.SortStableFunc(rows, func(a, b []any) int {
+			ka, _, _ := strings.Cut(a[0].(string), "@")
+			kb, _, _ := strings.Cut(b[0].(string), "@")
+			return strings.Compare(ka, kb)
+		})
+		return rows
+	}
+}
+
+// retained leaves out the windows that start at or before a time, which the store no longer keeps. Kafka Streams drops windows a
+// segment at a time, so that the recording shows more.
+func retained(rows [][]any, expired int64) [][]any {
+	return slices.DeleteFunc(rows, func(row []any) bool {
+		_, times, _ := strings.Cut(row[0].(string), "@")
+		start, _, _ := strings.Cut(times, "/")
+		n, err := strconv.ParseInt(start, 10, 64)
+		return err == nil && n <= expired
+	})
+}
+
+// plain shows what a pointer to a string points to.
+func plain(v any) any {
+	if p, ok := v.(*string); ok {
+		return text(p)
+	}
+	return v
+}
+
+// asText shows the rows of a recorded store: numbers are float64 after decoding.
+func asText(rows [][]any) [][]any {
+	for _, row := range rows {
+		for i, v := range row {
+			switch v := v.(type) {
+			case float64:
+				row[i] = int64(v)
+			case nil:
+				row[i] = "null"
+			}
+		}
+	}
+	return rows
+}
