@@ -40,6 +40,7 @@ type loader struct {
 	rate   int // flights a second; 0 is as fast as the log takes them
 	at     loading
 	cl     *kgo.Client
+	size   int64 // flights in the source
 
 	flights atomic.Int64 // loaded so far, for those who watch
 }
@@ -53,7 +54,7 @@ func openLoader(ctx context.Context, connect []kgo.Opt, n names, src source, wan
 	if err != nil {
 		return nil, fmt.Errorf("loader: %w", err)
 	}
-	l := &loader{names: n, source: src, rate: rate, cl: cl}
+	l := &loader{names: n, source: src, rate: rate, cl: cl, size: want.Total}
 	if err := l.begin(ctx, connect, want); err != nil {
 		cl.Close()
 		return nil, err
@@ -200,6 +201,9 @@ func (l *loader) produce(ctx context.Context, records []*kgo.Record) error {
 	}
 	return l.cl.EndTransaction(ctx, kgo.TryCommit)
 }
+
+// total is how many flights there are to load.
+func (l *loader) total() int64 { return l.size }
 
 // Close closes the connection. A transaction that an error left open is ended by the next loader, or by the log in time.
 func (l *loader) Close() { l.cl.Close() }

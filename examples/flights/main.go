@@ -1,3 +1,40 @@
+// Command flights shows a whole Millrace program on real data: it loads 20,000 flights into a log, enriches them with their
+// cities, counts and sums their delays by city and hour and by route, and prints the worst.
+//
+//	go run ./examples/flights
+//
+// README.md beside it explains the flags and the ideas.
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(mainStatus(run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
+}
+
+// mainStatus says on stderr, in one line, what went wrong, and returns the exit status.
+func mainStatus(err error, stderr io.Writer) int {
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	line := strings.ReplaceAll(err.Error(), "\n", "; ") // errors that were joined
+	fmt.Fprintf(stderr, "flights: %s\n", line)
+	return 1
+}
+
+// run is the program: args are its flags, results go to stdout, progress and log lines to stderr.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	return runNamed(ctx, namesWith(""), args, stdout, stderr)
+}

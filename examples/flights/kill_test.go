@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/examples/internal/cluster"
+)
+
+// childEnv makes the test binary the example itself: a process that a test can kill. Its value is the prefix of the names.
+const childEnv = "MILLRACE_FLIGHTS_CHILD"
+
+// killsEnv and seedEnv change the number of kills, and replay a run of the test.
+const (
+	killsEnv = "MILLRACE_KILLS"
+	seedEnv  = "MILLRACE_SEED"
+)
+
+func TestMain(m *testing.M) {
+	if prefix, child := os.LookupEnv(childEnv); child {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		status := mainStatus(runNamed(ctx, namesWith(prefix), os.Args[1:], os.Stdout, os.Stderr), os.Stderr)
+		stop()
+		os.Exit(status)
+	}
+	os.Exit(m.Run())
+}
+
+// child returns the example as a process, not yet started.
+func child(ctx context.Context, prefix string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), childEnv+"="+prefix)
+	return cmd
+}
+
+// stage is what a job was at when it was killed, as the log tells afterwards.
+type stage int
+
+const (
+	starting    stage = iota // nothing is loaded
+	loadingUp                // flights are missing in the log
+	enriching                // flights are in the log that are not enriched
+	aggregating              // flights are enriched that are not in the results
+	caughtUp
+	stages int = iota
+)
+
+func (s stage) String() string {
+	return [...]string{"starting", "loading", "enriching", "aggregating", "caught up"}[s]
+}
+
+func TestKillOnTheEmbeddedBroker(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	k := killer{names: namesWith(""), args: []string{"-dir", dir}, open: func() (*cluster.Log, error) {
+		f := cluster.Flags{Dir: dir}
+		return f.Open(t.Context(), slog.New(slog.DiscardHandler))
+	}}
+	k.test(t)
+}
+
+func TestKillOnKafka(t *testing.T) {
+	t.Parallel()
+	l := kafkaLog(t)
+	seeds := strings.Join(kafkaSeeds(t), ",")
+	dir := t.TempDir()
+	k := killer{names: l.names, prefix: l.prefix, args: []string{"-dir", dir, "-brokers", seeds}, open: func() (*cluster.Log, error) {
+		f := cluster.Flags{Brokers: seeds}
+		return f.Open(t.Context(), slog.New(slog.DiscardHandler))
+	}}
+	k.test(t)
+}
+
+// killer runs one job in many processes, of which it kills all but the last, and compares the result.
+type killer struct {
+	names  names
+	prefix string
+	args   []string
+	open   func() (*cluster.Log, error) // to look at the log between two processes
+
+	rng   *rand.Rand
+	spell time.Duration // how long a process may live at most
+}
+
+// loadingRate is the -rate while kills should meet the loading: slow enough for a dozen of them.
+const loadingRate = 3000
+
+func (k *killer) test(t *testing.T) {
+	kills, seed := 3, uint64(time.Now().UnixNano())
+	for env, parse := range map[string]func(string) error{
+		killsEnv: func(s string) (err error) { kills, err = strconv.Atoi(s); return err },
+		seedEnv:  func(s string) (err error) { seed, err = strconv.ParseUint(s, 10, 64); return err },
+	} {
+		if s := os.Getenv(env); s != "" {
+			if err := parse(s); err != nil {
+				t.Fatalf("%s: %v", env, err)
+			}
+		}
+	}
+	t.Logf("%d kills, %s=%d", kills, seedEnv, seed)
+	k.rng, k.spell = rand.New(rand.NewPCG(seed, 0)), 600*time.Millisecond
+	began := time.Now()
+	count := k.killAll(t, kills)
+	k.report(t, count, kills, time.Since(began))
+
+	want := referenceOfEmbedded(t)
+	sameRows(t, k.finish(t), want)
+	sameRows(t, k.finish(t), want) // and once more: nothing is counted twice
+}
+
+// killAll kills one process after the other, and counts at what they were.
+func (k *killer) killAll(t *testing.T, kills int) (count [stages]int) {
+	t.Helper()
+	at, done := starting, int64(0)
+	for i := range kills {
+		args := k.args
+		if at <= loadingUp && 2*i < kills {
+			args = append([]string{"-rate", strconv.Itoa(loadingRate)}, args...)
+		}
+		life := time.Duration(k.rng.Int64N(int64(k.spell)))
+		k.killAfter(t, life, args)
+		var now int64
+		at, now = k.look(t)
+		count[at]++
+		t.Logf("kill %d after %v: %v, %d steps done", i+1, life.Round(time.Millisecond), at, now)
+		// A process must live long enough to get on, and not so long that the next stage is missed.
+		switch gain := now - done; {
+		case gain == 0:
+			k.spell += k.spell / 5
+		case gain > 4000:
+			k.spell -= k.spell / 4
+		}
+		done = now
+	}
+	return count
+}
+
+// killAfter starts a process and kills it after life. One that ends before with an error fails the test.
+func (k *killer) killAfter(t *testing.T, life time.Duration, args []string) {
+	t.Helper()
+	cmd := child(t.Context(), k.prefix, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(life) // the moment of the kill is the test's input
+	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if killed := errors.As(err, &exit) && !exit.Exited(); err != nil && !killed {
+		t.Fatalf("the process failed by itself: %v\n%s", err, stderr.Bytes())
+	}
+}
+
+// look opens the log that a killed process left, and finds out at what it was. steps are the records that the job has
+// behind it in all its stages.
+func (k *killer) look(t *testing.T) (at stage, steps int64) {
+	t.Helper()
+	log, err := k.open()
+	if err != nil {
+		t.Fatalf("open the log after a kill: %v", err)
+	}
+	defer func() {
+		if err := log.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Errorf("close the log: %v", err)
+		}
+	}()
+	cl, err := kgo.NewClient(log.ClientOptions()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	at, steps, err = k.stageOf(t.Context(), kadm.NewClient(cl), log.ClientOptions())
+	if err != nil {
+		t.Fatalf("look at the log after a kill: %v", err)
+	}
+	return at, steps
+}
+
+func (k *killer) stageOf(ctx context.Context, adm *kadm.Client, connect []kgo.Opt) (at stage, steps int64, err error) {
+	l, err := readLoading(ctx, connect, k.names.loading)
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return starting, 0, nil
+	case err != nil:
+		return starting, 0, err
+	case l == nil:
+		return starting, 0, nil
+	}
+	top, err := pipeline(k.names)
+	if err != nil {
+		return starting, 0, err
+	}
+	committed, err := adm.FetchOffsets(ctx, k.names.app)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return starting, 0, err
+	}
+	at, steps = caughtUp, l.Flights
+	order := inputs(top, k.names)
+	for i := len(order) - 1; i >= 0; i-- {
+		ends, err := listed(adm.ListCommittedOffsets(ctx, order[i]))
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			continue // not created yet
+		}
+		if err != nil {
+			return starting, 0, err
+		}
+		behind := false
+		for partition, end := range ends[order[i]] {
+			next := int64(0)
+			if o, ok := committed.Lookup(order[i], partition); ok {
+				next = max(0, o.At)
+			}
+			steps += next
+			behind = behind || next < end.Offset
+		}
+		if behind {
+			at = aggregating
+			if order[i] == k.names.flights {
+				at = enriching
+			}
+		}
+	}
+	if !l.done() {
+		at = loadingUp
+	}
+	return at, steps, nil
+}
+
+// finish lets a process run to its end and returns its rows.
+func (k *killer) finish(t *testing.T) string {
+	t.Helper()
+	cmd := child(t.Context(), k.prefix, append([]string{"-json"}, k.args...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("the last run: %v\n%s", err, stderr.Bytes())
+	}
+	return stdout.String()
+}
+
+// report prints where the kills landed. With as many as .ci/run asks for, they must have met every stage.
+func (k *killer) report(t *testing.T, count [stages]int, kills int, took time.Duration) {
+	t.Helper()
+	parts := make([]string, 0, stages)
+	for s, n := range count {
+		parts = append(parts, fmt.Sprintf("%d %v", n, stage(s)))
+	}
+	t.Logf("%d kills in %.1f s: %s", kills, took.Seconds(), strings.Join(parts, ", "))
+	if kills < 25 {
+		return
+	}
+	if before := kills - count[caughtUp]; before < 20 {
+		t.Errorf("%d kills landed before it had caught up, want 20 at least", before)
+	}
+	for s := loadingUp; s <= aggregating; s++ {
+		if count[s] < 3 {
+			t.Errorf("%d kills landed while %v, want 3 at least", count[s], s)
+		}
+	}
+}
