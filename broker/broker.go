@@ -2,32 +2,140 @@ package broker
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
+	"sync"
+
+	"github.com/millrace-io/millrace/broker/internal/api"
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
+	"github.com/millrace-io/millrace/broker/internal/coordinator"
+	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
+// inProcess is the address that in-process clients are given. Dial is the only one who knows what it means.
+const inProcess = "millrace.in-process:9092"
+
 // Broker is a running broker. Open makes one; its methods may be called from any goroutine.
-type Broker struct{}
+type Broker struct {
+	cfg      Config
+	log      *commitlog.Log
+	coord    *coordinator.Coordinator
+	server   *server.Server
+	listener net.Listener // nil without Config.Listen
+	draining chan struct{}
+
+	close struct {
+		sync.Once
+		err error
+	}
+}
 
 // Open opens or creates the data directory, recovers what it holds and starts serving. It returns when the broker
 // answers. ctx bounds the recovery only: a broker that is open stays open until Close.
 //
-// The error wraps ErrLocked if the directory is in use, and names what to do.
-func Open(ctx context.Context, cfg Config) (*Broker, error) { return nil, ErrClosed }
+// The error wraps ErrLocked if the directory is in use, and names what to do; it wraps a *CorruptionError if acknowledged
+// data is damaged.
+func Open(ctx context.Context, cfg Config) (*Broker, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	b := &Broker{cfg: cfg, draining: make(chan struct{})}
+	b.coord = coordinator.New(cfg.Now, cfg.Logger)
+	var err error
+	b.log, err = commitlog.Open(ctx, commitlog.Config{
+		FS: cfg.FS, Dir: cfg.Dir, Durability: commitlog.Durability(cfg.Durability), Now: cfg.Now, Logger: cfg.Logger,
+	}, b.coord.Machines())
+	if errors.Is(err, commitlog.ErrLocked) {
+		return nil, fmt.Errorf("broker: %w: stop the process that has %s open, or connect to it, or name another directory", err, cfg.Dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("broker: open %s: %w", cfg.Dir, err)
+	}
+	if cfg.Listen != "" {
+		if b.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+			return nil, errors.Join(fmt.Errorf("broker: %w", err), b.log.Close())
+		}
+	}
+	b.start()
+	return b, nil
+}
+
+// start starts every goroutine of the broker; Close stops them.
+func (b *Broker) start() {
+	b.coord.Start(b.log)
+	handler := api.New(api.Config{
+		AutoCreateTopics: b.cfg.AutoCreateTopics, DefaultPartitions: b.cfg.DefaultPartitions,
+		MaxRequestBytes: b.cfg.MaxRequestBytes, Draining: b.draining,
+	}, b.log, b.coord)
+	b.server = server.New(server.Config{
+		Handler: handler, MaxConnections: b.cfg.MaxConnections, MaxRequestBytes: b.cfg.MaxRequestBytes,
+		MaxInFlightBytes: b.cfg.MaxInFlightBytes, Logger: b.cfg.Logger,
+	})
+	if b.listener != nil {
+		b.server.Serve(b.listener, b.advertised())
+	}
+}
+
+// advertised is the address that TCP clients are told to come back to.
+func (b *Broker) advertised() string {
+	if b.cfg.Advertise != "" {
+		return b.cfg.Advertise
+	}
+	a, ok := b.listener.Addr().(*net.TCPAddr)
+	if ok && a.IP.IsUnspecified() {
+		return (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: a.Port}).String()
+	}
+	return b.listener.Addr().String()
+}
 
 // Brokers returns the addresses to give to a client: the TCP address if the broker listens, else a placeholder that
-// means something to Dial only.
-func (b *Broker) Brokers() []string { return nil }
+// means something to Dial only. With Dial both work.
+func (b *Broker) Brokers() []string {
+	if b.listener != nil {
+		return []string{b.advertised()}
+	}
+	return []string{inProcess}
+}
 
 // Dial returns a new connection to the broker inside the process, whatever network and addr say, so that it can stand
 // in for a net.Dialer's DialContext. Deadlines work; a client that stops reading holds up nobody else.
-// It returns ErrClosed after Close.
+// It returns an error that wraps ErrClosed after Close.
 func (b *Broker) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	return nil, ErrClosed
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	client, remote := net.Pipe()
+	switch err := b.server.ServeConn(remote, inProcess); {
+	case err == nil:
+		return client, nil
+	case errors.Is(err, net.ErrClosed):
+		return nil, &net.OpError{Op: "dial", Net: network, Err: ErrClosed}
+	default:
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
 }
 
 // Addr returns the TCP address that is listened on, or nil.
-func (b *Broker) Addr() net.Addr { return nil }
+func (b *Broker) Addr() net.Addr {
+	if b.listener == nil {
+		return nil
+	}
+	return b.listener.Addr()
+}
 
 // Close stops accepting, lets requests in flight be answered until ctx ends, closes the connections and the log, and
-// gives the directory back. Further calls return the same error.
-func (b *Broker) Close(ctx context.Context) error { return nil }
+// gives the directory back. Requests that wait for other clients, in a rebalance or for records, end at once. Further
+// calls return the same error.
+func (b *Broker) Close(ctx context.Context) error {
+	b.close.Do(func() {
+		close(b.draining)
+		b.coord.Close()
+		serr := b.server.Shutdown(ctx)
+		if err := errors.Join(serr, b.log.Close()); err != nil {
+			b.close.err = fmt.Errorf("broker: close %s: %w", b.cfg.Dir, err)
+		}
+	})
+	return b.close.err
+}

@@ -1,10 +1,18 @@
 package broker
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
+)
 
 var (
-	// ErrClosed is returned by Dial after Close.
+	// ErrClosed is wrapped by the error of Dial after Close.
 	ErrClosed = errors.New("broker: closed")
 	// ErrLocked is wrapped by the error of Open when another process, or another Broker, holds the data directory.
-	ErrLocked = errors.New("data directory in use")
+	ErrLocked = commitlog.ErrLocked
 )
+
+// CorruptionError is wrapped by the error of Open when data that was acknowledged is damaged on disk. It names the file
+// and the place. Nothing is repaired or dropped by itself.
+type CorruptionError = commitlog.CorruptionError

@@ -1,0 +1,22 @@
+package api
+
+// Heartbeat, key 12, versions 0-4.
+//
+//	1  throttle time
+//	3  static members (KIP-345)
+//	4  flexible
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/group"
+	"github.com/millrace-io/millrace/broker/internal/server"
+)
+
+func (a *API) heartbeat(_ *server.Request, r *kmsg.HeartbeatRequest) server.Reply {
+	resp := r.ResponseKind().(*kmsg.HeartbeatResponse)
+	resp.ErrorCode = code(a.coord.Heartbeat(group.HeartbeatRequest{
+		Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation,
+	}))
+	return server.Now(resp)
+}

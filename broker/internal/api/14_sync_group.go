@@ -1,0 +1,40 @@
+package api
+
+// SyncGroup, key 14, versions 0-5.
+//
+//	1  throttle time
+//	3  static members (KIP-345)
+//	4  flexible
+//	5  protocol type and name, which are compared (KIP-559)
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/group"
+	"github.com/millrace-io/millrace/broker/internal/server"
+)
+
+func (a *API) syncGroup(_ *server.Request, r *kmsg.SyncGroupRequest) server.Reply {
+	sr := group.SyncRequest{
+		Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation,
+		ProtocolType: r.ProtocolType, Protocol: r.Protocol, Assignments: make(map[string][]byte, len(r.GroupAssignment)),
+	}
+	for _, m := range r.GroupAssignment {
+		sr.Assignments[m.MemberID] = m.MemberAssignment
+	}
+	parked := a.coord.Sync(sr)
+	return func(ctx context.Context) (server.Response, error) {
+		reply, err := parked.Await(ctx)
+		if err != nil {
+			return server.Response{}, err
+		}
+		resp := r.ResponseKind().(*kmsg.SyncGroupResponse)
+		resp.ErrorCode, resp.MemberAssignment = code(reply.Sync.Err), reply.Sync.Assignment
+		if reply.Sync.Err == nil {
+			resp.ProtocolType, resp.Protocol = &reply.Sync.ProtocolType, &reply.Sync.Protocol
+		}
+		return server.Response{Body: resp}, nil
+	}
+}

@@ -1,0 +1,59 @@
+package api
+
+// TxnOffsetCommit, key 28, versions 0-5.
+//
+//	1  throttle time
+//	2  leader epochs (KIP-320)
+//	3  flexible; generation, member and instance, which are checked (KIP-447)
+//	4  TRANSACTION_ABORTABLE (KIP-890 part 1)
+//	5  adds the group to the transaction (KIP-890 part 2)
+//
+// The offsets become visible by EndTxn. Left out: version 6, topic ids.
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/group"
+	"github.com/millrace-io/millrace/broker/internal/server"
+	"github.com/millrace-io/millrace/broker/internal/txn"
+)
+
+func (a *API) txnOffsetCommit(_ *server.Request, r *kmsg.TxnOffsetCommitRequest) server.Reply {
+	resp := r.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+	cr := group.CommitRequest{Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation}
+	var codes []*int16 // of cr.Offsets
+	for i := range r.Topics {
+		rt := &r.Topics[i]
+		t, terr := a.topic(rt.Topic, [16]byte{}, 0, 1)
+		out := kmsg.NewTxnOffsetCommitResponseTopic()
+		out.Topic = rt.Topic
+		out.Partitions = make([]kmsg.TxnOffsetCommitResponseTopicPartition, len(rt.Partitions))
+		for j := range rt.Partitions {
+			rp, op := &rt.Partitions[j], &out.Partitions[j]
+			op.Partition = rp.Partition
+			if op.ErrorCode = code(known(t, rp.Partition, terr)); op.ErrorCode != 0 {
+				continue
+			}
+			cr.Offsets = append(cr.Offsets, group.Offset{
+				Partition: group.Partition{Topic: t.ID, Index: rp.Partition},
+				At:        rp.Offset, LeaderEpoch: rp.LeaderEpoch, Metadata: or(rp.Metadata, ""),
+			})
+			codes = append(codes, &op.ErrorCode)
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	producer := txn.Producer{ID: r.ProducerID, Epoch: r.ProducerEpoch}
+	results, txnErr, lsn, err := a.coord.StageOffsets(r.TransactionalID, producer, r.Version >= 5, cr)
+	if txnErr == kerr.ProducerFenced { // this key never had that code
+		txnErr = kerr.InvalidProducerEpoch
+	}
+	for i, c := range codes {
+		if txnErr != nil {
+			*c = txnErr.Code
+			continue
+		}
+		*c = code(results[i])
+	}
+	return a.durable(lsn, err, resp)
+}

@@ -1,0 +1,113 @@
+package api
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
+	"github.com/millrace-io/millrace/broker/internal/coordinator"
+	"github.com/millrace-io/millrace/broker/internal/server"
+	"github.com/millrace-io/millrace/broker/internal/wire"
+)
+
+// nodeID is the broker's id in metadata. There is one broker.
+const nodeID = 1
+
+// Config says how requests are answered. All fields are required but Draining.
+type Config struct {
+	AutoCreateTopics  bool
+	DefaultPartitions int32
+	MaxRequestBytes   int
+	// Draining is closed when the broker is about to close: fetches stop waiting.
+	Draining <-chan struct{}
+}
+
+// API is the server.Handler.
+type API struct {
+	cfg   Config
+	log   *commitlog.Log
+	coord *coordinator.Coordinator
+}
+
+// New returns the handler of requests to log and coord.
+func New(cfg Config, log *commitlog.Log, coord *coordinator.Coordinator) *API {
+	return &API{cfg: cfg, log: log, coord: coord}
+}
+
+// Served implements server.Handler.
+func (a *API) Served(key int16) (wire.Range, bool) {
+	k, ok := keys[key]
+	return k.served, ok
+}
+
+// Handle implements server.Handler. req is of a version that is served, or an ApiVersions request of any.
+func (a *API) Handle(ctx context.Context, req *server.Request) server.Reply {
+	return keys[req.Key].handle(a, ctx, req)
+}
+
+// key is one served request key.
+type key struct {
+	// announced is what ApiVersions tells. It is wider than served only for Produce; see its file.
+	announced, served wire.Range
+	handle            func(*API, context.Context, *server.Request) server.Reply
+}
+
+// serve makes the entry of a key whose versions lo to hi are served by handle.
+func serve[R kmsg.Request](lo, hi int16, handle func(*API, *server.Request, R) server.Reply) key {
+	r := wire.Range{Min: lo, Max: hi}
+	return key{announced: r, served: r, handle: func(a *API, _ context.Context, req *server.Request) server.Reply {
+		return handle(a, req, req.Body.(R))
+	}}
+}
+
+// announce widens what is announced downwards.
+func (k key) announce(lo int16) key {
+	k.announced.Min = lo
+	return k
+}
+
+// keys is every key that is served, filled by allKeys because the handlers refer to it.
+var keys = allKeys()
+
+func allKeys() map[int16]key {
+	return map[int16]key{
+		0:  serve(3, 13, (*API).produce).announce(0),
+		1:  serve(4, 18, (*API).fetch),
+		2:  serve(1, 11, (*API).listOffsets),
+		3:  serve(0, 13, (*API).metadata),
+		8:  serve(2, 10, (*API).offsetCommit),
+		9:  serve(1, 10, (*API).offsetFetch),
+		10: serve(0, 6, (*API).findCoordinator),
+		11: serve(0, 9, (*API).joinGroup),
+		12: serve(0, 4, (*API).heartbeat),
+		13: serve(0, 5, (*API).leaveGroup),
+		14: serve(0, 5, (*API).syncGroup),
+		18: {
+			announced: wire.Range{Min: 0, Max: 4}, served: wire.Range{Min: 0, Max: 4},
+			handle: func(a *API, _ context.Context, req *server.Request) server.Reply { return a.apiVersions(req) },
+		},
+		19: serve(2, 7, (*API).createTopics),
+		20: serve(1, 6, (*API).deleteTopics),
+		22: serve(0, 5, (*API).initProducerID),
+		24: serve(0, 3, (*API).addPartitionsToTxn),
+		25: serve(0, 4, (*API).addOffsetsToTxn),
+		26: serve(0, 5, (*API).endTxn),
+		28: serve(0, 5, (*API).txnOffsetCommit),
+		32: serve(1, 4, (*API).describeConfigs),
+	}
+}
+
+// durable returns a Reply with body once lsn is durable. If it will never be, the connection closes: the client cannot
+// be told an outcome.
+func (a *API) durable(lsn commitlog.LSN, err error, body kmsg.Response) server.Reply {
+	if err != nil {
+		return server.Fail(err)
+	}
+	return func(ctx context.Context) (server.Response, error) {
+		if err := a.log.Wait(ctx, lsn); err != nil {
+			return server.Response{}, err
+		}
+		return server.Response{Body: body}, nil
+	}
+}

@@ -1,0 +1,94 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
+	"github.com/millrace-io/millrace/broker/internal/group"
+	"github.com/millrace-io/millrace/broker/internal/txn"
+)
+
+// The machines' ids on disk, in lock order (C1).
+const (
+	txnMachineID   commitlog.MachineID = 1
+	groupMachineID commitlog.MachineID = 2
+)
+
+// ErrClosing ends the waits of parked calls when the coordinator closes. Their connections close without an answer, so
+// that the clients ask again after the restart.
+var ErrClosing = fmt.Errorf("coordinator is closing: %w", net.ErrClosed)
+
+// Coordinator serves groups and transactions. New makes one; its machines are passed to the log, then Start begins.
+type Coordinator struct {
+	now     func() time.Time
+	logger  *slog.Logger
+	log     *commitlog.Log // set by Start
+	txns    txnMachine
+	groups  groupMachine
+	closing chan struct{}
+	wg      sync.WaitGroup
+}
+
+// txnMachine is the transaction core and its lock.
+type txnMachine struct {
+	sync.Mutex
+	*txn.Coordinator // guarded
+	alarm            alarm
+}
+
+// groupMachine is the group core, its lock, and who waits for it.
+type groupMachine struct {
+	sync.Mutex
+	*group.Coordinator // guarded
+	alarm              alarm
+	calls              map[group.Call]chan<- answer // guarded; each has room for its one answer
+	lastCall           group.Call                   // guarded
+}
+
+// New returns a coordinator with empty machines.
+func New(now func() time.Time, logger *slog.Logger) *Coordinator {
+	c := &Coordinator{now: now, logger: logger, closing: make(chan struct{})}
+	c.txns.Coordinator, c.txns.alarm = txn.New(), newAlarm()
+	c.groups.Coordinator, c.groups.alarm = group.New(), newAlarm()
+	c.groups.calls = make(map[group.Call]chan<- answer)
+	return c
+}
+
+// Machines returns what the log replays into.
+func (c *Coordinator) Machines() map[commitlog.MachineID]commitlog.Machine {
+	return map[commitlog.MachineID]commitlog.Machine{txnMachineID: &c.txns, groupMachineID: &c.groups}
+}
+
+// Start begins to serve, on a log that was opened with Machines.
+func (c *Coordinator) Start(log *commitlog.Log) {
+	c.log = log
+	c.groups.Lock()
+	c.groups.Recovered(c.now())
+	c.groups.Unlock()
+	c.wg.Go(func() { c.run(&c.txns.alarm, c.tickTxns) })
+	c.wg.Go(func() { c.run(&c.groups.alarm, c.tickGroups) })
+}
+
+// Close ends all waits with ErrClosing, stops the timers and waits for them. The log must be open still.
+func (c *Coordinator) Close() {
+	close(c.closing)
+	c.wg.Wait()
+}
+
+// Wait waits until lsn is durable.
+func (c *Coordinator) Wait(ctx context.Context, lsn commitlog.LSN) error { return c.log.Wait(ctx, lsn) }
+
+func records(id commitlog.MachineID, data ...[]byte) []commitlog.Record {
+	out := make([]commitlog.Record, 0, len(data))
+	for _, d := range data {
+		if d != nil {
+			out = append(out, commitlog.Record{Machine: id, Data: d})
+		}
+	}
+	return out
+}

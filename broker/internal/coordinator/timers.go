@@ -1,0 +1,70 @@
+package coordinator
+
+import "time"
+
+// alarm is when a machine's timer goroutine wakes up next.
+type alarm struct {
+	at    time.Time     // guarded by the machine's lock; zero: not before it is nudged
+	nudge chan struct{} // one slot: at has become earlier
+}
+
+func newAlarm() alarm { return alarm{nudge: make(chan struct{}, 1)} }
+
+// set makes the goroutine wake by at, if ok. The caller holds the machine's lock.
+func (a *alarm) set(at time.Time, ok bool) {
+	if !ok || (!a.at.IsZero() && !at.Before(a.at)) {
+		return
+	}
+	a.at = at
+	select {
+	case a.nudge <- struct{}{}:
+	default: // it is told already
+	}
+}
+
+// run is the timer goroutine of one machine. tick lets pass what is due, and returns when it has to be called next.
+func (c *Coordinator) run(a *alarm, tick func() (time.Time, bool)) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.closing:
+			return
+		case <-a.nudge:
+		case <-timer.C:
+		}
+		if next, ok := tick(); ok {
+			timer.Reset(max(next.Sub(c.now()), time.Millisecond))
+		} else {
+			timer.Stop()
+		}
+	}
+}
+
+func (c *Coordinator) tickTxns() (time.Time, bool) {
+	c.txns.Lock()
+	defer c.txns.Unlock()
+	e := c.txns.Tick(c.now())
+	for _, end := range e.Ends {
+		c.logger.Info("transaction timed out, aborting", "producer_id", end.Producer.ID, "epoch", end.Producer.Epoch)
+	}
+	if _, err := c.commitTxn(e); err != nil {
+		c.logger.Error("abort of timed-out transactions", "err", err)
+		return time.Time{}, false // the log has stopped: there is nothing more to do
+	}
+	next, ok := c.txns.Next()
+	c.txns.alarm.at = next
+	return next, ok
+}
+
+func (c *Coordinator) tickGroups() (time.Time, bool) {
+	c.groups.Lock()
+	defer c.groups.Unlock()
+	if err := c.performLocked(c.groups.Tick(c.now())); err != nil {
+		c.logger.Error("expiry of group members", "err", err)
+		return time.Time{}, false
+	}
+	next, ok := c.groups.Next()
+	c.groups.alarm.at = next
+	return next, ok
+}
