@@ -22,7 +22,7 @@ func WithTopic(config map[string]string) SpecOption {
 // KeyValueSpec declares a timestamped key-value store (S-06): its layer is a *KeyValue[K, V].
 func KeyValueSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...SpecOption) *Spec {
 	s := &Spec{Name: name, Kind: KindKeyValue, Logging: true}
-	s.Open = func(e Env) (Layer, error) { return newKeyValue(s, e, ks, vs) }
+	s.Open = func(e Env) (Layer, error) { return newKeyValue(e, ks, vs) }
 	return s.with(opts)
 }
 
@@ -31,7 +31,7 @@ func KeyValueSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], o
 // nothing to keep windows for centuries but the space of those that exist.
 func WindowSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], size, retention time.Duration, opts ...SpecOption) *Spec {
 	s := &Spec{Name: name, Kind: KindWindow, Logging: true, WindowSize: size, Retention: max(size, retention)}
-	s.Open = func(e Env) (Layer, error) { return newWindow(s, e, ks, vs) }
+	s.Open = func(e Env) (Layer, error) { return newWindow(e, ks, vs) }
 	return s.with(opts)
 }
 
@@ -39,7 +39,7 @@ func WindowSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], siz
 // table's own topic stands for a changelog, so Env may be empty when it is opened.
 func GlobalSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...SpecOption) *Spec {
 	s := &Spec{Name: name, Kind: KindGlobal}
-	s.Open = func(Env) (Layer, error) { return newGlobal(s, ks, vs), nil }
+	s.Open = func(Env) (Layer, error) { return newGlobal(name, ks, vs), nil }
 	return s.with(opts)
 }
 

@@ -1,9 +1,11 @@
 package state
 
 import (
-	"iter"
+	"fmt"
 
 	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state/internal/keyschema"
+	"github.com/millrace-io/millrace/state/internal/layer"
 )
 
 // Window is the timestamped window store of one task (S-13, S-19): the transaction layer, typed, over a Partition. It belongs
@@ -12,10 +14,14 @@ import (
 // Windows that start at or before the newest start minus the retention are gone: reads do not see them, writes return
 // ErrExpired (S-15).
 type Window[K, V any] struct {
-	t transaction[K, V]
+	t         transaction[V]
+	ks        keyCodec[K]
+	width     int64
+	retention int64
+	buf, log  []byte
 }
 
-// WindowRow is one window of a window store, as iterators give it.
+// WindowRow is one window of a window store, as iterators give it. Its value is the caller's.
 type WindowRow[K, V any] struct {
 	Key       K
 	Start     int64
@@ -23,90 +29,194 @@ type WindowRow[K, V any] struct {
 	Timestamp int64
 }
 
+func newWindow[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Window[K, V], error) {
+	if e.Committed == nil {
+		return nil, errNoPartition
+	}
+	return &Window[K, V]{
+		t:         newTransaction(e, vs),
+		ks:        newKeyCodec(ks),
+		width:     e.Committed.width,
+		retention: e.Committed.retention,
+	}, nil
+}
+
 // WindowEntry is the place of one window in a Window; see Entry.
 type WindowEntry[K, V any] struct {
-	s       *Window[K, V]
+	t       *transaction[V]
 	start   int64
-	slot    uint32
+	slot    layer.Slot
 	expired bool
 }
 
-// At looks the window of key that begins at start up. An expired window reads as absent, see Expired.
-func (s *Window[K, V]) At(key K, start int64) (WindowEntry[K, V], error) { panic("") }
+// At looks up the window of key that begins at start. An expired window reads as absent, see Expired.
+func (s *Window[K, V]) At(key K, start int64) (WindowEntry[K, V], error) {
+	if s.expired(start) {
+		return WindowEntry[K, V]{expired: true}, nil
+	}
+	slot, err := s.find(key, start)
+	if err != nil {
+		return WindowEntry[K, V]{}, err
+	}
+	if !s.t.plain {
+		if err := s.t.materialise(slot); err != nil {
+			return WindowEntry[K, V]{}, err
+		}
+	}
+	return WindowEntry[K, V]{t: &s.t, start: start, slot: slot}, nil
+}
 
-// Expired reports that the window is older than the store keeps: Set, SetShared and Delete would return ErrExpired.
+func (s *Window[K, V]) expired(start int64) bool {
+	low, ok := s.low()
+	return ok && start < low
+}
+
+func (s *Window[K, V]) find(key K, start int64) (layer.Slot, error) {
+	b := keyschema.AppendBucket(s.buf[:0], keyschema.BucketOf(start, s.width))
+	b, err := s.ks.Append(b, key)
+	if err != nil {
+		return 0, fmt.Errorf("store %s: encode key: %w", s.t.below.id, err)
+	}
+	s.buf = keyschema.AppendStart(b, start)
+	return s.t.find(s.buf)
+}
+
+// Expired reports that the window is older than the store keeps: Set, SetShared and Delete return ErrExpired.
 func (e WindowEntry[K, V]) Expired() bool { return e.expired }
 
 // Value is as Entry.Value.
-func (e WindowEntry[K, V]) Value() (V, bool) { panic("") }
+func (e WindowEntry[K, V]) Value() (v V, ok bool) {
+	if e.expired {
+		return v, false
+	}
+	return Entry[K, V]{e.t, e.slot}.Value()
+}
 
 // Timestamp is as Entry.Timestamp.
-func (e WindowEntry[K, V]) Timestamp() int64 { panic("") }
+func (e WindowEntry[K, V]) Timestamp() int64 {
+	if e.expired {
+		return -1
+	}
+	return Entry[K, V]{e.t, e.slot}.Timestamp()
+}
 
 // Set is as Entry.Set.
-func (e WindowEntry[K, V]) Set(v V, timestamp int64, h serde.Headers) error { panic("") }
+func (e WindowEntry[K, V]) Set(v V, timestamp int64, h serde.Headers) error {
+	if e.expired {
+		return ErrExpired
+	}
+	e.t.newest.see(e.start)
+	e.t.set(e.slot, v, timestamp, h)
+	return nil
+}
 
 // SetShared is as Entry.SetShared.
-func (e WindowEntry[K, V]) SetShared(v V, timestamp int64, h serde.Headers) error { panic("") }
+func (e WindowEntry[K, V]) SetShared(v V, timestamp int64, h serde.Headers) error {
+	if e.expired {
+		return ErrExpired
+	}
+	e.t.newest.see(e.start)
+	return e.t.setShared(e.slot, v, timestamp, h)
+}
 
 // Delete is as Entry.Delete.
-func (e WindowEntry[K, V]) Delete(timestamp int64, h serde.Headers) error { panic("") }
+func (e WindowEntry[K, V]) Delete(timestamp int64, h serde.Headers) error {
+	if e.expired {
+		return ErrExpired
+	}
+	e.t.newest.see(e.start)
+	e.t.delete(e.slot, timestamp, h)
+	return nil
+}
 
 // Get is as KeyValue.Get.
-func (s *Window[K, V]) Get(key K, start int64) (v V, timestamp int64, ok bool, err error) { panic("") }
+func (s *Window[K, V]) Get(key K, start int64) (v V, timestamp int64, ok bool, err error) {
+	if s.expired(start) {
+		return v, -1, false, nil
+	}
+	slot, err := s.find(key, start)
+	if err != nil {
+		return v, -1, false, err
+	}
+	return s.t.copyOf(slot)
+}
 
 // Put is as KeyValue.Put; it returns ErrExpired for a window that the store no longer keeps.
 func (s *Window[K, V]) Put(key K, start int64, v V, timestamp int64, h serde.Headers) error {
-	panic("")
+	e, err := s.place(key, start)
+	if err != nil {
+		return err
+	}
+	return e.SetShared(v, timestamp, h)
 }
 
 // Delete is as KeyValue.Delete; it returns ErrExpired for a window that the store no longer keeps.
-func (s *Window[K, V]) Delete(key K, start, timestamp int64, h serde.Headers) error { panic("") }
-
-// Fetch iterates over the windows of key with from <= start <= to, oldest first.
-func (s *Window[K, V]) Fetch(key K, from, to int64) iter.Seq2[WindowRow[K, V], error] { panic("") }
-
-// FetchBackward is Fetch, newest first.
-func (s *Window[K, V]) FetchBackward(key K, from, to int64) iter.Seq2[WindowRow[K, V], error] {
-	panic("")
+func (s *Window[K, V]) Delete(key K, start, timestamp int64, h serde.Headers) error {
+	e, err := s.place(key, start)
+	if err != nil {
+		return err
+	}
+	return e.Delete(timestamp, h)
 }
 
-// FetchAll iterates over the windows of all keys with from <= start <= to: by time bucket, in it by encoded key, then start.
-func (s *Window[K, V]) FetchAll(from, to int64) iter.Seq2[WindowRow[K, V], error] { panic("") }
-
-// FetchAllBackward is FetchAll downwards.
-func (s *Window[K, V]) FetchAllBackward(from, to int64) iter.Seq2[WindowRow[K, V], error] { panic("") }
+// place is At for a caller that does not look at the value.
+func (s *Window[K, V]) place(key K, start int64) (WindowEntry[K, V], error) {
+	if s.expired(start) {
+		return WindowEntry[K, V]{expired: true}, nil
+	}
+	slot, err := s.find(key, start)
+	return WindowEntry[K, V]{t: &s.t, start: start, slot: slot}, err
+}
 
 // Newest returns the newest window start that the store has seen, committed or in this transaction: the time that its
 // retention counts from. It is false if there is none yet.
-func (s *Window[K, V]) Newest() (start int64, ok bool) { panic("") }
+func (s *Window[K, V]) Newest() (start int64, ok bool) { return s.t.newest.start, s.t.newest.ok }
 
 // Changes is as KeyValue.Changes, with the window's start.
 func (s *Window[K, V]) Changes(f func(key K, start int64, c Change[V], timestamp int64, h serde.Headers) error) error {
-	panic("")
+	return s.t.changes(func(local []byte, c Change[V], ts int64, h serde.Headers) error {
+		k, start, err := s.split(local)
+		if err != nil {
+			return err
+		}
+		return f(k, start, c, ts, h)
+	})
+}
+
+func (s *Window[K, V]) split(local []byte) (k K, start int64, err error) {
+	key, start, err := keyschema.SplitWindow(local)
+	if err == nil {
+		k, err = s.ks.decode(key)
+	}
+	if err != nil {
+		return k, start, fmt.Errorf("store %s: key %x: %w", s.t.below.id, local, err)
+	}
+	return k, start, nil
 }
 
 // Pending is as KeyValue.Pending.
-func (s *Window[K, V]) Pending() bool { panic("") }
+func (s *Window[K, V]) Pending() bool { return s.t.emitted < len(s.t.writes) }
 
 // OmitOld is as KeyValue.OmitOld.
-func (s *Window[K, V]) OmitOld() { panic("") }
+func (s *Window[K, V]) OmitOld() { s.t.omitOld = true }
 
 // Flush implements Layer.
-func (s *Window[K, V]) Flush() error { panic("") }
+func (s *Window[K, V]) Flush() error { return s.t.flush(s.changelogKey) }
+
+func (s *Window[K, V]) changelogKey(local []byte) ([]byte, error) {
+	key, start, err := keyschema.SplitWindow(local)
+	s.log = keyschema.AppendWindowChangelog(s.log[:0], key, start)
+	return s.log, err
+}
 
 // Commit implements Layer.
-func (s *Window[K, V]) Commit(next int64) error { panic("") }
+func (s *Window[K, V]) Commit(next int64) error { return s.t.commit(next) }
 
 // Drop implements Layer.
-func (s *Window[K, V]) Drop() { panic("") }
+func (s *Window[K, V]) Drop() { s.t.drop() }
 
 // Dirty implements Layer.
-func (s *Window[K, V]) Dirty() bool { panic("") }
+func (s *Window[K, V]) Dirty() bool { return s.t.flushed < len(s.t.writes) }
 
 // Bytes implements Layer.
-func (s *Window[K, V]) Bytes() (dirty, cached int64) { panic("") }
-
-func newWindow[K, V any](s *Spec, e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Window[K, V], error) {
-	panic("")
-}
+func (s *Window[K, V]) Bytes() (dirty, cached int64) { return s.t.usage() }

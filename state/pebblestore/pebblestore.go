@@ -1,9 +1,15 @@
-// Package pebblestore is the engine on disk, over Pebble.
 package pebblestore
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"time"
 
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/millrace-io/millrace/state"
 )
@@ -14,12 +20,175 @@ type Options struct {
 	FS vfs.FS
 	// CacheBytes is the size of the block cache. Default 32 MiB.
 	CacheBytes int64
-	// MemTableBytes is the size of one memtable. Default 16 MiB.
+	// MemTableBytes is the size of one memtable; up to four exist while the disk is behind. A batch above half of it goes into
+	// a table directly. Default 8 MiB.
 	MemTableBytes int64
 	// Logger takes Pebble's warnings and errors. Default slog.Default().
 	Logger *slog.Logger
 }
 
-// Open opens the engine in dir, which is made if need be. It returns a *state.CorruptionError if the directory cannot be
-// read as one.
-func Open(dir string, o Options) (state.Engine, error) { panic("") }
+// Engine is a state.Engine in a directory. It is safe for use by several goroutines.
+type Engine struct {
+	dir    string
+	db     *pebble.DB
+	guard  *guard
+	points points
+
+	mu struct {
+		sync.RWMutex // held for reading by every call
+		closed       bool
+	}
+}
+
+var _ state.Engine = (*Engine)(nil)
+
+// Open opens the engine in dir, which is made if need be. It returns a *state.CorruptionError if what is there cannot be
+// read, and an error that says so if another process has it open.
+func Open(dir string, o Options) (*Engine, error) {
+	fs := o.FS
+	if fs == nil {
+		fs = vfs.Default
+	}
+	log := o.Logger
+	if log == nil {
+		log = slog.Default()
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make state directory: %w", err)
+	}
+	lock, err := pebble.LockDirectory(dir, fs)
+	if err != nil {
+		return nil, fmt.Errorf("lock state directory %s, which another process may have open: %w", dir, err)
+	}
+	e := &Engine{dir: dir, guard: newGuard(dir, log)}
+	err = e.guard.run(func() (err error) {
+		e.db, err = pebble.Open(dir, e.options(o, fs, lock))
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open state in %s: %w", dir, openError(dir, err)), lock.Close())
+	}
+	e.guard.lock = lock
+	e.points.db = e.db
+	return e, nil
+}
+
+func (e *Engine) options(o Options, fs vfs.FS, lock *pebble.Lock) *pebble.Options {
+	p := &pebble.Options{
+		FS:                          fs,
+		Lock:                        lock,
+		DisableWAL:                  true,
+		CacheSize:                   cmp.Or(o.CacheBytes, 32<<20),
+		MemTableSize:                uint64(cmp.Or(o.MemTableBytes, 8<<20)),
+		MemTableStopWritesThreshold: 4,
+		FormatMajorVersion:          pebble.FormatNewest,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		// A dropped bucket or store gives its space back only after its tombstone has been flushed.
+		FlushDelayDeleteRange: 10 * time.Second,
+		Logger:                e.guard,
+		EventListener:         e.guard.listener(),
+	}
+	for i := range p.Levels {
+		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return p
+}
+
+// enter begins a call; leave ends it.
+func (e *Engine) enter() error {
+	e.mu.RLock()
+	if e.mu.closed {
+		e.mu.RUnlock()
+		return state.ErrClosed
+	}
+	if err := e.guard.failure(); err != nil {
+		e.mu.RUnlock()
+		return err
+	}
+	return nil
+}
+
+func (e *Engine) leave() { e.mu.RUnlock() }
+
+// Get implements state.Engine.
+func (e *Engine) Get(dst, key []byte) (val []byte, ok bool, err error) {
+	if err := e.enter(); err != nil {
+		return dst, false, err
+	}
+	defer e.leave()
+	defer e.guard.recover(&err)
+	val, ok, err = e.points.get(dst, key)
+	if err != nil {
+		return dst, false, fmt.Errorf("read state: %w", e.guard.wrap(err))
+	}
+	return val, ok, nil
+}
+
+// Apply implements state.Engine.
+func (e *Engine) Apply(b *state.Batch) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
+	batch := e.db.NewBatch()
+	err := b.Each(func(op state.Op, x, y []byte) error {
+		switch op {
+		case state.OpSet:
+			return batch.Set(x, y, nil)
+		case state.OpDelete:
+			return batch.Delete(x, nil)
+		default:
+			return batch.DeleteRange(x, y, nil)
+		}
+	})
+	if err == nil {
+		err = e.guard.run(func() error { return e.db.Apply(batch, pebble.NoSync) })
+	}
+	e.points.renew()
+	if err != nil {
+		return fmt.Errorf("write state: %w", e.guard.wrap(err))
+	}
+	return batch.Close()
+}
+
+// Sync implements state.Engine: it flushes what was applied into tables, which are durable.
+func (e *Engine) Sync() error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
+	if err := e.guard.run(e.db.Flush); err != nil {
+		return fmt.Errorf("flush state: %w", e.guard.wrap(err))
+	}
+	return nil
+}
+
+// Close closes the engine. What was applied after the last Sync may be lost.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.mu.closed {
+		return state.ErrClosed
+	}
+	e.mu.closed = true
+	if e.guard.failure() != nil {
+		// Pebble is left as it stands: it cannot be closed any more. The error has been returned where it happened.
+		return e.guard.lock.Close()
+	}
+	e.points.renew()
+	err := e.guard.run(e.db.Close)
+	if err != nil {
+		err = fmt.Errorf("close state: %w", e.guard.wrap(err))
+	}
+	return errors.Join(err, e.guard.lock.Close())
+}
+
+// DiskBytes returns the space that the engine takes on disk.
+func (e *Engine) DiskBytes() (int64, error) {
+	if err := e.enter(); err != nil {
+		return 0, err
+	}
+	defer e.leave()
+	return int64(e.db.Metrics().DiskSpaceUsage()), nil
+}

@@ -1,0 +1,142 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/millrace-io/millrace/state/internal/keyschema"
+	"github.com/millrace-io/millrace/state/internal/layer"
+)
+
+// walk iterates over a span of the store: this transaction's writes over the committed layer. It stops when yield
+// returns false and reports whether to go on.
+func (t *transaction[V]) walk(s span, reverse bool, yield func(local []byte, v V, ts int64) bool) (more bool, err error) {
+	t.sort()
+	top := layer.NewWalk(&t.order, t.table.Key, s.lo, s.hi, reverse)
+	below, err := t.below.scan(s, reverse)
+	if err != nil {
+		return false, fmt.Errorf("scan store %s: %w", t.below.id, err)
+	}
+	defer func() {
+		if e := below.close(); e != nil && err == nil {
+			more, err = false, fmt.Errorf("scan store %s: %w", t.below.id, e)
+		}
+	}()
+
+	slot, written := top.Next()
+	stored := below.next()
+	for written || stored {
+		order := -1
+		switch {
+		case !written:
+			order = 1
+		case stored:
+			order = bytes.Compare(t.table.Key(slot), below.key)
+			if reverse {
+				order = -order
+			}
+		}
+		var local []byte
+		var v V
+		var ts int64
+		ok := true
+		if order > 0 {
+			local = below.key
+			if v, ts, err = t.decodeStored(local, below.val); err != nil {
+				return false, err
+			}
+		} else {
+			local = t.table.Key(slot)
+			if v, ts, ok, err = t.copyOf(slot); err != nil {
+				return false, err
+			}
+		}
+		if ok && !yield(local, v, ts) {
+			return false, nil
+		}
+		if order >= 0 {
+			stored = below.next()
+		}
+		if order <= 0 {
+			slot, written = top.Next()
+		}
+	}
+	return true, nil
+}
+
+// decodeStored decodes a value as the committed layer has it.
+func (t *transaction[V]) decodeStored(local, stored []byte) (v V, ts int64, err error) {
+	ts, body, err := splitStored(stored)
+	if err == nil {
+		v, err = t.decode(body)
+	}
+	if err != nil {
+		return v, ts, fmt.Errorf("store %s: value of key %x: %w", t.below.id, local, err)
+	}
+	return v, ts, nil
+}
+
+// copyOf returns the value of an entry that is the caller's own: plain, or decoded anew.
+func (t *transaction[V]) copyOf(s layer.Slot) (v V, ts int64, ok bool, err error) {
+	it := t.table.At(s)
+	if it.flags&flagPresent == 0 {
+		return v, -1, false, nil
+	}
+	if t.plain {
+		return it.v, it.ts, true, nil
+	}
+	b, err := t.encoded(s)
+	if err != nil {
+		return v, it.ts, false, err
+	}
+	if v, err = t.decode(b); err != nil {
+		return v, it.ts, false, fmt.Errorf("store %s: value of key %x: %w", t.below.id, t.table.Key(s), err)
+	}
+	return v, it.ts, true, nil
+}
+
+// sort makes the order of what this transaction has written, at the first scan in it.
+func (t *transaction[V]) sort() {
+	if t.ordered {
+		return
+	}
+	slots := make([]layer.Slot, 0, t.dirty)
+	for i, w := range t.writes {
+		if int(t.table.At(w.slot).last) == i+1 {
+			slots = append(slots, w.slot)
+		}
+	}
+	t.order.Build(slots, func(a, b layer.Slot) int { return bytes.Compare(t.table.Key(a), t.table.Key(b)) })
+	t.ordered = true
+}
+
+func (t *transaction[V]) insertOrdered(s layer.Slot) {
+	key := t.table.Key(s)
+	t.order.Insert(t.order.Seek(func(x layer.Slot) int { return bytes.Compare(t.table.Key(x), key) }), s)
+}
+
+// buckets returns the buckets with lo <= bucket <= hi that the store has, in this transaction or below, in order.
+func (t *transaction[V]) buckets(lo, hi keyschema.Bucket) []keyschema.Bucket {
+	t.sort()
+	list := t.below.bucketsIn(lo, hi)
+	// Skip from bucket to bucket: there are few of them and many entries.
+	for next := lo; ; {
+		w := layer.NewWalk(&t.order, t.table.Key, keyschema.AppendBucket(nil, next), nil, false)
+		s, ok := w.Next()
+		if !ok {
+			break
+		}
+		b := t.below.bucketOf(t.table.Key(s))
+		if b > hi {
+			break
+		}
+		list = append(list, b)
+		if b == hi {
+			break
+		}
+		next = b + 1
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
