@@ -1,7 +1,73 @@
 package commitlog
 
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
 // Partition is one log of record batches. Its methods may be called from any goroutine.
-type Partition struct{}
+//
+// Its state is decided and applied under its lock; what readers see follows as entries become durable.
+type Partition struct {
+	log   *Log
+	topic *topic
+	index int32
+	dir   string
+
+	mu struct {
+		sync.Mutex
+
+		logStart  int64
+		end       int64 // offset of the next batch
+		bytes     int64 // of all batches ever appended since Open: positions for waiters count in it
+		producers producers
+		epochs    []epochStart // leader epochs, oldest first
+		deleted   bool
+
+		// What readers see.
+		highWatermark int64 // L3
+		durableBytes  int64 // position of the high watermark
+		unstable      txns
+		unpublished   []unpublished // applied, not yet durable, by LSN
+
+		// Where the batches are: segments up to written, the tail from some earlier offset to end.
+		segments    []*segment
+		written     int64
+		tail        tail
+		tailAborted []abortedTxn // their markers are not yet in a segment
+
+		watchers []watcher
+	}
+	queued atomic.Bool // in the segment writer's queue
+
+	// Guarded by Log.flushMu.
+	dirtySegments []*segment // written since they were synced, oldest first
+	hasDir        bool       // the directory exists
+	dirtyDir      bool       // and has entries that are not synced
+}
+
+// unpublished says where the partition will be once an entry is durable.
+type unpublished struct {
+	lsn        LSN
+	end, bytes int64
+}
+
+// epochStart is where a leader epoch begins.
+type epochStart struct {
+	epoch  int32
+	offset int64
+}
+
+func newPartition(l *Log, t *topic, index int32) *Partition {
+	p := &Partition{log: l, topic: t, index: index,
+		dir: l.cfg.FS.PathJoin(l.topicsDir, partitionDir(t.ID, index))}
+	p.mu.producers = producers{}
+	p.mu.epochs = []epochStart{{}}
+	return p
+}
+
+func partitionDir(id TopicID, index int32) string { return fmt.Sprintf("%x-%d", id[:], index) }
 
 // Isolation is Kafka's isolation level.
 type Isolation int8
@@ -18,12 +84,98 @@ type Offsets struct {
 	LogStart, LastStable, HighWatermark, End int64
 }
 
-// Offsets returns the partition's offsets.
-func (p *Partition) Offsets() Offsets { return Offsets{} }
+func (o *Offsets) limit(iso Isolation) int64 {
+	if iso == ReadCommitted {
+		return o.LastStable
+	}
+	return o.HighWatermark
+}
 
-// LeaderEpoch returns the leader epoch that batches are stored with. It is 0 as long as no acknowledged data was cut.
-func (p *Partition) LeaderEpoch() int32 { return 0 }
+// Offsets returns the partition's offsets.
+func (p *Partition) Offsets() Offsets {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.offsetsLocked()
+}
+
+func (p *Partition) offsetsLocked() Offsets {
+	first, _ := p.mu.unstable.stable()
+	return Offsets{
+		LogStart:      p.mu.logStart,
+		LastStable:    min(first, p.mu.highWatermark),
+		HighWatermark: p.mu.highWatermark,
+		End:           p.mu.end,
+	}
+}
+
+// LeaderEpoch returns the leader epoch that batches are stored with. It is 0 as long as no data that could be read was cut, which
+// only a crash of the machine under Async does.
+func (p *Partition) LeaderEpoch() int32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.leaderEpochLocked()
+}
+
+func (p *Partition) leaderEpochLocked() int32 { return p.mu.epochs[len(p.mu.epochs)-1].epoch }
 
 // EpochEnd returns the last leader epoch at or below epoch, and the offset after its last record (OffsetForLeaderEpoch).
 // ok is false if the epoch is not known.
-func (p *Partition) EpochEnd(epoch int32) (found int32, end int64, ok bool) { return 0, 0, false }
+func (p *Partition) EpochEnd(epoch int32) (found int32, end int64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if epoch > p.leaderEpochLocked() {
+		return 0, 0, false
+	}
+	end = p.mu.highWatermark
+	for i := len(p.mu.epochs) - 1; i >= 0; i-- {
+		if p.mu.epochs[i].epoch <= epoch {
+			return p.mu.epochs[i].epoch, end, true
+		}
+		end = p.mu.epochs[i].offset
+	}
+	return 0, 0, false
+}
+
+// cutLocked begins a new leader epoch, since what was readable beyond the end may be gone.
+func (p *Partition) cutLocked() {
+	p.mu.epochs = append(p.mu.epochs, epochStart{epoch: p.leaderEpochLocked() + 1, offset: p.mu.end})
+}
+
+// publish makes visible what is durable now: the high watermark, then the transactions that have ended.
+// It wakes the waiters, and returns the durable bytes that are not in a segment.
+func (p *Partition) publish(durable LSN) (dirty int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.readableLocked()
+	n := 0
+	for n < len(p.mu.unpublished) && p.mu.unpublished[n].lsn <= durable {
+		n++
+	}
+	if n > 0 {
+		u := p.mu.unpublished[n-1]
+		p.mu.highWatermark, p.mu.durableBytes = u.end, u.bytes
+		p.mu.unpublished = append(p.mu.unpublished[:0], p.mu.unpublished[n:]...)
+	}
+	p.mu.unstable.settle(durable)
+	after := p.readableLocked()
+	for _, w := range p.mu.watchers {
+		w.add(after[w.isolation] - before[w.isolation])
+	}
+	return p.mu.tail.dirty - (p.mu.bytes - p.mu.durableBytes)
+}
+
+// readableLocked returns the position up to which each isolation level reads.
+func (p *Partition) readableLocked() [2]int64 {
+	_, stable := p.mu.unstable.stable()
+	return [2]int64{ReadUncommitted: p.mu.durableBytes, ReadCommitted: min(stable, p.mu.durableBytes)}
+}
+
+// comparePartitions is the lock order of partitions.
+func comparePartitions(a, b *Partition) int {
+	for i := range a.topic.ID {
+		if a.topic.ID[i] != b.topic.ID[i] {
+			return int(a.topic.ID[i]) - int(b.topic.ID[i])
+		}
+	}
+	return int(a.index - b.index)
+}

@@ -1,5 +1,15 @@
 package commitlog
 
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/millrace-io/millrace/broker/internal/batch"
+)
+
 // ReadOptions bound a read.
 type ReadOptions struct {
 	// MaxBytes bounds the batches returned.
@@ -30,27 +40,221 @@ type AbortedTxn struct {
 }
 
 // Read returns batches from the one that holds offset on. The offset may lie inside of a batch: the whole batch is returned.
+// What is in memory costs no copy; what is not is read from one segment at a time, and its checksums are checked.
 //
 // Errors: ErrOffsetOutOfRange if offset is below the log start or above the end offset; ErrUnknownTopic if the topic was
 // deleted; a *CorruptionError if the stored bytes are damaged; or what reading the segment returned.
 func (p *Partition) Read(offset int64, o ReadOptions) (ReadResult, error) {
-	return ReadResult{}, ErrClosed
+	p.mu.Lock()
+	r := ReadResult{Offsets: p.offsetsLocked()}
+	limit := r.limit(o.Isolation)
+	switch {
+	case p.mu.deleted:
+		p.mu.Unlock()
+		return r, ErrUnknownTopic
+	case offset < r.LogStart || offset > r.End:
+		p.mu.Unlock()
+		return r, ErrOffsetOutOfRange
+	case offset >= limit:
+		p.mu.Unlock()
+		return r, nil
+	}
+	var end int64
+	if i, ok := p.mu.tail.find(offset); ok {
+		end = r.fromTail(p.mu.tail.batches[i:], limit, o)
+		p.mu.Unlock()
+	} else {
+		s := p.segmentLocked(offset)
+		v := s.viewLocked(offset)
+		p.mu.Unlock()
+		var err error
+		if end, err = r.fromSegment(p, v, offset, limit, o); err != nil {
+			return r, p.readError(err)
+		}
+	}
+	if o.Isolation == ReadCommitted && end > offset {
+		var err error
+		if r.Aborted, err = p.aborted(offset, end); err != nil {
+			return r, p.readError(err)
+		}
+	}
+	return r, nil
 }
 
-// TimestampOffset is a record found by its timestamp. Offset and Timestamp are -1 if there is none.
-type TimestampOffset struct {
-	Offset, Timestamp int64
-	LeaderEpoch       int32
+// readError tells a fault of the disk from a topic that was deleted under the reader.
+func (p *Partition) readError(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.deleted {
+		return ErrUnknownTopic
+	}
+	return fmt.Errorf("read partition %s-%d: %w", p.topic.Name, p.index, err)
 }
 
-// OffsetForTimestamp returns the first record with a timestamp of at least ts (milliseconds), below the high watermark or the
-// last stable offset. It is exact, also inside of a compressed batch.
-func (p *Partition) OffsetForTimestamp(ts int64, iso Isolation) (TimestampOffset, error) {
-	return TimestampOffset{}, ErrClosed
+// fromTail takes batches from memory, and returns the offset after the last.
+func (r *ReadResult) fromTail(batches []tailBatch, limit int64, o ReadOptions) (end int64) {
+	n := 0
+	for _, b := range batches {
+		if b.base >= limit || r.Bytes+len(b.raw) > o.MaxBytes && !(n == 0 && o.MinOneBatch) {
+			break
+		}
+		r.Bytes += len(b.raw)
+		end = b.next
+		n++
+	}
+	if n == 0 {
+		return end
+	}
+	r.Batches = make([][]byte, n)
+	for i := range n {
+		r.Batches[i] = batches[i].raw
+	}
+	return end
 }
 
-// OffsetForMaxTimestamp returns the first record with the highest timestamp, below the high watermark or the last stable
-// offset.
-func (p *Partition) OffsetForMaxTimestamp(iso Isolation) (TimestampOffset, error) {
-	return TimestampOffset{}, ErrClosed
+// segmentLocked returns the segment that holds an offset, which is below written.
+func (p *Partition) segmentLocked(offset int64) *segment {
+	all := p.mu.segments
+	return all[sort.Search(len(all), func(i int) bool { return all[i].next > offset })]
+}
+
+// view is what a reader needs to know of a segment, as of one moment.
+type view struct {
+	s          *segment
+	base, next int64
+	size       int64
+	indexed    bool  // start is set; else the index is in its file
+	start      block // the block with the offset
+}
+
+func (s *segment) viewLocked(offset int64) view {
+	v := view{s: s, base: s.base, next: s.next, size: s.size}
+	if s.index != nil {
+		v.indexed = true
+		v.start = s.index.blocks[s.index.block(offset)]
+	}
+	return v
+}
+
+// fromSegment reads batches from a segment, and returns the offset after the last.
+func (r *ReadResult) fromSegment(p *Partition, v view, offset, limit int64, o ReadOptions) (end int64, err error) {
+	f, err := p.log.files.acquire(v.s.path, false)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.release()) }()
+	if !v.indexed {
+		index, err := p.sealedIndex(f, v.s)
+		if err != nil {
+			return 0, err
+		}
+		v.start = index.blocks[index.block(offset)]
+	}
+	at, next, size, err := findBatch(f, &v, offset)
+	if err != nil {
+		return 0, err
+	}
+	if size > o.MaxBytes && !o.MinOneBatch {
+		return 0, nil
+	}
+	buf, err := f.readAt(nil, at, int(min(int64(max(size, o.MaxBytes)), v.size-at)))
+	if err != nil {
+		return 0, err
+	}
+	n, end, err := takeBatches(f.path, buf, at, v.size, next, limit)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	r.Batches, r.Bytes = [][]byte{buf[:n:n]}, n
+	return end, nil
+}
+
+// findBatch walks over the block to the batch that holds offset, and returns where it is, its base offset and its size.
+func findBatch(f *openFile, v *view, offset int64) (at, base int64, size int, err error) {
+	found := false
+	err = walk(f, v.start.position, v.size, v.start.offset, func(h *batch.Header, position int64) bool {
+		if h.NextOffset() <= offset {
+			return true
+		}
+		at, base, size, found = position, h.BaseOffset, h.Size(), true
+		return false
+	})
+	if err == nil && !found {
+		err = corruptSegment(f.path, v.start.position, fmt.Errorf("offset %d is not there", offset))
+	}
+	return at, base, size, err
+}
+
+// takeBatches returns how many bytes of buf are whole batches below the limit, and the offset after them. Every batch is
+// checked: that it is the next one, and its checksum.
+func takeBatches(path string, buf []byte, at, size, next, limit int64) (n int, end int64, err error) {
+	for next < limit && len(buf)-n >= batch.HeaderSize {
+		h, err := checkHeader(path, buf[n:], at+int64(n), size, next)
+		if err != nil {
+			return 0, 0, err
+		}
+		if h.Size() > len(buf)-n {
+			break
+		}
+		if err := batch.Verify(buf[n:n+h.Size()], &h); err != nil {
+			return 0, 0, corruptSegment(path, at+int64(n), err)
+		}
+		n += h.Size()
+		next = h.NextOffset()
+		end = next
+	}
+	return n, end, nil
+}
+
+// aborted returns the aborted transactions with data in [from, to), by first offset.
+func (p *Partition) aborted(from, to int64) ([]AbortedTxn, error) {
+	var found []abortedTxn
+	var sealed []*segment
+	take := func(all []abortedTxn) {
+		for _, a := range all {
+			if a.first < to && a.last >= from {
+				found = append(found, a)
+			}
+		}
+	}
+	p.mu.Lock()
+	for i := sort.Search(len(p.mu.segments), func(i int) bool { return p.mu.segments[i].next > from }); i < len(p.mu.segments); i++ {
+		switch s := p.mu.segments[i]; {
+		case s.minAborted >= to:
+		case s.index != nil:
+			take(s.index.aborted)
+		default:
+			sealed = append(sealed, s)
+		}
+	}
+	take(p.mu.tailAborted)
+	p.mu.Unlock()
+	for _, s := range sealed {
+		if err := p.withSealed(s, func(_ *openFile, x *segmentIndex) error { take(x.aborted); return nil }); err != nil {
+			return nil, err
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	slices.SortFunc(found, func(a, b abortedTxn) int { return cmp.Compare(a.first, b.first) })
+	out := make([]AbortedTxn, len(found))
+	for i, a := range found {
+		out[i] = AbortedTxn{ProducerID: a.producer, FirstOffset: a.first}
+	}
+	return out, nil
+}
+
+// withSealed calls with for a sealed segment and its index.
+func (p *Partition) withSealed(s *segment, with func(*openFile, *segmentIndex) error) (err error) {
+	f, err := p.log.files.acquire(s.path, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.release()) }()
+	index, err := p.sealedIndex(f, s)
+	if err != nil {
+		return err
+	}
+	return with(f, index)
 }

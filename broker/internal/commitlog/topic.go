@@ -1,8 +1,16 @@
 package commitlog
 
 import (
+	"crypto/rand"
 	"encoding/base64"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 )
+
+// MaxPartitions bounds a topic's partitions.
+const MaxPartitions = 10_000
 
 // TopicID is a topic's random id (a version 4 UUID). A topic that is deleted and created again has a new one.
 type TopicID [16]byte
@@ -10,15 +18,28 @@ type TopicID [16]byte
 // String returns the id as Kafka prints it: base64, URL alphabet, no padding.
 func (id TopicID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
+// newTopicID returns a random id. Kafka avoids those whose text begins with a dash, since tools take it for an option.
+func newTopicID() TopicID {
+	for {
+		var id TopicID
+		rand.Read(id[:]) // never fails
+		id[6] = id[6]&0x0f | 0x40
+		id[8] = id[8]&0x3f | 0x80
+		if !strings.HasPrefix(id.String(), "-") {
+			return id
+		}
+	}
+}
+
 // TopicSpec is what CreateTopic is given.
 type TopicSpec struct {
 	Name       string
-	Partitions int32 // 1 to 10,000
+	Partitions int32 // 1 to MaxPartitions
 	// Configs holds the topic's own configs by Kafka's names; see CheckConfigs.
 	Configs map[string]string
 }
 
-// Topic describes a topic. It is a copy, and Configs must not be changed.
+// Topic describes a topic. It is a copy, but Configs is shared and must not be changed.
 type Topic struct {
 	ID         TopicID
 	Name       string
@@ -26,33 +47,114 @@ type Topic struct {
 	Configs    map[string]string
 }
 
-// CheckConfigs returns an error that wraps ErrInvalidConfig, naming every fault, if the log could not honour configs.
-//
-// Honoured now: max.message.bytes, message.timestamp.type, cleanup.policy (a compacted topic refuses records without a
-// key), compression.type=producer. Kept, described and checked, but without effect in this version: retention.ms, retention.bytes,
-// segment.bytes, segment.ms, delete.retention.ms, min.cleanable.dirty.ratio and the other configs of topics that only say when
-// records may go. Anything else is refused.
-func CheckConfigs(configs map[string]string) error { return nil }
-
 // CreateTopic creates a topic and its empty partitions. The topic can be used at once; Wait for the LSN before telling anybody.
 //
 // Errors: ErrTopicExists, ErrInvalidTopicName, ErrInvalidPartitions, ErrInvalidConfig, ErrStopped, ErrClosed.
-func (l *Log) CreateTopic(spec TopicSpec) (Topic, LSN, error) { return Topic{}, 0, ErrClosed }
+func (l *Log) CreateTopic(spec TopicSpec) (Topic, LSN, error) {
+	if err := l.CheckTopic(spec); err != nil {
+		return Topic{}, 0, err
+	}
+	t := Topic{ID: newTopicID(), Name: spec.Name, Partitions: spec.Partitions, Configs: maps.Clone(spec.Configs)}
+	if t.Configs == nil {
+		t.Configs = map[string]string{}
+	}
+	done, err := l.enter()
+	if err != nil {
+		return Topic{}, 0, err
+	}
+	defer done()
+	l.catalog.mu.Lock()
+	defer l.catalog.mu.Unlock()
+	if err := l.checkNameLocked(spec.Name); err != nil { // again: another one may have been faster
+		return Topic{}, 0, err
+	}
+	lsn, err := l.commitLocked(&entry{create: &t}, nil)
+	return t, lsn, err
+}
+
+// CheckTopic returns the error that CreateTopic would return (validate only).
+func (l *Log) CheckTopic(spec TopicSpec) error {
+	if err := checkTopicName(spec.Name); err != nil {
+		return err
+	}
+	if spec.Partitions < 1 || spec.Partitions > MaxPartitions {
+		return fmt.Errorf("%w: %d is not in 1..%d", ErrInvalidPartitions, spec.Partitions, MaxPartitions)
+	}
+	if err := CheckConfigs(spec.Configs); err != nil {
+		return err
+	}
+	l.catalog.mu.RLock()
+	defer l.catalog.mu.RUnlock()
+	return l.checkNameLocked(spec.Name)
+}
+
+func (l *Log) checkNameLocked(name string) error {
+	if l.catalog.byName[name] != nil {
+		return fmt.Errorf("%w: %q", ErrTopicExists, name)
+	}
+	for other := range l.catalog.byName {
+		if collisionKey(other) == collisionKey(name) {
+			return fmt.Errorf("%w %q: it differs from topic %q in '.' and '_' only", ErrInvalidTopicName, name, other)
+		}
+	}
+	return nil
+}
 
 // DeleteTopic deletes a topic: its partitions fail from now on, their waiters are woken, their files go after the next
-// checkpoint.
+// checkpoint, which is begun at once.
 //
 // Errors: ErrUnknownTopic, ErrStopped, ErrClosed.
-func (l *Log) DeleteTopic(id TopicID) (LSN, error) { return 0, ErrClosed }
+func (l *Log) DeleteTopic(id TopicID) (LSN, error) {
+	done, err := l.enter()
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	l.catalog.mu.Lock()
+	defer l.catalog.mu.Unlock()
+	t := l.catalog.byID[id]
+	if t == nil {
+		return 0, fmt.Errorf("%w: %s", ErrUnknownTopic, id)
+	}
+	unlock := lockAll(t.partitions)
+	defer unlock()
+	defer l.kickCheckpoint()
+	return l.commitLocked(&entry{delete: &id}, nil)
+}
 
 // Topic returns the topic of that name.
-func (l *Log) Topic(name string) (Topic, bool) { return Topic{}, false }
+func (l *Log) Topic(name string) (Topic, bool) {
+	l.catalog.mu.RLock()
+	defer l.catalog.mu.RUnlock()
+	t := l.catalog.byName[name]
+	if t == nil {
+		return Topic{}, false
+	}
+	return t.Topic, true
+}
 
 // TopicByID returns the topic of that id.
-func (l *Log) TopicByID(id TopicID) (Topic, bool) { return Topic{}, false }
+func (l *Log) TopicByID(id TopicID) (Topic, bool) {
+	t := l.catalog.topic(id)
+	if t == nil {
+		return Topic{}, false
+	}
+	return t.Topic, true
+}
 
 // Topics returns all topics, sorted by name.
-func (l *Log) Topics() []Topic { return nil }
+func (l *Log) Topics() []Topic {
+	l.catalog.mu.RLock()
+	defer l.catalog.mu.RUnlock()
+	all := make([]Topic, 0, len(l.catalog.byName))
+	for _, t := range l.catalog.byName {
+		all = append(all, t.Topic)
+	}
+	slices.SortFunc(all, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
 
-// Partition returns a partition, or nil if there is none.
-func (l *Log) Partition(id TopicID, partition int32) *Partition { return nil }
+// Partition returns a partition, or nil if there is none. One whose topic is deleted later fails with ErrUnknownTopic.
+func (l *Log) Partition(id TopicID, partition int32) *Partition {
+	return l.catalog.partition(TopicPartition{Topic: id, Partition: partition})
+}

@@ -1,0 +1,98 @@
+package batch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy/xerial"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// Codec is a compression codec, by Kafka's number.
+type Codec int8
+
+// The codecs.
+const (
+	CodecNone Codec = iota
+	CodecGzip
+	CodecSnappy
+	CodecLZ4
+	CodecZstd
+)
+
+// MaxDecompressed bounds what one batch may unfold to. A batch that is larger is served, but it cannot be looked into: it is
+// refused on a compacted topic, and searched by its header alone.
+const MaxDecompressed = 128 << 20
+
+// errTooLarge is wrapped with ErrCorrupt.
+var errTooLarge = fmt.Errorf("records unfold to more than %d bytes", MaxDecompressed)
+
+// Known reports whether c is one of the codecs.
+func (c Codec) Known() bool { return c >= CodecNone && c <= CodecZstd }
+
+// decompress returns the records block. The error wraps ErrCorrupt or ErrCodec.
+func decompress(c Codec, src []byte) ([]byte, error) {
+	var out []byte
+	var err error
+	switch c {
+	case CodecNone:
+		return src, nil
+	case CodecGzip:
+		var r *gzip.Reader
+		if r, err = gzip.NewReader(bytes.NewReader(src)); err == nil {
+			out, err = readBounded(r)
+		}
+	case CodecSnappy:
+		out, err = decompressSnappy(src)
+	case CodecLZ4:
+		out, err = readBounded(lz4.NewReader(bytes.NewReader(src)))
+	case CodecZstd:
+		out, err = decompressZstd(src)
+	default:
+		return nil, fmt.Errorf("%w: %d", ErrCodec, c)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: unfold records: %w", ErrCorrupt, err)
+	}
+	return out, nil
+}
+
+// decompressSnappy takes both the framing of the Java client and a bare block. It tries growing buffers, since the framing
+// does not say the whole length.
+func decompressSnappy(src []byte) ([]byte, error) {
+	for n := 4*len(src) + 64; ; n *= 4 {
+		out, err := xerial.DecodeCapped(make([]byte, 0, min(n, MaxDecompressed)), src)
+		if !errors.Is(err, xerial.ErrDstTooSmall) {
+			return out, err
+		}
+		if n >= MaxDecompressed {
+			return nil, errTooLarge
+		}
+	}
+}
+
+func decompressZstd(src []byte) ([]byte, error) {
+	d, err := zstd.NewReader(bytes.NewReader(src), zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderMaxMemory(MaxDecompressed), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return readBounded(d)
+}
+
+func readBounded(r io.Reader) ([]byte, error) {
+	var b bytes.Buffer
+	n, err := io.Copy(&b, io.LimitReader(r, MaxDecompressed+1))
+	if err != nil {
+		return nil, err
+	}
+	if n > MaxDecompressed {
+		return nil, errTooLarge
+	}
+	return b.Bytes(), nil
+}

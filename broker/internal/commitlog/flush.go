@@ -1,0 +1,171 @@
+package commitlog
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+const (
+	// flushBytes is how much of a partition is durable and not in a segment before the segment writer is called.
+	flushBytes = 256 << 10
+	// writeBytes is how much one write to a segment takes, unless a batch is larger.
+	writeBytes = 1 << 20
+)
+
+// flush writes the partition's batches below an offset, all durable, to its segments, without syncing them. It needs Log.flushMu.
+// An error is final: what the segment holds is not known any more.
+func (p *Partition) flush(below int64) error {
+	p.mu.Lock()
+	batches := p.mu.tail.unwritten(below)
+	s := p.activeLocked()
+	p.mu.Unlock()
+	for len(batches) > 0 {
+		n := 0
+		if s != nil {
+			n = fits(s, batches, p.log.cfg.SegmentBytes)
+		}
+		if n == 0 {
+			var err error
+			if s, err = p.roll(s, batches[0].base); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := p.write(s, batches[:n]); err != nil {
+			return err
+		}
+		batches = batches[n:]
+	}
+	return nil
+}
+
+// activeLocked returns the segment that is written, or nil if there is none yet.
+func (p *Partition) activeLocked() *segment {
+	if n := len(p.mu.segments); n > 0 {
+		return p.mu.segments[n-1]
+	}
+	return nil
+}
+
+// fits returns how many of the batches go into the segment. An empty one takes at least one batch, whatever its size.
+func fits(s *segment, batches []tailBatch, limit int64) int {
+	size := s.size
+	for i, b := range batches {
+		size += int64(len(b.raw))
+		if size > limit && size > int64(len(b.raw)) || b.next-s.base > math.MaxInt32 {
+			return i
+		}
+	}
+	return len(batches)
+}
+
+// roll seals the segment, if there is one, and makes the next.
+func (p *Partition) roll(sealed *segment, base int64) (*segment, error) {
+	fs := p.log.cfg.FS
+	if !p.hasDir {
+		if err := fs.MkdirAll(p.dir, 0o755); err != nil {
+			return nil, fmt.Errorf("make directory %s: %w", p.dir, err)
+		}
+		p.hasDir, p.log.dirtyTopicsDir = true, true
+	}
+	p.dirtyDir = true
+	s := newSegment(fs.PathJoin(p.dir, segmentName(base)), base)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if sealed != nil {
+		sealed.sealed = true
+	}
+	p.mu.segments = append(p.mu.segments, s)
+	return s, nil
+}
+
+// write appends batches to the segment, and then has readers find them there.
+func (p *Partition) write(s *segment, batches []tailBatch) error {
+	if s.dirty == nil {
+		f, err := p.log.files.acquire(s.path, true)
+		if err != nil {
+			return err
+		}
+		s.dirty = f
+		p.dirtySegments = append(p.dirtySegments, s)
+	}
+	buf := p.log.flushBuf[:0]
+	at := s.size // only written by the holder of flushMu
+	for i, b := range batches {
+		buf = append(buf, b.raw...)
+		if len(buf) < writeBytes && i < len(batches)-1 {
+			continue
+		}
+		if _, err := s.dirty.WriteAt(buf, at); err != nil {
+			return fmt.Errorf("write segment %s: %w", s.path, err)
+		}
+		at += int64(len(buf))
+		buf = buf[:0]
+	}
+	if cap(buf) > 2*writeBytes {
+		buf = nil
+	}
+	p.log.flushBuf = buf
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.add(batches)
+	p.mu.tail.setWritten(len(batches))
+	p.mu.written = s.next
+	n := 0
+	for n < len(p.mu.tailAborted) && p.mu.tailAborted[n].last < s.next {
+		n++
+	}
+	s.addAborted(p.mu.tailAborted[:n])
+	p.mu.tailAborted = slices.Delete(p.mu.tailAborted, 0, n)
+	return nil
+}
+
+// evict drops written batches from memory until at most keep bytes are left of those the partition has there.
+func (p *Partition) evict(keep int64) {
+	p.mu.Lock()
+	dropped := p.mu.tail.evict(keep)
+	p.mu.Unlock()
+	p.log.tailBytes.Add(-dropped)
+}
+
+// sync makes a written segment durable; of a sealed one the index too, which then leaves memory.
+func (p *Partition) sync(s *segment) error {
+	if err := s.dirty.SyncData(); err != nil {
+		return fmt.Errorf("sync segment %s: %w", s.path, err)
+	}
+	p.mu.Lock()
+	sealed, index, size := s.sealed, s.index, s.size
+	p.mu.Unlock()
+	if sealed && index != nil {
+		name := p.log.cfg.FS.PathBase(s.indexPath())
+		if err := writeWhole(p.log.cfg.FS, p.dir, name, encodeIndexFile(index, s.base, size)); err != nil {
+			return err
+		}
+		p.mu.Lock()
+		s.index = nil
+		p.mu.Unlock()
+	}
+	f := s.dirty
+	s.dirty = nil
+	return f.release()
+}
+
+// syncAll syncs all that was written and not yet synced: segments first, then their directory.
+func (p *Partition) syncAll() error {
+	for len(p.dirtySegments) > 0 {
+		if err := p.sync(p.dirtySegments[0]); err != nil {
+			return err
+		}
+		p.dirtySegments = slices.Delete(p.dirtySegments, 0, 1)
+	}
+	if !p.dirtyDir {
+		return nil
+	}
+	if err := syncDir(p.log.cfg.FS, p.dir); err != nil {
+		return err
+	}
+	p.dirtyDir = false
+	return nil
+}

@@ -1,0 +1,68 @@
+package commitlog
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+func TestAppendReadReopen(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewMem()
+	cfg := testConfig(fs)
+	m := &counterMachine{}
+	l := open(t, cfg, m)
+	topic := create(t, l, "flights", 2, nil)
+	p := l.Partition(topic.ID, 1)
+	var want int64
+	for range 200 {
+		res := plain(3, 400).append(t, l, p)
+		if res.BaseOffset != want {
+			t.Fatalf("base offset %d, want %d", res.BaseOffset, want)
+		}
+		want += 3
+	}
+	check := func(l *Log) {
+		t.Helper()
+		p := l.Partition(topic.ID, 1)
+		if got := p.Offsets(); got != (Offsets{HighWatermark: want, LastStable: want, End: want}) {
+			t.Fatalf("offsets %+v, want end %d", got, want)
+		}
+		headers, _, _ := readAll(t, p, 0, ReadCommitted)
+		var next int64
+		for _, h := range headers {
+			if h.BaseOffset != next {
+				t.Fatalf("batch at %d, want %d", h.BaseOffset, next)
+			}
+			next = h.NextOffset()
+		}
+		if next != want {
+			t.Fatalf("read up to %d, want %d", next, want)
+		}
+	}
+	check(l)
+	id := l.ClusterID()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, cfg, &counterMachine{})
+	if l.ClusterID() != id {
+		t.Errorf("cluster id changed from %s to %s", id, l.ClusterID())
+	}
+	check(l)
+	if got, ok := l.Topic("flights"); !ok || got.ID != topic.ID || got.Partitions != 2 {
+		t.Errorf("topic is %+v", got)
+	}
+}
+
+func TestLocked(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewMem()
+	open(t, testConfig(fs))
+	_, err := Open(ctx, testConfig(fs), nil)
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "data") {
+		t.Fatalf("second open: %v", err)
+	}
+}

@@ -1,0 +1,211 @@
+package commitlog
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/millrace-io/millrace/broker/internal/batch"
+)
+
+// TimestampOffset is a record found by its timestamp. Offset and Timestamp are -1 if there is none.
+type TimestampOffset struct {
+	Offset, Timestamp int64
+	LeaderEpoch       int32
+}
+
+var notFound = TimestampOffset{Offset: -1, Timestamp: -1}
+
+// OffsetForTimestamp returns the first record with a timestamp of at least ts (milliseconds), below the high watermark or the
+// last stable offset. It is exact, also inside of a compressed batch. Markers count as records, as they do in Kafka.
+func (p *Partition) OffsetForTimestamp(ts int64, iso Isolation) (TimestampOffset, error) {
+	found, err := p.findTime(ts, iso)
+	if err != nil {
+		return notFound, p.readError(err)
+	}
+	return found, nil
+}
+
+// OffsetForMaxTimestamp returns the first record with the highest timestamp, below the high watermark or the last stable
+// offset.
+func (p *Partition) OffsetForMaxTimestamp(iso Isolation) (TimestampOffset, error) {
+	ts, err := p.maxTime(iso)
+	if err != nil {
+		return notFound, p.readError(err)
+	}
+	if ts < 0 {
+		return notFound, nil
+	}
+	return p.OffsetForTimestamp(ts, iso)
+}
+
+// contents is where a partition's batches are at one moment: segments, then memory, without a gap.
+type contents struct {
+	limit    int64
+	segments []segmentContents
+	tail     []tailBatch // those that are in no segment
+}
+
+type segmentContents struct {
+	s       *segment
+	next    int64
+	size    int64
+	maxTime int64
+	blocks  []block // a copy, or nil if they are in the index file
+}
+
+// contents returns what there is for a reader. Segments for which skip is true are left out.
+func (p *Partition) contents(iso Isolation, skip func(*segment) bool) (contents, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.deleted {
+		return contents{}, ErrUnknownTopic
+	}
+	o := p.offsetsLocked()
+	c := contents{limit: o.limit(iso), tail: p.mu.tail.unwritten(o.limit(iso))}
+	for _, s := range p.mu.segments {
+		if s.size == 0 || s.base >= c.limit || skip(s) {
+			continue
+		}
+		sc := segmentContents{s: s, next: s.next, size: s.size, maxTime: s.maxTime}
+		if s.index != nil {
+			sc.blocks = slices.Clone(s.index.blocks)
+		}
+		c.segments = append(c.segments, sc)
+	}
+	return c, nil
+}
+
+// open calls f with the segment's file and blocks.
+func (p *Partition) open(sc *segmentContents, with func(*openFile, []block) error) error {
+	if sc.blocks == nil {
+		return p.withSealed(sc.s, func(f *openFile, x *segmentIndex) error { return with(f, x.blocks) })
+	}
+	f, err := p.log.files.acquire(sc.s.path, false)
+	if err != nil {
+		return err
+	}
+	return errors.Join(with(f, sc.blocks), f.release())
+}
+
+func (p *Partition) findTime(ts int64, iso Isolation) (TimestampOffset, error) {
+	c, err := p.contents(iso, func(s *segment) bool { return s.maxTime < ts })
+	if err != nil {
+		return notFound, err
+	}
+	for i := range c.segments {
+		sc := &c.segments[i]
+		found := notFound
+		err := p.open(sc, func(f *openFile, blocks []block) (err error) {
+			found, err = findTimeInSegment(f, sc, blocks, ts, c.limit)
+			return err
+		})
+		if err != nil || found.Offset >= 0 {
+			return found, err
+		}
+	}
+	for _, b := range c.tail {
+		if b.maxTime < ts {
+			continue
+		}
+		h, err := batch.ParseHeader(b.raw)
+		if err != nil {
+			return notFound, err
+		}
+		if found, err := findTimeInBatch(b.raw, &h, ts); err != nil || found.Offset >= 0 {
+			return found, err
+		}
+	}
+	return notFound, nil
+}
+
+func findTimeInSegment(f *openFile, sc *segmentContents, blocks []block, ts, limit int64) (TimestampOffset, error) {
+	x := segmentIndex{blocks: blocks}
+	for i := x.blockFrom(0, ts); i >= 0; i = x.blockFrom(i+1, ts) {
+		end := sc.size
+		if i+1 < len(blocks) {
+			end = blocks[i+1].position
+		}
+		found := notFound
+		var inner error
+		err := walk(f, blocks[i].position, end, blocks[i].offset, func(h *batch.Header, at int64) bool {
+			if h.BaseOffset >= limit {
+				return false
+			}
+			if h.MaxTimestamp < ts {
+				return true
+			}
+			var raw []byte
+			if raw, inner = f.readAt(nil, at, h.Size()); inner == nil {
+				if inner = batch.Verify(raw, h); inner != nil {
+					inner = corruptSegment(f.path, at, inner)
+				} else {
+					found, inner = findTimeInBatch(raw, h, ts)
+				}
+			}
+			return inner == nil && found.Offset < 0
+		})
+		if err = errors.Join(err, inner); err != nil || found.Offset >= 0 {
+			return found, err
+		}
+	}
+	return notFound, nil
+}
+
+// findTimeInBatch looks at the records. A batch that cannot be unfolded answers by its header, with its first record.
+func findTimeInBatch(raw []byte, h *batch.Header, ts int64) (TimestampOffset, error) {
+	if h.Attributes.LogAppendTime() {
+		return TimestampOffset{Offset: h.BaseOffset, Timestamp: h.MaxTimestamp, LeaderEpoch: h.LeaderEpoch}, nil
+	}
+	records, err := batch.NewRecords(raw, h)
+	if err == nil {
+		for records.Next() {
+			if r := records.Record(); r.Timestamp >= ts {
+				return TimestampOffset{Offset: r.Offset, Timestamp: r.Timestamp, LeaderEpoch: h.LeaderEpoch}, nil
+			}
+		}
+		err = records.Err()
+	}
+	if err != nil {
+		return TimestampOffset{Offset: h.BaseOffset, Timestamp: h.MaxTimestamp, LeaderEpoch: h.LeaderEpoch}, nil
+	}
+	return notFound, nil
+}
+
+// maxTime returns the highest timestamp below the limit, or -1.
+func (p *Partition) maxTime(iso Isolation) (int64, error) {
+	c, err := p.contents(iso, func(*segment) bool { return false })
+	if err != nil {
+		return -1, err
+	}
+	highest := int64(-1)
+	for i := range c.segments {
+		sc := &c.segments[i]
+		if sc.next <= c.limit {
+			highest = max(highest, sc.maxTime)
+			continue
+		}
+		err := p.open(sc, func(f *openFile, blocks []block) error {
+			for j, k := range blocks {
+				if j+1 < len(blocks) && blocks[j+1].offset <= c.limit {
+					highest = max(highest, k.maxTime)
+					continue
+				}
+				return walk(f, k.position, sc.size, k.offset, func(h *batch.Header, _ int64) bool {
+					if h.BaseOffset >= c.limit {
+						return false
+					}
+					highest = max(highest, h.MaxTimestamp)
+					return true
+				})
+			}
+			return nil
+		})
+		if err != nil {
+			return -1, err
+		}
+	}
+	for _, b := range c.tail {
+		highest = max(highest, b.maxTime)
+	}
+	return highest, nil
+}

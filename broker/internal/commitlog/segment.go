@@ -1,0 +1,140 @@
+package commitlog
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/millrace-io/millrace/broker/internal/batch"
+)
+
+const (
+	segmentSuffix = ".log"
+	indexSuffix   = ".index"
+)
+
+// segment is a file of batches, back to back. All but the last segment of a partition are sealed: they do not change any more,
+// and their index is in a file beside them. What the file holds beyond size is left from before a crash and means nothing.
+//
+// Fields are guarded by the partition's lock, except base and path, which do not change, and dirty.
+type segment struct {
+	base int64 // offset of the first batch
+	path string
+
+	next    int64 // offset after the last batch
+	size    int64 // bytes
+	maxTime int64 // highest timestamp, or -1
+	// minAborted is the lowest first offset of the aborted transactions that end here, so that most segments need no look.
+	minAborted int64
+	sealed     bool
+	index      *segmentIndex // nil once it is in a file
+
+	dirty *openFile // written and not yet synced: keeps the file open. Guarded by Log.flushMu.
+}
+
+func newSegment(path string, base int64) *segment {
+	return &segment{base: base, path: path, next: base, maxTime: -1, minAborted: math.MaxInt64, index: &segmentIndex{}}
+}
+
+func segmentName(base int64) string { return fmt.Sprintf("%020d%s", base, segmentSuffix) }
+
+func (s *segment) indexPath() string {
+	return s.path[:len(s.path)-len(segmentSuffix)] + indexSuffix
+}
+
+// add notes batches that were written at the end of the file.
+func (s *segment) add(batches []tailBatch) {
+	for i := range batches {
+		b := &batches[i]
+		s.index.add(b, s.size)
+		s.size += int64(len(b.raw))
+		s.next = b.next
+		s.maxTime = max(s.maxTime, b.maxTime)
+	}
+}
+
+// addAborted notes transactions whose abort markers were written.
+func (s *segment) addAborted(txns []abortedTxn) {
+	for _, a := range txns {
+		s.index.aborted = append(s.index.aborted, a)
+		s.minAborted = min(s.minAborted, a.first)
+	}
+}
+
+// append encodes the segment for the snapshot: with its index, unless that is in a file.
+func (s *segment) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(s.base))
+	b = binary.AppendUvarint(b, uint64(s.next-s.base))
+	b = binary.AppendUvarint(b, uint64(s.size))
+	b = binary.AppendVarint(b, s.maxTime)
+	b = binary.AppendVarint(b, s.minAborted)
+	b = append(b, boolByte(s.sealed))
+	if !s.sealed {
+		b = s.index.append(b, s.base)
+	}
+	return b
+}
+
+func readSegment(r *reader, dir string, join func(...string) string) *segment {
+	s := &segment{base: int64(r.uvarint())}
+	s.next = s.base + int64(r.uvarint())
+	s.size = int64(r.uvarint())
+	s.maxTime = r.varint()
+	s.minAborted = r.varint()
+	s.sealed = r.byte() == 1
+	if s.base < 0 || s.next < s.base || s.size < 0 {
+		r.fail()
+	}
+	if !s.sealed {
+		s.index = readIndex(r, s.base)
+	}
+	s.path = join(dir, segmentName(s.base))
+	return s
+}
+
+// walk calls f for each batch header of a file from a position up to an end, until f returns false. Offsets have no gap: next is
+// the offset that the first batch must have. The error is a *CorruptionError, or of reading.
+func walk(f *openFile, position, end, next int64, visit func(h *batch.Header, position int64) bool) error {
+	const chunk = 64 << 10
+	var buf []byte
+	bufAt := position
+	for position < end {
+		if position-bufAt+batch.HeaderSize > int64(len(buf)) {
+			bufAt = position
+			var err error
+			if buf, err = f.readAt(buf, position, int(min(chunk, end-position))); err != nil {
+				return err
+			}
+		}
+		h, err := checkHeader(f.path, buf[position-bufAt:], position, end, next)
+		if err != nil {
+			return err
+		}
+		if !visit(&h, position) {
+			return nil
+		}
+		position += int64(h.Size())
+		next = h.NextOffset()
+	}
+	return nil
+}
+
+// checkHeader parses the header at the start of b and checks that it belongs where it is: the fields that no checksum covers.
+func checkHeader(path string, b []byte, position, end, next int64) (batch.Header, error) {
+	h, err := batch.ParseHeader(b)
+	if err == nil && h.BaseOffset != next {
+		err = fmt.Errorf("batch has offset %d, expected %d", h.BaseOffset, next)
+	}
+	if err == nil && int64(h.Size()) > end-position {
+		err = fmt.Errorf("batch of %d bytes goes beyond the end at %d", h.Size(), end)
+	}
+	if err != nil {
+		return h, corruptSegment(path, position, err)
+	}
+	return h, nil
+}
+
+func corruptSegment(path string, position int64, err error) error {
+	return &CorruptionError{Path: path, Offset: position, Err: err,
+		Advice: "the partition cannot be read there: restore the data directory from a copy, or read past it"}
+}
