@@ -1,8 +1,9 @@
-// Command wordcount counts the words of the topic "lines" into the topic "counts", on an embedded broker that also listens.
+// Command wordcount counts the words of the topic "lines" into the topic "counts".
 package main
 
 import (
 	"context"
+	"errors"
 	"log"
 	"os"
 	"os/signal"
@@ -20,17 +21,17 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, "wordcount-data", "127.0.0.1:9092"); err != nil {
+	kafka, err := broker.Open(ctx, broker.Config{Dir: "wordcount/log", Listen: "127.0.0.1:9092"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = count(ctx, kafka, "wordcount/state")
+	if err = errors.Join(err, kafka.Close(context.Background())); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, dir, listen string) error {
-	kafka, err := broker.Open(ctx, broker.Config{Dir: dir + "/log", Listen: listen})
-	if err != nil {
-		return err
-	}
-	defer kafka.Close(context.WithoutCancel(ctx))
+func count(ctx context.Context, kafka *broker.Broker, stateDir string) error {
 	admin, err := kadm.NewOptClient(kgo.SeedBrokers(kafka.Brokers()...), kgo.Dialer(kafka.Dial))
 	if err != nil {
 		return err
@@ -41,25 +42,25 @@ func run(ctx context.Context, dir, listen string) error {
 	}
 
 	b := stream.NewBuilder()
-	words := stream.FlatMapValues(stream.From(b, "lines", serde.String, serde.String), split)
+	lines := stream.From(b, "lines", serde.String, serde.String)
+	words := stream.FlatMapValues(lines, func(line string, emit func(word string)) {
+		for word := range strings.FieldsSeq(strings.ToLower(line)) {
+			emit(word)
+		}
+	})
 	counts := stream.GroupBy(words, func(_, word string) string { return word }, stream.GroupedWith(serde.String, serde.String)).
 		Count(stream.Materialized("counts", serde.Int64))
 	counts.ToStream().To("counts", serde.String, serde.Int64)
+
 	topology, err := b.Topology()
 	if err != nil {
 		return err
 	}
 	app, err := runtime.New(topology, runtime.Config{
-		ApplicationID: "wordcount", StateDir: dir + "/state", Brokers: kafka.Brokers(), Dial: kafka.Dial,
+		ApplicationID: "wordcount", StateDir: stateDir, Brokers: kafka.Brokers(), Dial: kafka.Dial,
 	})
 	if err != nil {
 		return err
 	}
-	return app.Run(ctx)
-}
-
-func split(line string, emit func(word string)) {
-	for word := range strings.FieldsSeq(strings.ToLower(line)) {
-		emit(word)
-	}
+	return app.Run(ctx) // until ctx ends
 }
