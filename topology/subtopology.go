@@ -157,12 +157,14 @@ func (t *Topology) sorted() []NodeID {
 		ready = ready[1:]
 		order = append(order, id)
 		for _, child := range distinct(t.Nodes[id].Children) {
+			edges := 0
 			for _, p := range t.Nodes[child].Parents {
 				if p == id {
-					waiting[child]--
+					edges++
 				}
 			}
-			if waiting[child] == 0 {
+			waiting[child] -= edges
+			if edges > 0 && waiting[child] == 0 {
 				at, _ := slices.BinarySearch(ready, child)
 				ready = slices.Insert(ready, at, child)
 			}

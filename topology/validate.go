@@ -19,8 +19,9 @@ func (t *Topology) Validate() error {
 	for _, n := range t.Nodes {
 		v.node(n)
 	}
-	v.edges()
-	v.cycles()
+	if v.edges() {
+		v.cycles()
+	}
 	v.stores()
 	v.topics()
 	v.repartition()
@@ -109,13 +110,15 @@ func (v *validation) node(n *Node) {
 	}
 }
 
-// edges checks that parents and children agree on each edge and on its type.
-func (v *validation) edges() {
+// edges checks that parents and children agree on each edge and on its type. It reports whether they agree that it is there.
+func (v *validation) edges() (agreed bool) {
+	agreed = true
 	for _, n := range v.t.Nodes {
 		for i, id := range n.Parents {
 			parent := v.t.Nodes[id]
 			if !slices.Contains(parent.Children, n.ID) {
 				v.fault("node %s has the parent %s, which does not have it as a child", n.Name, parent.Name)
+				agreed = false
 			}
 			port := n.Ports[i]
 			if port < 0 || port >= len(n.In) {
@@ -127,9 +130,11 @@ func (v *validation) edges() {
 		for _, id := range n.Children {
 			if child := v.t.Nodes[id]; !slices.Contains(child.Parents, n.ID) {
 				v.fault("node %s has the child %s, which does not have it as a parent", n.Name, child.Name)
+				agreed = false
 			}
 		}
 	}
+	return agreed
 }
 
 func (v *validation) cycles() {
