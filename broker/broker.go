@@ -47,11 +47,8 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	b.log, err = commitlog.Open(ctx, commitlog.Config{
 		FS: cfg.FS, Dir: cfg.Dir, Durability: commitlog.Durability(cfg.Durability), Now: cfg.Now, Logger: cfg.Logger,
 	}, b.coord.Machines())
-	if errors.Is(err, commitlog.ErrLocked) {
-		return nil, fmt.Errorf("broker: %w: stop the process that has %s open, or connect to it, or name another directory", err, cfg.Dir)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("broker: open %s: %w", cfg.Dir, err)
+		return nil, fmt.Errorf("broker: open: %w", err) // names the directory or file
 	}
 	if cfg.Listen != "" {
 		if b.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
