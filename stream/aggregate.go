@@ -14,8 +14,7 @@ func (g GroupedStream[K, V]) Count(m Store[int64], opts ...AggregateOption) KTab
 // Reduce combines the values of each key by f(aggregate, value), which must not change either. The first value is taken as it
 // is. For a V that can hold nil, returning nil deletes the key. Records with a null key or value are dropped.
 func (g GroupedStream[K, V]) Reduce(f func(aggregate, value V) V, m Store[V], opts ...AggregateOption) KTable[K, V] {
-	g.from.b.require(g.from.node.Name, f != nil, "the reducer below it is nil")
-	return aggregate(g, plan.Reduce, operator.Reducer[K](f), m, opts)
+	return aggregate(g, plan.Reduce, operator.Reducer[K](f), m, opts, missing{f == nil, "the reducer is nil"})
 }
 
 // Aggregate folds the values of each key into an aggregate: init makes the first one, add returns the next. add may change
@@ -24,15 +23,16 @@ func (g GroupedStream[K, V]) Reduce(f func(aggregate, value V) V, m Store[V], op
 func Aggregate[K, V, A any](
 	g GroupedStream[K, V], init func() A, add func(key K, value V, aggregate A) A, m Store[A], opts ...AggregateOption,
 ) KTable[K, A] {
-	g.from.b.require(g.from.node.Name, init != nil, "the initialiser below it is nil")
-	g.from.b.require(g.from.node.Name, add != nil, "the aggregator below it is nil")
-	return aggregate(g, plan.Aggregate, operator.Adder(init, add), m, opts)
+	return aggregate(g, plan.Aggregate, operator.Adder(init, add), m, opts,
+		missing{init == nil, "the initialiser is nil"}, missing{add == nil, "the aggregator is nil"})
 }
 
-func aggregate[K, V, A any](g GroupedStream[K, V], prefix string, fold operator.Fold[K, V, A], m Store[A], opts []AggregateOption) KTable[K, A] {
+func aggregate[K, V, A any](
+	g GroupedStream[K, V], prefix string, fold operator.Fold[K, V, A], m Store[A], opts []AggregateOption, faults ...missing,
+) KTable[K, A] {
 	b := g.from.b
 	store := b.plan.StoreName(m.name, prefix)
-	name := aggregateName(b, prefix, opts)
+	name := aggregateName(b, prefix, opts, faults)
 	m.check(b, name, g.grouped.key != nil)
 	b.require(name, m.retention == 0, "Retention is for windows, and this aggregation has none")
 	parent := g.parent(store)
@@ -41,13 +41,23 @@ func aggregate[K, V, A any](g GroupedStream[K, V], prefix string, fold operator.
 	return KTable[K, A]{b: b, node: node, key: g.grouped.key, value: m.value}
 }
 
-// aggregateName resolves the options of an aggregation and names its node.
-func aggregateName(b *Builder, prefix string, opts []AggregateOption) string {
+// missing is a fault of an aggregation, if it is one, that is found before its node has a name.
+type missing struct {
+	is    bool
+	fault string
+}
+
+// aggregateName resolves the options of an aggregation, names its node and records its faults.
+func aggregateName(b *Builder, prefix string, opts []AggregateOption, faults []missing) string {
 	var c stepConfig
 	for _, o := range opts {
 		o.aggregate(&c)
 	}
-	return b.plan.Name(c.take(b), prefix)
+	name := b.plan.Name(c.take(b), prefix)
+	for _, f := range faults {
+		b.require(name, !f.is, f.fault)
+	}
+	return name
 }
 
 // check records what a store lacks.

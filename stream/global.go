@@ -82,7 +82,7 @@ func LeftJoinGlobalWithKey[K, V, GK, GV, R any](
 // joinGlobal names a join with a global table and checks what it is given.
 func (s KStream[K, V]) joinGlobal(table *Builder, key, join bool, opts []StepOption) string {
 	name := s.b.step(plan.GlobalJoin, opts)
-	s.b.require(name, table == s.b, "the global table belongs to another builder")
+	s.b.require(name, table == s.b, "a global table of another builder is given to it")
 	s.b.require(name, key, "the key function is nil")
 	s.b.require(name, join, "the joiner is nil")
 	return name

@@ -57,6 +57,7 @@ func (s KStream[K, V]) Foreach(f func(key K, value V), opts ...StepOption) {
 // there is none.
 func (s KStream[K, V]) Merge(other KStream[K, V], opts ...StepOption) KStream[K, V] {
 	name := s.b.step(plan.Merge, opts)
+	s.b.require(name, other.b == s.b, "a stream of another builder is given to it")
 	node := s.b.plan.Add(operator.Pass[K, V](name), s.node, other.node)
 	return KStream[K, V]{b: s.b, node: node, rekeyed: s.rekeyed || other.rekeyed, key: s.key, value: s.value}
 }

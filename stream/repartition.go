@@ -67,7 +67,7 @@ func repartition[K, V any](b *Builder, base string, partitions int32, key serde.
 	return b.plan.AddRepartition(plan.Via{
 		Topic:  topic,
 		Filter: operator.KeyFilter[K, V](filter),
-		Sink:   operator.Sink(sink, topic.Topic(), key, value),
+		Sink:   operator.RepartitionSink(sink, topic.Topic(), key, value),
 		Source: topology.NewSource(source, []string{topic.Topic()}, key, value),
 	}, parent)
 }

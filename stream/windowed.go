@@ -34,8 +34,7 @@ func (w WindowedStream[K, V]) Count(m Store[int64], opts ...AggregateOption) Win
 // Reduce combines the values of each key and window as [GroupedStream.Reduce] does. A null value is handed to f where V can
 // hold nil, and dropped where it cannot.
 func (w WindowedStream[K, V]) Reduce(f func(aggregate, value V) V, m Store[V], opts ...AggregateOption) WindowedTable[K, V] {
-	w.from.from.b.require(w.from.from.node.Name, f != nil, "the reducer below it is nil")
-	return aggregateWindows(w, plan.Reduce, operator.Reducer[K](f), m, opts)
+	return aggregateWindows(w, plan.Reduce, operator.Reducer[K](f), m, opts, missing{f == nil, "the reducer is nil"})
 }
 
 // AggregateWindows folds the values of each key and window as [Aggregate] does. A null value is handed to add where V can hold
@@ -43,18 +42,17 @@ func (w WindowedStream[K, V]) Reduce(f func(aggregate, value V) V, m Store[V], o
 func AggregateWindows[K, V, A any](
 	w WindowedStream[K, V], init func() A, add func(key K, value V, aggregate A) A, m Store[A], opts ...AggregateOption,
 ) WindowedTable[K, A] {
-	w.from.from.b.require(w.from.from.node.Name, init != nil, "the initialiser below it is nil")
-	w.from.from.b.require(w.from.from.node.Name, add != nil, "the aggregator below it is nil")
-	return aggregateWindows(w, plan.Aggregate, operator.Adder(init, add), m, opts)
+	return aggregateWindows(w, plan.Aggregate, operator.Adder(init, add), m, opts,
+		missing{init == nil, "the initialiser is nil"}, missing{add == nil, "the aggregator is nil"})
 }
 
 func aggregateWindows[K, V, A any](
-	w WindowedStream[K, V], prefix string, fold operator.Fold[K, V, A], m Store[A], opts []AggregateOption,
+	w WindowedStream[K, V], prefix string, fold operator.Fold[K, V, A], m Store[A], opts []AggregateOption, faults ...missing,
 ) WindowedTable[K, A] {
 	g := w.from
 	b := g.from.b
 	store := b.plan.StoreName(m.name, prefix)
-	name := aggregateName(b, prefix, opts)
+	name := aggregateName(b, prefix, opts, faults)
 	m.check(b, name, g.grouped.key != nil)
 	if err := w.windows.Validate(); err != nil {
 		b.plan.Fail("node %s: %w", name, err)

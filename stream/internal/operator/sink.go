@@ -9,16 +9,45 @@ import (
 // partitioned by the inner key (D-13).
 type partitionBytes interface{ PartitionBytes(encoded []byte) []byte }
 
-// Sink writes to a topic. Nil keys and values become null whoever made the record.
+// Sink writes to a topic of the user's. A nil key or value is written as null even if a processor did not flag it.
 func Sink[K, V any](name, topic string, key serde.Serde[K], value serde.Serde[V]) *topology.Node {
 	var opts []topology.SinkOption[K, V]
 	if part, ok := key.(partitionBytes); ok {
-		opts = append(opts, topology.WithPartitioner(func(_ string, r *topology.Record[K, V], encoded []byte, n int32) int32 {
-			if encoded == nil {
-				return 0 // a windowed key is never null; without one any partition is as good
-			}
+		opts = append(opts, topology.WithPartitioner(func(_ string, _ *topology.Record[K, V], encoded []byte, n int32) int32 {
 			return topology.PartitionOf(part.PartitionBytes(encoded), n)
 		}))
 	}
-	return topology.NewSink(name, topic, key, value, opts...)
+	return flagNil[K, V](topology.NewSink(name, topic, key, value, opts...))
+}
+
+// RepartitionSink writes to a repartition topic. Windowed keys are partitioned as a whole there, as in Kafka Streams.
+func RepartitionSink[K, V any](name, topic string, key serde.Serde[K], value serde.Serde[V]) *topology.Node {
+	return flagNil[K, V](topology.NewSink(name, topic, key, value))
+}
+
+// flagNil makes a node see null where a key or value is nil.
+func flagNil[K, V any](n *topology.Node) *topology.Node {
+	nilableKey, nilableValue := nilable[K](), nilable[V]()
+	if !nilableKey && !nilableValue {
+		return n
+	}
+	build := n.Build
+	n.Build = func(s topology.Scope, down any) (topology.Instance, error) {
+		inst, err := build(s, down)
+		if err != nil {
+			return inst, err
+		}
+		port := inst.Ports[0].(topology.Emit[K, V])
+		inst.Ports = []any{topology.Emit[K, V](func(r topology.Record[K, V]) {
+			if !hasKey(&r, nilableKey) {
+				r = r.WithoutKey()
+			}
+			if !hasValue(&r, nilableValue) {
+				r = r.WithoutValue()
+			}
+			port(r)
+		})}
+		return inst, nil
+	}
+	return n
 }
