@@ -66,6 +66,19 @@ func WithValue[V2, K, V any](r Record[K, V], value V2) Record[K, V2] {
 	return Record[K, V2]{Key: r.Key, Value: value, Timestamp: r.Timestamp, Headers: r.Headers, null: r.null &^ nullValue}
 }
 
+// SetValue sets out to r with another value, present: WithValue for operators, where the copies of a record that returning it
+// costs are half the work.
+func SetValue[V2, K, V any](out *Record[K, V2], r *Record[K, V], value V2) {
+	out.Key, out.Value = r.Key, value
+	out.Timestamp, out.Headers, out.null = r.Timestamp, r.Headers, r.null&^nullValue
+}
+
+// SetKey sets out to r with another key, present: WithKey for operators, see SetValue.
+func SetKey[K2, K, V any](out *Record[K2, V], r *Record[K, V], key K2) {
+	out.Key, out.Value = key, r.Value
+	out.Timestamp, out.Headers, out.null = r.Timestamp, r.Headers, r.null&^nullKey
+}
+
 // WithoutValueAs returns r as a tombstone of another value type.
 func WithoutValueAs[V2, K, V any](r Record[K, V]) Record[K, V2] {
 	return Record[K, V2]{Key: r.Key, Timestamp: r.Timestamp, Headers: r.Headers, null: r.null | nullValue}

@@ -10,7 +10,13 @@ func FlatMap[K, V, K2, V2 any](name string, f func(key K, value V, emit func(K2,
 		// One emit function serves all records, so that none is made per record. A node cannot be entered again before it
 		// returns, since the graph has no cycles.
 		var current topology.Record[K, V]
-		emit := func(k K2, v V2) { down(withKey(withValue(current, v, nilableValue), k, nilableKey)) }
+		emit := func(k K2, v V2) {
+			out := withPair(&current, k, v)
+			if nilableKey || nilableValue {
+				flag(&out, nilableKey, nilableValue)
+			}
+			down(out)
+		}
 		return func(r topology.Record[K, V]) {
 			if !sees && !r.HasValue() {
 				e.drop(topology.ReasonNullValue)
@@ -28,7 +34,14 @@ func FlatMapValues[K, V, R any](name string, f func(key K, value V, emit func(R)
 	return stateless(name, func(_ env, down topology.Emit[K, R]) topology.Emit[K, V] {
 		sees, nilableValue := nilable[V](), nilable[R]()
 		var current topology.Record[K, V] // see FlatMap
-		emit := func(v R) { down(withValue(current, v, nilableValue)) }
+		emit := func(v R) {
+			var out topology.Record[K, R]
+			topology.SetValue(&out, &current, v)
+			if nilableValue {
+				flag(&out, false, true)
+			}
+			down(out)
+		}
 		return func(r topology.Record[K, V]) {
 			if !sees && !r.HasValue() {
 				down(topology.WithoutValueAs[R](r))

@@ -55,9 +55,15 @@ func globalJoin[K, V, GK, GV, R any](
 					row = serde.Some(v)
 				}
 			}
-			if left || row.Present() {
-				down(withValue(r, join(r.Key, r.Value, row), nilableResult))
+			if !left && !row.Present() {
+				return
 			}
+			var out topology.Record[K, R]
+			topology.SetValue(&out, &r, join(r.Key, r.Value, row))
+			if nilableResult {
+				flag(&out, false, true)
+			}
+			down(out)
 		}, nil, nil
 	}
 	return processor(name, []string{table}, open)

@@ -16,7 +16,9 @@ func MapValues[K, V, R any](name string, f func(K, V) R) *topology.Node {
 				down(topology.WithoutValueAs[R](r))
 				return
 			}
-			down(topology.WithValue(r, v)) // not by withValue: this is the commonest of operators, and a copy of the record less
+			var out topology.Record[K, R]
+			topology.SetValue(&out, &r, v)
+			down(out)
 		}
 	})
 }
@@ -31,7 +33,11 @@ func Map[K, V, K2, V2 any](name string, f func(K, V) (K2, V2)) *topology.Node {
 				return
 			}
 			k, v := f(r.Key, r.Value)
-			down(withKey(withValue(r, v, nilableValue), k, nilableKey))
+			out := withPair(&r, k, v)
+			if nilableKey || nilableValue {
+				flag(&out, nilableKey, nilableValue)
+			}
+			down(out)
 		}
 	})
 }
@@ -45,7 +51,12 @@ func SelectKey[K, V, K2 any](name string, f func(K, V) K2) *topology.Node {
 				e.drop(topology.ReasonNullValue)
 				return
 			}
-			down(withKey(r, f(r.Key, r.Value), nilableKey))
+			var out topology.Record[K2, V]
+			topology.SetKey(&out, &r, f(r.Key, r.Value))
+			if nilableKey {
+				flag(&out, true, false)
+			}
+			down(out)
 		}
 	})
 }

@@ -28,19 +28,17 @@ func hasValue[K, V any](r *topology.Record[K, V], nilableValue bool) bool {
 	return r.HasValue() && !(nilableValue && isNil(r.Value))
 }
 
-// withValue puts a value that user code returned into r: null if it is nil.
-func withValue[V2, K, V any](r topology.Record[K, V], v V2, nilableValue bool) topology.Record[K, V2] {
-	if nilableValue && isNil(v) {
-		return topology.WithoutValueAs[V2](r)
+// flag makes r's key and value null where they are nil. It says which of the two can be.
+func flag[K, V any](r *topology.Record[K, V], nilableKey, nilableValue bool) {
+	if nilableKey && isNil(r.Key) {
+		*r = r.WithoutKey()
 	}
-	return topology.WithValue(r, v)
+	if nilableValue && isNil(r.Value) {
+		*r = r.WithoutValue()
+	}
 }
 
-// withKey puts a key that user code returned into r: null if it is nil.
-func withKey[K2, K, V any](r topology.Record[K, V], k K2, nilableKey bool) topology.Record[K2, V] {
-	out := topology.WithKey(r, k)
-	if nilableKey && isNil(k) {
-		return out.WithoutKey()
-	}
-	return out
+// withPair returns r with a key and a value that user code returned.
+func withPair[K2, V2, K, V any](r *topology.Record[K, V], k K2, v V2) topology.Record[K2, V2] {
+	return topology.WithValue(topology.WithKey(*r, k), v)
 }

@@ -39,12 +39,7 @@ func flagNil[K, V any](n *topology.Node) *topology.Node {
 		}
 		port := inst.Ports[0].(topology.Emit[K, V])
 		inst.Ports = []any{topology.Emit[K, V](func(r topology.Record[K, V]) {
-			if !hasKey(&r, nilableKey) {
-				r = r.WithoutKey()
-			}
-			if !hasValue(&r, nilableValue) {
-				r = r.WithoutValue()
-			}
+			flag(&r, nilableKey, nilableValue)
 			port(r)
 		})}
 		return inst, nil
