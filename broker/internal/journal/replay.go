@@ -155,9 +155,18 @@ func (r *replay) file(f FileInfo, src *source) error {
 	return r.groups(src, f.Epoch)
 }
 
-// groups replays a file's groups up to the first bad entry, and searches what follows it.
+// groups replays a file's groups up to the first bad place, and searches what follows it. Every file but the last ends with one:
+// what an earlier use of the file has left, which is no group of this epoch. The next file tells whether something was lost
+// there: it goes on with the very next entry only if nothing was (J3).
 func (r *replay) groups(src *source, epoch uint64) error {
 	at := int64(fileHeaderSize)
+	if r.torn {
+		goesOn, err := r.goesOn(src, epoch)
+		if err != nil {
+			return err
+		}
+		r.torn = !goesOn
+	}
 	for at < src.size && !r.torn {
 		n, err := r.group(src, epoch, at)
 		if err != nil {
@@ -172,6 +181,19 @@ func (r *replay) groups(src *source, epoch uint64) error {
 		return nil
 	}
 	return r.search(src, epoch, at, false)
+}
+
+// goesOn reports whether the file begins with the entry after the last one replayed.
+func (r *replay) goesOn(src *source, epoch uint64) (bool, error) {
+	if src.size < fileHeaderSize+groupSize {
+		return false, nil
+	}
+	b, err := src.read(fileHeaderSize, groupSize, nil)
+	if err != nil {
+		return false, err
+	}
+	h, ok := decodeGroupHeader(b)
+	return ok && h.epoch == epoch && h.first == r.found.Last+1, nil
 }
 
 // group replays the group at a position, and returns how far it goes. A bad entry in it is noted, and not an error.
@@ -228,6 +250,7 @@ func (r *replay) bad(path string, at int64, err error) {
 		return
 	}
 	r.torn = true
+	r.found.Torn = ""
 	r.tornAt = CorruptionError{Path: path, Offset: at, Err: err, Advice: adviceRestore}
 }
 
