@@ -3,6 +3,7 @@ package stream
 import (
 	"fmt"
 
+	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/stream/internal/operator"
 	"github.com/millrace-io/millrace/stream/internal/plan"
@@ -22,8 +23,10 @@ type WindowedStream[K, V any] struct {
 // WindowedTable is a table of one row per key and window: what a windowed aggregation gives. It stands for a KTable whose key
 // is Windowed. [ToStream] is the way back to a stream.
 type WindowedTable[K, V any] struct {
-	b    *Builder
-	node *plan.Node
+	b     *Builder
+	node  *plan.Node
+	key   serde.Serde[window.Windowed[K]]
+	value serde.Serde[V]
 }
 
 // Count counts the records of each key and window, those with a null value included.
@@ -64,7 +67,8 @@ func aggregateWindows[K, V, A any](
 	}
 	parent := g.parent(store)
 	b.plan.AddStore(state.WindowSpec(store, g.grouped.key, m.value, w.windows.Size(), retention, m.options...))
-	return WindowedTable[K, A]{b: b, node: b.plan.Add(operator.Windowed(name, store, w.windows, fold), parent)}
+	node := b.plan.Add(operator.Windowed(name, store, w.windows, fold), parent)
+	return WindowedTable[K, A]{b: b, node: node, key: window.KeySerde(g.grouped.key, w.windows.Size()), value: m.value}
 }
 
 // ToStream returns the changes of a windowed table as a stream: for each key and window whose row changed, the new value, or null
@@ -72,5 +76,6 @@ func aggregateWindows[K, V, A any](
 // a longer key.
 func ToStream[K, V any](t WindowedTable[K, V], opts ...StepOption) KStream[window.Windowed[K], V] {
 	name := t.b.step(plan.ToStream, opts)
-	return KStream[window.Windowed[K], V]{b: t.b, node: t.b.plan.Add(operator.ToStream[window.Windowed[K], V](name), t.node)}
+	node := t.b.plan.Add(operator.ToStream[window.Windowed[K], V](name), t.node)
+	return KStream[window.Windowed[K], V]{b: t.b, node: node, key: t.key, value: t.value}
 }
