@@ -1,0 +1,299 @@
+package broker_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/brokertest"
+)
+
+func committedReader(t testing.TB, b *brokertest.Broker, topic string) *kgo.Client {
+	return client(t, b, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+}
+
+func transact(t testing.TB, cl *kgo.Client, commit kgo.TransactionEndTry, rs ...*kgo.Record) {
+	t.Helper()
+	ctx := testContext(t)
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.ProduceSync(ctx, rs...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.EndTransaction(ctx, commit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTransactionsAbortAndCommit(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	cl := client(t, b, kgo.TransactionalID("tx"))
+	createTopic(t, cl, "t", 4)
+	transact(t, cl, kgo.TryCommit, numbered("t", 0, 50)...)
+	transact(t, cl, kgo.TryAbort, numbered("t", 50, 100)...)
+	transact(t, cl, kgo.TryCommit, numbered("t", 100, 150)...)
+	got := consume(t, committedReader(t, b, "t"), 100)
+	slices.Sort(got)
+	for i, v := range got {
+		if n := i; n >= 50 {
+			n += 50
+		}
+		if !strings.HasPrefix(v, "t-") || v == "t-50" {
+			t.Errorf("unexpected %q", v)
+		}
+	}
+	if slices.Contains(got, "t-75") {
+		t.Error("an aborted record is visible")
+	}
+}
+
+// TestReadCommittedWakesUp: a read_committed fetch that waits at the last stable offset goes on when the transaction ends,
+// not at its time-out.
+func TestReadCommittedWakesUp(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	cl := client(t, b, kgo.TransactionalID("tx"))
+	createTopic(t, cl, "t", 1)
+	reader := client(t, b, kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(20*time.Second))
+	got := make(chan []string, 1)
+	go func() { got <- consume(t, reader, 1) }()
+	start := time.Now()
+	transact(t, cl, kgo.TryAbort, numbered("t", 0, 1)...)
+	transact(t, cl, kgo.TryCommit, numbered("t", 1, 2)...)
+	if v := <-got; v[0] != "t-1" {
+		t.Errorf("got %q", v)
+	}
+	if d := time.Since(start); d > 10*time.Second {
+		t.Errorf("took %v", d)
+	}
+}
+
+// raw sends one request and returns its response.
+func raw[R kmsg.Response](t testing.TB, cl *kgo.Client, req kmsg.Request) R {
+	t.Helper()
+	resp, err := cl.Request(testContext(t), req)
+	if err != nil {
+		t.Fatalf("key %d: %v", req.Key(), err)
+	}
+	return resp.(R)
+}
+
+func initProducer(t testing.TB, cl *kgo.Client, id string, timeout time.Duration) *kmsg.InitProducerIDResponse {
+	t.Helper()
+	req := kmsg.NewPtrInitProducerIDRequest()
+	req.TransactionalID, req.TransactionTimeoutMillis = &id, int32(timeout.Milliseconds())
+	resp := raw[*kmsg.InitProducerIDResponse](t, cl, req)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		t.Fatalf("init producer %s: %v", id, err)
+	}
+	return resp
+}
+
+type producer struct {
+	id    int64
+	epoch int16
+}
+
+func txnCommitOffset(t testing.TB, cl *kgo.Client, txnID string, p producer, group, member string, generation int32, topic string, at int64) error {
+	t.Helper()
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch = txnID, group, p.id, p.epoch
+	req.MemberID, req.Generation = member, generation
+	rt := kmsg.NewTxnOffsetCommitRequestTopic()
+	rt.Topic = topic
+	rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+	rp.Offset, rp.Metadata = at, kmsg.StringPtr(fmt.Sprintf("at %d", at))
+	rt.Partitions = append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	resp := raw[*kmsg.TxnOffsetCommitResponse](t, cl, req)
+	return kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+}
+
+func endTxn(t testing.TB, cl *kgo.Client, txnID string, p producer, commit bool) (producer, error) {
+	t.Helper()
+	req := kmsg.NewPtrEndTxnRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = txnID, p.id, p.epoch, commit
+	resp := raw[*kmsg.EndTxnResponse](t, cl, req)
+	return producer{resp.ProducerID, resp.ProducerEpoch}, kerr.ErrorForCode(resp.ErrorCode)
+}
+
+// fetchOffset returns the committed offset of partition 0, asking for a stable one.
+func fetchOffset(t testing.TB, cl *kgo.Client, group, topic string) (int64, error) {
+	t.Helper()
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.RequireStable = true
+	rg := kmsg.NewOffsetFetchRequestGroup()
+	rg.Group = group
+	rt := kmsg.NewOffsetFetchRequestGroupTopic()
+	rt.Topic, rt.Partitions = topic, []int32{0}
+	meta, err := kadm.NewClient(cl).ListTopics(testContext(t), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rt.TopicID = meta[topic].ID
+	rg.Topics = append(rg.Topics, rt)
+	req.Groups = append(req.Groups, rg)
+	resp := raw[*kmsg.OffsetFetchResponse](t, cl, req)
+	p := resp.Groups[0].Topics[0].Partitions[0]
+	return p.Offset, kerr.ErrorForCode(p.ErrorCode)
+}
+
+// TestOffsetsOnlyTransaction commits a transaction that holds nothing but offsets, by raw requests of transaction version 2.
+func TestOffsetsOnlyTransaction(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	cl := client(t, b)
+	createTopic(t, cl, "in", 1)
+	init := initProducer(t, cl, "tx", time.Minute)
+	p := producer{init.ProducerID, init.ProducerEpoch}
+	if err := txnCommitOffset(t, cl, "tx", p, "g", "", -1, "in", 7); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fetchOffset(t, cl, "g", "in"); !errors.Is(err, kerr.UnstableOffsetCommit) {
+		t.Errorf("before the end: %v", err)
+	}
+	next, err := endTxn(t, cl, "tx", p, true)
+	if err != nil || next != (producer{p.id, p.epoch + 1}) {
+		t.Fatalf("end: %v, %v", next, err)
+	}
+	if at, err := fetchOffset(t, cl, "g", "in"); at != 7 || err != nil {
+		t.Errorf("after the end: %d, %v", at, err)
+	}
+	// The same request again is a retry; the other decision is not; and it cannot touch the next transaction.
+	if again, err := endTxn(t, cl, "tx", p, true); again != next || err != nil {
+		t.Errorf("retry: %v, %v", again, err)
+	}
+	if _, err := endTxn(t, cl, "tx", p, false); !errors.Is(err, kerr.InvalidTxnState) {
+		t.Errorf("other decision: %v", err)
+	}
+	if err := txnCommitOffset(t, cl, "tx", next, "g", "", -1, "in", 9); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := endTxn(t, cl, "tx", p, true); !errors.Is(err, kerr.ProducerFenced) {
+		t.Errorf("late end: %v", err)
+	}
+	if _, err := endTxn(t, cl, "tx", next, false); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := fetchOffset(t, cl, "g", "in"); at != 7 || err != nil {
+		t.Errorf("after an abort: %d, %v", at, err)
+	}
+	if err := txnCommitOffset(t, cl, "tx", producer{next.id, next.epoch + 1}, "g", "nobody", 3, "in", 9); !errors.Is(err, kerr.UnknownMemberID) && !errors.Is(err, kerr.IllegalGeneration) {
+		t.Errorf("stale generation: %v", err)
+	}
+}
+
+// TestZombieIsFenced: a successor with the same transactional id aborts what its predecessor left open, and fences it.
+func TestZombieIsFenced(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	ctx := testContext(t)
+	zombie := client(t, b, kgo.TransactionalID("tx"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	createTopic(t, zombie, "t", 2)
+	if err := zombie.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := zombie.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte("zombie")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	id, epoch, err := zombie.ProducerID(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	successor := client(t, b, kgo.TransactionalID("tx"))
+	transact(t, successor, kgo.TryCommit, &kgo.Record{Topic: "t", Value: []byte("successor")})
+
+	for partition := range int32(2) {
+		err := zombie.ProduceSync(ctx, &kgo.Record{Topic: "t", Partition: partition, Value: []byte("late")}).FirstErr()
+		if !errors.Is(err, kerr.InvalidProducerEpoch) && !errors.Is(err, kerr.ProducerFenced) {
+			t.Errorf("late produce to %d: %v", partition, err)
+		}
+	}
+	if _, err := endTxn(t, successor, "tx", producer{id, epoch}, true); !errors.Is(err, kerr.ProducerFenced) {
+		t.Errorf("late end: %v", err)
+	}
+	if got := consume(t, committedReader(t, b, "t"), 1); got[0] != "successor" {
+		t.Errorf("visible: %q", got)
+	}
+}
+
+// TestTimedOutTransaction: the broker aborts, and the client's commit fails.
+func TestTimedOutTransaction(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	cl := client(t, b)
+	createTopic(t, cl, "in", 1)
+	init := initProducer(t, cl, "tx", 50*time.Millisecond)
+	p := producer{init.ProducerID, init.ProducerEpoch}
+	if err := txnCommitOffset(t, cl, "tx", p, "g", "", -1, "in", 7); err != nil {
+		t.Fatal(err)
+	}
+	ctx := testContext(t)
+	for {
+		at, err := fetchOffset(t, cl, "g", "in")
+		if err == nil {
+			if at != -1 {
+				t.Errorf("offset %d", at)
+			}
+			break
+		}
+		if !errors.Is(err, kerr.UnstableOffsetCommit) || ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := endTxn(t, cl, "tx", p, true); !errors.Is(err, kerr.ProducerFenced) {
+		t.Errorf("end after the time-out: %v", err)
+	}
+}
+
+// TestGroupTransactSession copies a topic with the client library's own loop, by two members.
+func TestGroupTransactSession(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	cl := client(t, b)
+	createTopic(t, cl, "from", 4)
+	createTopic(t, cl, "to", 4)
+	const n = 500
+	if err := cl.ProduceSync(testContext(t), numbered("from", 0, n)...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := testContext(t)
+	done := make(chan error, 2)
+	stop := make(chan struct{})
+	for i := range 2 {
+		go func() { done <- copyLoop(t, b, fmt.Sprintf("copy-%d", i), stop) }()
+	}
+	got := consume(t, committedReader(t, b, "to"), n)
+	close(stop)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	slices.Sort(got)
+	if got = slices.Compact(got); len(got) != n {
+		t.Errorf("%d distinct records of %d", len(got), n)
+	}
+	offsets, err := kadm.NewClient(cl).FetchOffsets(ctx, "copiers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := int64(0)
+	offsets.Each(func(o kadm.OffsetResponse) { total += o.At })
+	if total != n {
+		t.Errorf("committed offsets add up to %d", total)
+	}
+}
