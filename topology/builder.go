@@ -87,8 +87,8 @@ func AddStore[S state.Layer](b *Builder, spec *state.Spec) Store[S] {
 	return Store[S]{spec: spec}
 }
 
-// AddGlobalTable adds a table of which every instance holds all partitions. Every processor may read it, if it is passed to
-// AddProcessor.
+// AddGlobalTable adds a table of which every instance holds all partitions. Every processor may read its store; passing it to
+// AddProcessor says so in the description of the topology, and connects nothing.
 func AddGlobalTable[S state.GlobalLayer](b *Builder, name, topic string, spec *state.Spec) Store[S] {
 	b.t.Globals = append(b.t.Globals, GlobalTable{Name: name, Topic: topic, Store: spec.Name})
 	return AddStore[S](b, spec)

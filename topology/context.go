@@ -84,11 +84,12 @@ type StoreContext interface{ access() (Scope, *Node) }
 
 // In returns the store of the task that ctx belongs to. Call it once, in Init.
 //
-// It is an error if the store is not connected to the processor, naming both (P-24), or if the spec opens another type.
+// It is an error if the store is not connected to the processor, naming both, or if the spec opens another type. The store of
+// a global table needs no connection (P-24).
 func (h Store[S]) In(ctx StoreContext) (S, error) {
 	var zero S
 	scope, node := ctx.access()
-	if !slices.Contains(node.Stores, h.spec.Name) {
+	if h.spec.Kind != state.KindGlobal && !slices.Contains(node.Stores, h.spec.Name) {
 		return zero, fmt.Errorf("processor %s: store %s is not connected to it; pass it to AddProcessor", node.Name, h.spec.Name)
 	}
 	layer := scope.Store(h.spec.Name)

@@ -125,6 +125,9 @@ func (t *Task) openQueues() error {
 		}
 		for _, name := range inst.node.Topics {
 			in := Input{Topic: t.cfg.Topology.Internal(t.cfg.ApplicationID, name), Partition: t.cfg.Partition}
+			if t.cfg.Inputs != nil && !slices.Contains(t.cfg.Inputs, in) {
+				continue
+			}
 			t.queues = append(t.queues, newQueue(in, inst.node, newHead()))
 		}
 	}

@@ -26,6 +26,9 @@ type Config struct {
 	// Globals are the stores of the global tables, by name. The task reads them, it neither flushes nor commits them.
 	Globals map[string]state.GlobalLayer
 
+	// Inputs are the input partitions that exist, of those that the sources' topics could have: of topics with fewer
+	// partitions than the task's number there is none. nil: all.
+	Inputs []Input
 	// Start is what the last commit said about each input: records below Next are skipped, and event time does not fall
 	// behind PartitionTime. An input that never was committed is left out.
 	Start []Progress

@@ -16,6 +16,11 @@
 //
 // To abort, close the task and build a new one from committed state: there is no undo.
 //
+//	New ──► running ──Close──► closed
+//	 │         │ error            ▲
+//	 ▼         ▼                  │
+//	error    failed ────Close─────┘     failed: every method returns the sticky error
+//
 // Invariants:
 //
 //   - T1: the record taken next is the one with the lowest event time among the heads of the inputs, the first input of those

@@ -129,3 +129,17 @@ func TestBackPressure(t *testing.T) {
 		t.Errorf("Offer of a strange input = %v, released %d times", err, released)
 	}
 }
+
+// A topic with fewer partitions than the task's number holds nothing up.
+func TestInputs(t *testing.T) {
+	t.Parallel()
+	in := task.Input{Topic: "a", Partition: 3}
+	h := start(t, merged(), func(c *task.Config) { c.Partition, c.Inputs = 3, []task.Input{in} })
+	if got := h.Inputs(); len(got) != 1 || got[0] != in {
+		t.Fatalf("Inputs = %v", got)
+	}
+	if err := h.Offer(in, batchOf("0:k=a1@1")); err != nil {
+		t.Fatal(err)
+	}
+	h.expect(h.run(), "out-0 k=a1@1")
+}
