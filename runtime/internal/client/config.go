@@ -35,6 +35,17 @@ type Identity struct {
 	Group      string
 	MemberID   string
 	Generation int32
+	InstanceID string // of a static member (group.instance.id, KIP-345), else empty
+}
+
+// instanceID returns the instance id as requests carry it.
+func (id *Identity) instanceID() *string { return optional(id.InstanceID) }
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }
 
 // Committed is a committed offset: the next one to process.

@@ -28,8 +28,8 @@ const (
 	// ClassUnknown: the outcome is unknown, or the producer session is no longer good. Start a new session with the same
 	// id (Producer.Init) and read from the log what became of the transaction.
 	ClassUnknown
-	// ClassFenced: a newer producer session with the same transactional id exists, or the coordinator aborted a
-	// transaction that took too long, which fences in the same way.
+	// ClassFenced: a newer producer session with the same transactional id exists, or a newer member with the same
+	// instance id, or the coordinator aborted a transaction that took too long, which fences in the same way.
 	ClassFenced
 	// ClassFatal: asking again cannot help.
 	ClassFatal
@@ -94,9 +94,9 @@ func ClassOf(err error) Class {
 
 func classOfCode(k *kerr.Error) Class {
 	switch k {
-	case kerr.ProducerFenced, kerr.InvalidProducerEpoch:
+	case kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.FencedInstanceID:
 		return ClassFenced
-	case kerr.UnknownMemberID, kerr.FencedInstanceID:
+	case kerr.UnknownMemberID:
 		return ClassMemberLost
 	case kerr.IllegalGeneration, kerr.RebalanceInProgress:
 		return ClassGeneration

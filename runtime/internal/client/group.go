@@ -19,6 +19,7 @@ const groupType = "consumer"
 type JoinRequest struct {
 	Group            string
 	MemberID         string // empty at first
+	InstanceID       string // makes the member static, see Identity
 	SessionTimeout   time.Duration
 	RebalanceTimeout time.Duration
 	Protocol         string // name of the assignor
@@ -30,8 +31,10 @@ type JoinRequest struct {
 type JoinAnswer struct {
 	MemberID   string
 	Generation int32
-	LeaderID   string
-	Members    []JoinMember // only the leader gets them
+	// Leader is set if this member has to make the assignment of the Members. A static member that comes back into a
+	// group that is stable leads without having to.
+	Leader  bool
+	Members []JoinMember
 }
 
 // JoinMember is one member, as the leader sees it.
@@ -50,14 +53,12 @@ func (c *Client) Join(ctx context.Context, r JoinRequest) (JoinAnswer, error) {
 	protocol := kmsg.NewJoinGroupRequestProtocol()
 	protocol.Name, protocol.Metadata = r.Protocol, r.Metadata
 	req.Protocols = append(req.Protocols, protocol)
-	if r.Reason != "" {
-		req.Reason = kmsg.StringPtr(r.Reason)
-	}
+	req.InstanceID, req.Reason = optional(r.InstanceID), optional(r.Reason)
 	resp, err := req.RequestWith(ctx, c.conn)
 	if err != nil {
 		return JoinAnswer{}, doing(answered(err, 0), "join group %q", r.Group)
 	}
-	answer := JoinAnswer{MemberID: resp.MemberID, Generation: resp.Generation, LeaderID: resp.LeaderID}
+	answer := JoinAnswer{MemberID: resp.MemberID, Generation: resp.Generation, Leader: resp.LeaderID == resp.MemberID && !resp.SkipAssignment}
 	switch err := kerr.ErrorForCode(resp.ErrorCode); {
 	case errors.Is(err, kerr.MemberIDRequired):
 		return answer, doing(ErrMemberIDRequired, "join group %q", r.Group)
@@ -74,6 +75,7 @@ func (c *Client) Join(ctx context.Context, r JoinRequest) (JoinAnswer, error) {
 func (c *Client) Sync(ctx context.Context, id Identity, protocol string, assignment map[string][]byte) ([]byte, error) {
 	req := kmsg.NewPtrSyncGroupRequest()
 	req.Group, req.MemberID, req.Generation = id.Group, id.MemberID, id.Generation
+	req.InstanceID = id.instanceID()
 	req.ProtocolType, req.Protocol = kmsg.StringPtr(groupType), kmsg.StringPtr(protocol)
 	for _, member := range slices.Sorted(maps.Keys(assignment)) {
 		a := kmsg.NewSyncGroupRequestGroupAssignment()
@@ -94,6 +96,7 @@ func (c *Client) Sync(ctx context.Context, id Identity, protocol string, assignm
 func (c *Client) Heartbeat(ctx context.Context, id Identity) error {
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Group, req.MemberID, req.Generation = id.Group, id.MemberID, id.Generation
+	req.InstanceID = id.instanceID()
 	resp, err := req.RequestWith(ctx, c.conn)
 	if err != nil {
 		return doing(answered(err, 0), "heartbeat to group %q", id.Group)
@@ -106,10 +109,7 @@ func (c *Client) Leave(ctx context.Context, id Identity, reason string) error {
 	req := kmsg.NewPtrLeaveGroupRequest()
 	req.Group, req.MemberID = id.Group, id.MemberID
 	m := kmsg.NewLeaveGroupRequestMember()
-	m.MemberID = id.MemberID
-	if reason != "" {
-		m.Reason = kmsg.StringPtr(reason)
-	}
+	m.MemberID, m.InstanceID, m.Reason = id.MemberID, id.instanceID(), optional(reason)
 	req.Members = append(req.Members, m)
 	resp, err := req.RequestWith(ctx, c.conn)
 	code := int16(0)

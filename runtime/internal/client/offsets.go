@@ -140,7 +140,7 @@ func (c *Client) CommitOffsets(ctx context.Context, id Identity, offsets map[Top
 		return nil
 	}
 	req := kmsg.NewPtrOffsetCommitRequest()
-	req.Group, req.MemberID, req.Generation = id.Group, id.MemberID, id.Generation
+	req.Group, req.MemberID, req.Generation, req.InstanceID = id.Group, id.MemberID, id.Generation, id.instanceID()
 	for topic, ps := range byTopic(sortedKeys(offsets)) {
 		rt := kmsg.NewOffsetCommitRequestTopic()
 		rt.Topic = topic

@@ -141,7 +141,7 @@ func (p *Producer) addGroup(ctx context.Context, s session, group string) error 
 func (p *Producer) offsetsRequest(s session, id Identity, offsets map[TopicPartition]Committed) *kmsg.TxnOffsetCommitRequest {
 	req := kmsg.NewPtrTxnOffsetCommitRequest()
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch = p.cfg.TransactionalID, s.id, s.epoch
-	req.Group, req.MemberID, req.Generation = id.Group, id.MemberID, id.Generation
+	req.Group, req.MemberID, req.Generation, req.InstanceID = id.Group, id.MemberID, id.Generation, id.instanceID()
 	for topic, ps := range byTopic(sortedKeys(offsets)) {
 		rt := kmsg.NewTxnOffsetCommitRequestTopic()
 		rt.Topic = topic

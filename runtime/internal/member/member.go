@@ -2,7 +2,11 @@ package member
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/assign"
@@ -12,22 +16,47 @@ import (
 // Config configures a Member.
 type Config struct {
 	Group string // the application id
-	// InstanceID and Capacity (number of workers) describe the instance to the leader. Fingerprint is the topology's.
-	InstanceID  string
+	// InstanceID makes the member static (KIP-345): when the instance comes back within the session time-out, it takes the
+	// place of its past at once, instead of waiting for it to be missed. Empty: a dynamic member.
+	InstanceID string
+	// Capacity (number of workers) and Fingerprint (of the topology) describe the instance to the leader.
 	Capacity    int
 	Fingerprint uint64
 	// Topics are the source topics, for Kafka's tools to see.
 	Topics []string
 	// Previous are tasks whose state may be on this instance's disk.
 	Previous []assign.Task
-	// SessionTimeout default 10 s, HeartbeatInterval default a third of it but at most 3 s, RebalanceTimeout default 60 s
-	// (session.timeout.ms, heartbeat.interval.ms, max.poll.interval.ms).
-	SessionTimeout, HeartbeatInterval, RebalanceTimeout time.Duration
+	// SessionTimeout (session.timeout.ms), default 10 s, is after what a silent member is taken for dead.
+	SessionTimeout time.Duration
+	// HeartbeatInterval (heartbeat.interval.ms) is also how late a rebalance is noticed, while which commits of other
+	// instances wait. Default a tenth of the session time-out, at most 1 s.
+	HeartbeatInterval time.Duration
+	// RebalanceTimeout (max.poll.interval.ms), default 60 s, is how long the group waits for a member to join again.
+	RebalanceTimeout time.Duration
 	// Plan is called on the group's leader, outside of any lock, before tasks are assigned: it makes sure of internal
 	// topics and returns the tasks. An error ends Run.
 	Plan func(ctx context.Context, members []Info) ([]TaskInputs, error)
 	// Logger; nil means slog.Default().
 	Logger *slog.Logger
+}
+
+func (cfg *Config) setDefaults() error {
+	if cfg.Group == "" || cfg.Plan == nil {
+		return errors.New("member needs a group and a plan")
+	}
+	if cfg.SessionTimeout <= 0 {
+		cfg.SessionTimeout = 10 * time.Second
+	}
+	if cfg.HeartbeatInterval <= 0 {
+		cfg.HeartbeatInterval = min(time.Second, cfg.SessionTimeout/10)
+	}
+	if cfg.RebalanceTimeout <= 0 {
+		cfg.RebalanceTimeout = time.Minute
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return nil
 }
 
 // Info is what a member told the leader of itself.
@@ -49,42 +78,134 @@ type Assignment struct {
 	// Incarnation grows with each new membership. What was started under another one is lost: its transaction must be
 	// aborted and the task closed, even if the task is in Tasks again (G1).
 	Incarnation uint64
-	// Tasks are what the instance may run, sorted. What it runs beyond them must be committed, closed and released.
-	Tasks []assign.Task
-	// Joined is false before the first assignment and after a loss.
+	// Joined is false before the first assignment and after a loss; Tasks is empty then.
 	Joined bool
+	// Tasks are what the instance may run, sorted.
+	Tasks []assign.Task
+	// Revoked are tasks that it was given and may no longer run, sorted. Each has to be released, whether or not it was
+	// ever started: after its transaction has ended (G3), or, if Incarnation is another one than when it was started,
+	// after that was aborted.
+	Revoked []assign.Task
+}
+
+// coordinator is what the shell needs of the log. *client.Client implements it.
+type coordinator interface {
+	Join(ctx context.Context, r client.JoinRequest) (client.JoinAnswer, error)
+	Sync(ctx context.Context, id client.Identity, protocol string, assignment map[string][]byte) ([]byte, error)
+	Heartbeat(ctx context.Context, id client.Identity) error
+	Leave(ctx context.Context, id client.Identity, reason string) error
 }
 
 // Member is the membership of one instance. Its methods are safe for use by several goroutines.
-type Member struct{}
+type Member struct {
+	c       coordinator
+	cfg     Config
+	log     *slog.Logger
+	gate    *gate
+	changed chan struct{}
+	inbox   chan event // from the owner and from requests under way; Run takes them
+	ended   chan struct{}
+
+	core *core // Run's
+
+	mu struct {
+		sync.Mutex
+		assignment Assignment
+		identity   client.Identity
+	}
+}
 
 // New returns a member that has not joined.
-func New(c *client.Client, cfg Config) (*Member, error) { return &Member{}, nil }
+func New(c *client.Client, cfg Config) (*Member, error) { return newMember(c, cfg) }
 
-// Run joins the group and keeps the membership until ctx ends, then leaves the group. The owner must have released all
-// tasks before it ends ctx. Any other end is an error.
-func (m *Member) Run(ctx context.Context) error { return nil }
+func newMember(c coordinator, cfg Config) (*Member, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	m := &Member{
+		c: c, cfg: cfg, log: cfg.Logger, gate: newGate(),
+		changed: make(chan struct{}, 1),
+		inbox:   make(chan event, 16),
+		ended:   make(chan struct{}),
+		core:    newCore(cfg.HeartbeatInterval, cfg.Previous),
+	}
+	m.publish()
+	return m, nil
+}
 
 // Changed has a value when the Assignment has changed.
-func (m *Member) Changed() <-chan struct{} { return nil }
+func (m *Member) Changed() <-chan struct{} { return m.changed }
 
-// Assignment returns what the instance may run now.
-func (m *Member) Assignment() Assignment { return Assignment{} }
+// Assignment returns what the instance may run now. The caller must not change its slices.
+func (m *Member) Assignment() Assignment {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.assignment
+}
 
-// Release says that the instance no longer runs the tasks and that every transaction with their offsets has ended. After
-// a loss it is called for everything that ran under the old incarnation: the member joins anew only then.
-func (m *Member) Release(tasks ...assign.Task) {}
+// Identity returns the present identity, to compare the one at the beginning of a transaction with the one at its end.
+func (m *Member) Identity() client.Identity {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.identity
+}
+
+// Release says that the instance no longer runs revoked tasks, and that every transaction with their offsets has ended. When
+// all of them are released the member joins again, so that they can be given to others; after a loss it joins only
+// then. Tasks that are not revoked are left out.
+func (m *Member) Release(tasks ...assign.Task) { m.post(event{kind: evReleased, tasks: tasks}) }
+
+// Rejoin asks for a rebalance, because what the plan depends on has changed.
+func (m *Member) Rejoin(reason string) { m.post(event{kind: evRejoin, reason: reason}) }
+
+// Refused tells the member that an answer to a commit said that the membership is lost or the generation old, so that it need
+// not wait for the next heartbeat to find out.
+func (m *Member) Refused() { m.post(event{kind: evRefused}) }
+
+func (m *Member) post(ev event) {
+	select {
+	case m.inbox <- ev:
+	case <-m.ended:
+	}
+}
 
 // Enter waits while the member joins, then returns the identity to commit under and keeps the member from joining until
 // leave is called (G2). Several commits may be inside at once. It fails if ctx ends, or with ErrLost while there is no
 // membership.
 func (m *Member) Enter(ctx context.Context) (id client.Identity, leave func(), err error) {
-	return client.Identity{}, func() {}, nil
+	leave, err = m.gate.enter(ctx, func() error {
+		if id = m.Identity(); id.Generation < 0 {
+			return ErrLost
+		}
+		return nil
+	})
+	if err != nil {
+		return client.Identity{}, nil, fmt.Errorf("enter the commit gate of group %q: %w", m.cfg.Group, err)
+	}
+	return id, leave, nil
 }
 
-// Identity returns the present identity, to compare the one at the beginning of a transaction with the one at its end.
-func (m *Member) Identity() client.Identity { return client.Identity{} }
+func (a *Assignment) equal(b *Assignment) bool {
+	return a.Incarnation == b.Incarnation && a.Joined == b.Joined && slices.Equal(a.Tasks, b.Tasks) && slices.Equal(a.Revoked, b.Revoked)
+}
 
-// Refused tells the member that an answer to a commit said that the membership is lost or the generation old, so that it need
-// not wait for the next heartbeat.
-func (m *Member) Refused() {}
+// publish makes what the core has decided visible.
+func (m *Member) publish() {
+	c := m.core
+	a := Assignment{Incarnation: c.incarnation, Joined: c.joined, Tasks: c.active, Revoked: c.revoked()}
+	id := client.Identity{Group: m.cfg.Group, MemberID: c.memberID, Generation: c.generation, InstanceID: m.cfg.InstanceID}
+	m.mu.Lock()
+	old, oldID := m.mu.assignment, m.mu.identity
+	m.mu.assignment, m.mu.identity = a, id
+	m.mu.Unlock()
+	if id != oldID {
+		m.gate.notify()
+	}
+	if a.equal(&old) {
+		return
+	}
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,322 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/assign"
+	"github.com/millrace-io/millrace/runtime/internal/client"
+)
+
+// onEachLog runs a test against every log there is: the Kafka that MILLRACE_KAFKA names. Each instance needs a client of its
+// own, for a JoinGroup that waits for the others holds up its connection.
+func onEachLog(t *testing.T, test func(t *testing.T, connect func() *client.Client)) {
+	t.Helper()
+	t.Run("kafka", func(t *testing.T) {
+		t.Parallel()
+		address := os.Getenv("MILLRACE_KAFKA")
+		if address == "" {
+			t.Skip("MILLRACE_KAFKA=host:port does not name a Kafka")
+		}
+		test(t, func() *client.Client {
+			c, err := client.Connect(t.Context(), client.Config{Brokers: []string{address}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(c.Close)
+			return c
+		})
+	})
+}
+
+var named atomic.Int64
+
+func uniqueGroup() string {
+	return fmt.Sprintf("member-test-%d-%d", time.Now().UnixNano(), named.Add(1))
+}
+
+// instance runs a Member and does what it is told: a task that is revoked is released at once.
+type instance struct {
+	t      *testing.T
+	m      *Member
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func startInstance(t *testing.T, c coordinator, cfg Config) *instance {
+	t.Helper()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("instance", cfg.InstanceID)
+	}
+	if cfg.Plan == nil {
+		cfg.Plan = func(context.Context, []Info) ([]TaskInputs, error) { return specs(6), nil }
+	}
+	m, err := newMember(c, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	i := &instance{t: t, m: m, cancel: cancel, done: make(chan error, 1)}
+	go func() { i.done <- m.Run(ctx) }()
+	t.Cleanup(func() { i.stop() })
+	return i
+}
+
+// stop leaves the group. It may be called again.
+func (i *instance) stop() {
+	i.cancel()
+	select {
+	case err := <-i.done:
+		if err != nil {
+			i.t.Errorf("Run: %v", err)
+		}
+		i.done <- nil
+	case <-time.After(20 * time.Second):
+		i.t.Error("Run does not end")
+	}
+}
+
+// await releases what is revoked until ok holds.
+func (i *instance) await(what string, ok func(Assignment) bool) Assignment {
+	i.t.Helper()
+	timeout := time.After(30 * time.Second)
+	for {
+		a := i.m.Assignment()
+		if ok(a) {
+			return a
+		}
+		i.m.Release(a.Revoked...)
+		select {
+		case <-i.m.Changed():
+		case err := <-i.done:
+			i.t.Fatalf("%s: Run ended: %v", what, err)
+		case <-timeout:
+			i.t.Fatalf("%s: %+v after 30 s", what, a)
+		}
+	}
+}
+
+func has(n int) func(Assignment) bool {
+	return func(a Assignment) bool { return a.Joined && len(a.Tasks) == n && len(a.Revoked) == 0 }
+}
+
+func specs(n int32) []TaskInputs {
+	var ts []TaskInputs
+	for p := range n {
+		ts = append(ts, TaskInputs{Task: assign.Task{Partition: p}, Inputs: []client.TopicPartition{{Topic: "in", Partition: p}}})
+	}
+	return ts
+}
+
+// Two members share the tasks; one leaves, and the other has them all. Neither membership is lost on the way.
+func TestTwoMembers(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, connect func() *client.Client) {
+		group := uniqueGroup()
+		a := startInstance(t, connect(), Config{Group: group, InstanceID: "a", Topics: []string{"in"}})
+		a.await("a alone", has(6))
+		before := a.m.Identity()
+		b := startInstance(t, connect(), Config{Group: group, InstanceID: "b", Topics: []string{"in"}})
+		first := a.await("a beside b", has(3))
+		second := b.await("b beside a", has(3))
+		for _, task := range second.Tasks {
+			if slices.Contains(first.Tasks, task) {
+				t.Errorf("%v is given twice", task)
+			}
+		}
+		if id := a.m.Identity(); id.MemberID != before.MemberID || id.Generation <= before.Generation || first.Incarnation != 1 {
+			t.Errorf("identity %+v, then %+v; incarnation %d", before, id, first.Incarnation)
+		}
+		b.stop()
+		a.await("a alone again", has(6))
+	})
+}
+
+// An instance that was killed comes back and takes the place of its past at once.
+func TestStaticMemberComesBack(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, connect func() *client.Client) {
+		group := uniqueGroup()
+		a := startInstance(t, noLeave{connect()}, Config{Group: group, InstanceID: "a"})
+		old := a.await("a alone", has(6))
+		id := a.m.Identity()
+		a.stop() // the group is not told
+		start := time.Now()
+		c := connect()
+		again := startInstance(t, c, Config{Group: group, InstanceID: "a", Previous: old.Tasks})
+		again.await("a again", has(6))
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("took %v: it waited for its past to be missed", took)
+		}
+		if again.m.Identity().MemberID == id.MemberID {
+			t.Error("the member id is the one of its past, which is not fenced then")
+		}
+		if err := c.Heartbeat(t.Context(), id); client.ClassOf(err) != client.ClassFenced {
+			t.Errorf("its past is answered %v (%v)", err, client.ClassOf(err))
+		}
+	})
+}
+
+// noLeave is a coordinator that members are killed under.
+type noLeave struct{ coordinator }
+
+func (noLeave) Leave(context.Context, client.Identity, string) error { return nil }
+
+// While a commit is inside the gate, the member does not join (G2), and the commit's identity stays valid.
+func TestGateHoldsTheRebalance(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, connect func() *client.Client) {
+		group, c := uniqueGroup(), connect()
+		a := startInstance(t, connect(), Config{Group: group, InstanceID: "a", HeartbeatInterval: 50 * time.Millisecond})
+		a.await("a alone", has(6))
+		id, leave, err := a.m.Enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := startInstance(t, connect(), Config{Group: group, InstanceID: "b", HeartbeatInterval: 50 * time.Millisecond})
+		for range 20 {
+			if err := c.Heartbeat(t.Context(), id); errors.Is(err, client.ErrRebalance) {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		time.Sleep(200 * time.Millisecond)
+		if now := a.m.Identity(); now != id {
+			t.Fatalf("identity went from %+v to %+v while a commit was inside", id, now)
+		}
+		leave()
+		leave() // a second call does nothing
+		a.await("a beside b", has(3))
+		b.await("b beside a", has(3))
+		if _, leave, err = a.m.Enter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		leave()
+	})
+}
+
+// stub is a coordinator that answers as it is told.
+type stub struct {
+	join      func(client.JoinRequest) (client.JoinAnswer, error)
+	heartbeat func() error
+}
+
+func (s *stub) Join(_ context.Context, r client.JoinRequest) (client.JoinAnswer, error) {
+	return s.join(r)
+}
+
+func (s *stub) Sync(_ context.Context, id client.Identity, _ string, plan map[string][]byte) ([]byte, error) {
+	return plan[id.MemberID], nil
+}
+func (s *stub) Heartbeat(context.Context, client.Identity) error     { return s.heartbeat() }
+func (s *stub) Leave(context.Context, client.Identity, string) error { return nil }
+
+func alone(r client.JoinRequest) (client.JoinAnswer, error) {
+	return client.JoinAnswer{MemberID: "m", Generation: 1, Leader: true, Members: []client.JoinMember{{MemberID: "m", Metadata: r.Metadata}}}, nil
+}
+
+func TestEnterWithoutMembership(t *testing.T) {
+	t.Parallel()
+	answer := make(chan struct{})
+	c := &stub{heartbeat: func() error { return nil }, join: func(r client.JoinRequest) (client.JoinAnswer, error) {
+		<-answer
+		return alone(r)
+	}}
+	i := startInstance(t, c, Config{Group: "g"})
+	if _, _, err := i.m.Enter(t.Context()); !errors.Is(err, ErrLost) {
+		t.Errorf("before the first join: got %v, want ErrLost", err)
+	}
+	close(answer)
+	i.await("joined", has(6))
+	id, leave, err := i.m.Enter(t.Context())
+	if want := (client.Identity{Group: "g", MemberID: "m", Generation: 1}); err != nil || id != want {
+		t.Fatalf("got %+v, %v, want %+v", id, err, want)
+	}
+	leave()
+	i.stop()
+	if _, _, err := i.m.Enter(t.Context()); !errors.Is(err, ErrLost) {
+		t.Errorf("after the end: got %v, want ErrLost", err)
+	}
+	i.m.Release(assign.Task{}) // does not block after the end
+}
+
+func TestRunEndsWithAFatalAnswer(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("source topic \"in\" does not exist")
+	m, err := newMember(&stub{join: alone}, Config{Group: "g", Plan: func(context.Context, []Info) ([]TaskInputs, error) { return nil, boom }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Run(t.Context()); !errors.Is(err, boom) {
+		t.Errorf("got %v, want %v", err, boom)
+	}
+	unreadable := func(client.JoinRequest) (client.JoinAnswer, error) {
+		return client.JoinAnswer{MemberID: "m", Generation: 1, Leader: true, Members: []client.JoinMember{{MemberID: "m", Metadata: []byte{1}}}}, nil
+	}
+	if m, err = newMember(&stub{join: unreadable}, Config{Group: "g", Plan: func(context.Context, []Info) ([]TaskInputs, error) { return nil, nil }}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Run(t.Context()); !errors.Is(err, errShort) {
+		t.Errorf("got %v, want errShort", err)
+	}
+}
+
+func TestWire(t *testing.T) {
+	t.Parallel()
+	for _, s := range []subscription{
+		{generation: -1},
+		{
+			topics: []string{"a", "b"}, generation: 7,
+			partitions: []client.TopicPartition{{Topic: "a", Partition: 0}, {Topic: "a", Partition: 3}, {Topic: "b", Partition: 1}},
+			user: userData{
+				instanceID: "i-1", capacity: 4, fingerprint: 1 << 63,
+				owned: []assign.Task{{Subtopology: 0, Partition: 1}, {Subtopology: 300, Partition: 70000}}, previous: []assign.Task{{Subtopology: 2, Partition: 2}},
+			},
+		},
+	} {
+		b := s.encode()
+		got, err := decodeSubscription(b)
+		if err != nil || !reflect.DeepEqual(got, s) {
+			t.Errorf("got %+v, %v, want %+v", got, err, s)
+		}
+		for n := range len(b) - 2 { // the rack at the end is not read
+			if _, err := decodeSubscription(b[:n]); err == nil {
+				t.Errorf("%d of %d bytes were read without an error", n, len(b))
+			}
+		}
+	}
+	a := assignment{partitions: []client.TopicPartition{{Topic: "a", Partition: 2}}, tasks: []assign.Task{{Subtopology: 1, Partition: 2}}}
+	b := a.encode()
+	if got, err := decodeAssignment(b); err != nil || !reflect.DeepEqual(got, a) {
+		t.Errorf("got %+v, %v, want %+v", got, err, a)
+	}
+	for n := 1; n < len(b); n++ {
+		if _, err := decodeAssignment(b[:n]); err == nil {
+			t.Errorf("%d of %d bytes were read without an error", n, len(b))
+		}
+	}
+}
+
+// FuzzDecodeWire: other processes may send anything.
+func FuzzDecodeWire(f *testing.F) {
+	s := subscription{topics: []string{"t"}, partitions: []client.TopicPartition{{Topic: "t"}}, user: userData{owned: []assign.Task{{}}}}
+	f.Add(s.encode())
+	a := assignment{tasks: []assign.Task{{}}}
+	f.Add(a.encode())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if s, err := decodeSubscription(data); err == nil {
+			if again, err := decodeSubscription(s.encode()); err != nil || len(again.user.owned) != len(s.user.owned) {
+				t.Fatalf("what was read cannot be read again: %v", err)
+			}
+		}
+		_, _ = decodeAssignment(data)
+	})
+}
