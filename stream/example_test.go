@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-io/millrace/runtime/topologytest"
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/stream"
 	"github.com/millrace-io/millrace/stream/window"
@@ -85,6 +86,35 @@ func ExampleKStream_Split() {
 	// Output:
 	// negative: -3
 	// rest: 8
+}
+
+func ExampleLeftJoinGlobal() {
+	b := stream.NewBuilder()
+	flights := stream.From(b, "flights", serde.String, serde.String)
+	cities := stream.GlobalTable(b, "cities", serde.String, serde.String)
+	located := stream.LeftJoinGlobal(flights, cities,
+		func(_, flight string) string { return flight[:3] }, // the airport that it leaves
+		func(flight string, city serde.Maybe[string]) string { return flight + " from " + city.Or("somewhere") })
+	located.To("out", serde.String, serde.String)
+
+	top, err := b.Topology()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tb := &exampleTB{}
+	defer tb.cleanup()
+	d := topologytest.New(tb, top)
+	topologytest.NewInput(d, "cities", serde.String, serde.String).Pipe("DTW", "Detroit, MI")
+	in := topologytest.NewInput(d, "flights", serde.String, serde.String)
+	in.Pipe("", "DTW-LAS")
+	in.Pipe("", "XYZ-LAS")
+	for _, r := range topologytest.NewOutput(d, "out", serde.String, serde.String).ReadAll() {
+		fmt.Println(r.Value)
+	}
+	// Output:
+	// DTW-LAS from Detroit, MI
+	// XYZ-LAS from somewhere
 }
 
 func ExampleAggregate() {

@@ -19,7 +19,7 @@ type GlobalKTable[K, V any] struct {
 // GlobalTableOption is an option of [GlobalTable].
 type GlobalTableOption func(*globalTableConfig)
 
-type globalTableConfig struct{ store, name string }
+type globalTableConfig struct{ store string }
 
 // StoreNamed names the store of a global table, so that it can be found by that name.
 func StoreNamed(name string) GlobalTableOption {

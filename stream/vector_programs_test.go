@@ -18,7 +18,7 @@ import (
 type str = *string
 
 var (
-	strings_ = serde.Nullable(serde.String)
+	texts = serde.Nullable(serde.String)
 	onError  = func(topologytest.Failure) topologytest.Response { return topologytest.Continue }
 )
 
@@ -69,14 +69,14 @@ func firstCharacter(_, v str) str {
 }
 
 func (p *play) from(topic string, opts ...stream.SourceOption[str, str]) stream.KStream[str, str] {
-	return stream.From(p.Builder, topic, strings_, strings_, opts...)
+	return stream.From(p.Builder, topic, texts, texts, opts...)
 }
 
-func to(st stream.KStream[str, str], topic string) { st.To(topic, strings_, strings_) }
+func to(st stream.KStream[str, str], topic string) { st.To(topic, texts, texts) }
 
 func (p *play) table(topic, store string) stream.GlobalKTable[str, str] {
 	p.stores[store] = globalContent(store, "a", "b", "c", "d", "e")
-	return stream.GlobalTable(p.Builder, topic, strings_, strings_, stream.StoreNamed(store))
+	return stream.GlobalTable(p.Builder, topic, texts, texts, stream.StoreNamed(store))
 }
 
 var programs = map[string]program{
@@ -132,13 +132,13 @@ var programs = map[string]program{
 	}},
 	"stateless-long-serde": {build: func(p *play) {
 		longs := serde.Nullable(serde.Int64)
-		in := stream.From(p.Builder, "in", strings_, longs)
+		in := stream.From(p.Builder, "in", texts, longs)
 		stream.MapValues(in, func(v *int64) *int64 {
 			if v == nil {
 				return nil
 			}
 			return new(*v * 2)
-		}).To("out", strings_, longs)
+		}).To("out", texts, longs)
 	}},
 	"stateless-merge": {build: func(p *play) {
 		a, c := p.from("in"), p.from("in2")
@@ -175,26 +175,26 @@ var programs = map[string]program{
 	}},
 	"stateless-repartition": {build: func(p *play) {
 		keyed := stream.SelectKey(p.from("in"), firstCharacter).
-			Repartition(stream.RepartitionedWith(strings_, strings_).Named("rep"))
+			Repartition(stream.RepartitionedWith(texts, texts).Named("rep"))
 		to(stream.MapValues(keyed, func(v str) str { return of(s(v) + "!") }), "out")
 	}},
 
 	"agg-aggregate": {build: func(p *play) {
 		p.stores["agg"] = keyValueContent[str, str]("agg")
-		to(stream.Aggregate(p.from("in").GroupByKey(), zero, add, stream.Materialized("agg", strings_)).ToStream(), "out")
+		to(stream.Aggregate(p.from("in").GroupByKey(), zero, add, stream.Materialized("agg", texts)).ToStream(), "out")
 	}},
 	"agg-reduce": {build: func(p *play) {
 		p.stores["r"] = keyValueContent[str, str]("r")
-		to(p.from("in").GroupByKey().Reduce(reduce, stream.Materialized("r", strings_)).ToStream(), "out")
+		to(p.from("in").GroupByKey().Reduce(reduce, stream.Materialized("r", texts)).ToStream(), "out")
 	}},
 	"agg-count": {build: func(p *play) {
 		p.stores["c"] = keyValueContent[str, int64]("c")
-		p.from("in").GroupByKey().Count(stream.Materialized("c", serde.Int64)).ToStream().To("out", strings_, serde.Int64)
+		p.from("in").GroupByKey().Count(stream.Materialized("c", serde.Int64)).ToStream().To("out", texts, serde.Int64)
 	}},
 	"agg-group-by": {build: func(p *play) {
 		p.stores["c"] = keyValueContent[str, int64]("c")
-		stream.GroupBy(p.from("in"), func(_, v str) str { return v }, stream.GroupedWith(strings_, strings_).Named("g")).
-			Count(stream.Materialized("c", serde.Int64)).ToStream().To("out", strings_, serde.Int64)
+		stream.GroupBy(p.from("in"), func(_, v str) str { return v }, stream.GroupedWith(texts, texts).Named("g")).
+			Count(stream.Materialized("c", serde.Int64)).ToStream().To("out", texts, serde.Int64)
 	}},
 
 	"win-tumbling":             {build: windowedAggregate},
@@ -203,8 +203,8 @@ var programs = map[string]program{
 	"win-hopping-uneven":       {build: windowedCount},
 	"win-tumbling-reduce": {build: func(p *play) {
 		p.stores["w"] = windowContent[str, str](p, "w", p.v.Params.Size)
-		table := p.from("in").GroupByKey().WindowedBy(p.windows()).Reduce(reduce, stream.Materialized("w", strings_))
-		stream.ToStream(table).To("out", p.windowedKeys(), strings_)
+		table := p.from("in").GroupByKey().WindowedBy(p.windows()).Reduce(reduce, stream.Materialized("w", texts))
+		stream.ToStream(table).To("out", p.windowedKeys(), texts)
 	}},
 
 	"sg-inner": {build: func(p *play) {
@@ -273,13 +273,13 @@ func (p *play) windows() window.Time {
 }
 
 func (p *play) windowedKeys() serde.Serde[window.Windowed[str]] {
-	return window.KeySerde(strings_, p.millis(p.v.Params.Size))
+	return window.KeySerde(texts, p.millis(p.v.Params.Size))
 }
 
 func windowedAggregate(p *play) {
 	p.stores["w"] = windowContent[str, str](p, "w", p.v.Params.Size)
-	table := stream.AggregateWindows(p.from("in").GroupByKey().WindowedBy(p.windows()), zero, add, stream.Materialized("w", strings_))
-	stream.ToStream(table).To("out", p.windowedKeys(), strings_)
+	table := stream.AggregateWindows(p.from("in").GroupByKey().WindowedBy(p.windows()), zero, add, stream.Materialized("w", texts))
+	stream.ToStream(table).To("out", p.windowedKeys(), texts)
 }
 
 func windowedCount(p *play) {
@@ -304,7 +304,7 @@ func timeFromValue(r topology.Record[str, str], _ topology.Coordinates, partitio
 }
 
 func longsAsText(p *play) {
-	in := stream.From(p.Builder, "in", strings_, serde.Nullable(serde.Int64))
+	in := stream.From(p.Builder, "in", texts, serde.Nullable(serde.Int64))
 	to(stream.MapValues(in, func(v *int64) str {
 		if v == nil {
 			return of("null")
@@ -319,8 +319,8 @@ func refusing(p *play) {
 			return dst, errors.New("cannot")
 		}
 		return append(dst, *v...), nil
-	}, strings_.Decode)
-	p.from("in").To("out", strings_, refuseX)
+	}, texts.Decode)
+	p.from("in").To("out", texts, refuseX)
 }
 
 // doubler forwards value+"1" and, five milliseconds later, value+"2"; nothing for "skip".

@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"os"
@@ -64,12 +65,11 @@ type vectorBytes struct {
 // loadVector reads a case from testdata.
 func loadVector(t testing.TB, name string) vector {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", "vectors", name+".json.gz"))
+	b, err := os.ReadFile(filepath.Join("testdata", "vectors", name+".json.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
+	z, err := gzip.NewReader(bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
