@@ -73,7 +73,11 @@ func (c *Coordinator) join(now time.Time, call Call, r JoinRequest, e *Effects) 
 		return err
 	}
 	defer c.arm(g)
-	if !g.supports(r.ProtocolType, r.Protocols, r.MemberID) {
+	present := r.MemberID // whose place it takes
+	if id, ok := g.instances[r.InstanceID]; ok && r.InstanceID != "" {
+		present = id
+	}
+	if !g.supports(r.ProtocolType, r.Protocols, present) {
 		return kerr.InconsistentGroupProtocol
 	}
 	if r.RebalanceTimeout <= 0 {

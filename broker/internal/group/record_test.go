@@ -1,0 +1,57 @@
+package group
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"time"
+)
+
+// example returns a coordinator with a bit of everything, and its records.
+func example(t testing.TB) [][]byte {
+	t.Helper()
+	c, now := New(), time.UnixMilli(1000)
+	step := func(e Effects) {
+		for _, r := range e.Records {
+			if err := c.Replay(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	join := JoinRequest{
+		Group: "g", InstanceID: "i", NewMemberID: "m", ClientID: "c", Host: "/h", SessionTimeout: time.Second,
+		ProtocolType: "consumer", Protocols: []Protocol{{"range", []byte("sub")}},
+	}
+	step(c.Join(now, 1, join))
+	step(c.Sync(now, 2, SyncRequest{Group: "g", MemberID: "m", InstanceID: "i", Generation: 1, Assignments: map[string][]byte{"m": []byte("a")}}))
+	offsets := []Offset{{Partition{TopicID{1}, 2}, 3, -1, "meta"}}
+	r, _ := c.CommitOffsets(now, CommitRequest{Group: "h", Generation: -1, Offsets: offsets})
+	step(Effects{Records: [][]byte{r}})
+	r, _ = c.StageOffsets(now, 5, CommitRequest{Group: "h", Generation: -1, Offsets: offsets})
+	step(Effects{Records: [][]byte{r}})
+	return append(snapshot(t, c), encodeEnd(5, true), encodeForget(TopicID{1}))
+}
+
+// FuzzReplay feeds damaged records: they are refused without a panic, and what is taken can be written and read again.
+func FuzzReplay(f *testing.F) {
+	for _, r := range example(f) {
+		f.Add(r)
+	}
+	f.Fuzz(func(t *testing.T, record []byte) {
+		c := New()
+		if c.Replay(record) != nil {
+			return
+		}
+		c.Recovered(time.UnixMilli(0))
+		again := New()
+		for _, r := range snapshot(t, c) {
+			if err := again.Replay(r); err != nil {
+				t.Fatalf("snapshot of what was replayed: %v", err)
+			}
+		}
+		if !slices.EqualFunc(snapshot(t, c), snapshot(t, again), bytes.Equal) {
+			t.Error("the snapshot rebuilds another state")
+		}
+		c.Tick(time.UnixMilli(0).Add(MaxSessionTimeout))
+	})
+}
