@@ -18,7 +18,8 @@ func (g GroupedStream[K, V]) Reduce(f func(aggregate, value V) V, m Store[V], op
 }
 
 // Aggregate folds the values of each key into an aggregate: init makes the first one, add returns the next. add may change
-// the aggregate that it is given and return it. For an A that can hold nil (serde.Nullable), returning nil deletes the key.
+// the aggregate that it is given and return it; an A that can be changed in place must not be the value itself, which
+// others see too. For an A that can hold nil (serde.Nullable), returning nil deletes the key.
 // Records with a null key or value are dropped.
 func Aggregate[K, V, A any](
 	g GroupedStream[K, V], init func() A, add func(key K, value V, aggregate A) A, m Store[A], opts ...AggregateOption,

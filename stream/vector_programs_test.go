@@ -18,8 +18,8 @@ import (
 type str = *string
 
 var (
-	texts = serde.Nullable(serde.String)
-	onError  = func(topologytest.Failure) topologytest.Response { return topologytest.Continue }
+	texts   = serde.Nullable(serde.String)
+	onError = func(topologytest.Failure) topologytest.Response { return topologytest.Continue }
 )
 
 // The functions that the recorded topologies use, under the names of the recording.

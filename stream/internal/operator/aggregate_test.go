@@ -119,6 +119,38 @@ func changes[A any](out *[]string) any {
 	})
 }
 
+// TestRestart: a task that is built anew over its store does not reopen windows that the store has let go.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	s := &scope{}
+	s.open(t, state.WindowSpec("w", serde.String, serde.Int64, 10*second, 10*second))
+	var got []string
+	for _, times := range [][]int64{{5_000, 25_000}, {5_000, 21_000}} {
+		inst, err := Windowed("n", "w", window.Tumbling(10*second), Counter[string, string]()).Build(s, changes[int64](&got))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range times {
+			inst.Ports[0].(topology.Emit[string, string])(topology.NewRecord("k", "v", at))
+		}
+		if err := inst.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.stores["w"].Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.stores["w"].Commit(1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"0 = 1", "20000 = 1", "20000 = 2"}; !slices.Equal(got, want) || len(s.failed) > 0 {
+		t.Errorf("changes %q, failures %v; want %q", got, s.failed, want)
+	}
+	if want := []topology.Reason{topology.ReasonLate}; !slices.Equal(s.drops, want) {
+		t.Errorf("drops %q, want %q", s.drops, want)
+	}
+}
+
 // TestEndOfTime: windows end at the highest possible time at the latest, so a record of that time comes when they have closed.
 func TestEndOfTime(t *testing.T) {
 	t.Parallel()

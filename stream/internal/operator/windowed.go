@@ -11,7 +11,8 @@ import (
 //
 // Time is the operator's own: the highest event time among the records with a key that it has seen in this task.
 // A window is updated if its end is after that time less the grace period, the record at hand included; else the record is
-// left out of that window and counted as late (D-74).
+// left out of that window and counted as late (D-74). When a task is built anew, time begins at the start of the newest window
+// that the store has seen, not unknown as in Kafka Streams: a restart does not reopen windows that the store has let go.
 func Windowed[K, V, A any](name, storeName string, windows window.Time, fold Fold[K, V, A]) *topology.Node {
 	open := func(e env, down topology.Emit[window.Windowed[K], state.Change[A]]) (topology.Emit[K, V], func() error, error) {
 		s, err := store[*state.Window[K, A]](e, storeName)
@@ -23,6 +24,9 @@ func Windowed[K, V, A any](name, storeName string, windows window.Time, fold Fol
 			env: e, store: s, fold: fold, windows: windows,
 			size: windows.Size().Milliseconds(), advance: windows.Advance().Milliseconds(), grace: windows.GracePeriod().Milliseconds(),
 			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), streamTime: -1,
+		}
+		if newest, ok := s.Newest(); ok {
+			w.streamTime = newest
 		}
 		forward := func(k K, start int64, c state.Change[A], t int64, h serde.Headers) error {
 			r := topology.NewRecord(window.Windowed[K]{Key: k, Start: start, End: window.End(start, w.size)}, c, t)
@@ -42,7 +46,7 @@ type windowed[K, V, A any] struct {
 	windows               window.Time
 	size, advance, grace  int64
 	nilableKey, takesNull bool
-	streamTime            int64 // -1: no record yet
+	streamTime            int64 // -1: no record yet. At least the store's newest window start, so no window that is open here has expired there
 }
 
 func (w *windowed[K, V, A]) take(r topology.Record[K, V]) {
