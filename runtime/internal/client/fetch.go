@@ -46,7 +46,7 @@ func (f *Fetcher) take(node int32, cancel context.CancelFunc) (round []ask, req 
 	wait = -1
 	now, maxWait := time.Now(), f.cfg.MaxWait
 	for _, d := range f.mu.order {
-		if d.leader.Leader != node || d.busy || d.ended || d.paused {
+		if d.leader.Leader != node || d.busy || d.ended {
 			continue
 		}
 		if early := d.notBefore.Sub(now); early > 0 {
@@ -59,6 +59,9 @@ func (f *Fetcher) take(node int32, cancel context.CancelFunc) (round []ask, req 
 		if node != noLeader && (d.held >= f.cfg.PartitionBufferBytes || f.mu.held >= f.cfg.BufferBytes) {
 			maxWait = heldWait
 			continue
+		}
+		if !d.known {
+			maxWait = 0 // whether there is something to read is news too
 		}
 		d.busy = true
 		round = append(round, ask{d, d.position})

@@ -58,7 +58,7 @@ const (
 // Fetcher reads partitions with its own connections. Its methods are safe for use by several goroutines.
 //
 // For each leader there is one goroutine with at most one fetch under way, for all partitions that may be fetched. A fetch
-// that waits for data is given up when a partition is added or resumed, so that nothing waits for what others lack.
+// that waits for data is given up when a partition is added, so that nothing waits for what others lack.
 type Fetcher struct {
 	c     *Client
 	cfg   FetcherConfig
@@ -84,8 +84,7 @@ type feed struct {
 	leader    PartitionLeader
 	position  int64
 	lastEpoch int32 // leader epoch of the last batch, -1 before
-	paused    bool
-	ended     bool // by an error or by Remove
+	ended     bool  // by an error or by Remove
 	busy      bool
 	held      int // bytes
 	tries     int
@@ -147,25 +146,6 @@ func (f *Fetcher) Remove(tp TopicPartition) {
 	f.mu.Unlock()
 	for _, b := range dropped {
 		b.Release()
-	}
-}
-
-// Pause stops fetching tp until Resume. What has been fetched is still handed out.
-func (f *Fetcher) Pause(tp TopicPartition) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if d, ok := f.mu.feeds[tp]; ok {
-		d.paused = true
-	}
-}
-
-// Resume goes on with tp.
-func (f *Fetcher) Resume(tp TopicPartition) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if d, ok := f.mu.feeds[tp]; ok && d.paused {
-		d.paused = false
-		f.interruptLocked(d.leader.Leader)
 	}
 }
 

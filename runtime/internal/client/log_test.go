@@ -8,11 +8,18 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/millrace-io/millrace/broker/brokertest"
 )
 
-// onEachLog runs a test against every log there is: the Kafka that MILLRACE_KAFKA names.
+// onEachLog runs a test against every log there is: the embedded broker, and the Kafka that MILLRACE_KAFKA names.
 func onEachLog(t *testing.T, test func(t *testing.T, cfg Config)) {
 	t.Helper()
+	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
+		b := brokertest.Start(t)
+		test(t, Config{Brokers: b.Brokers(), Dial: b.Dial})
+	})
 	t.Run("kafka", func(t *testing.T) {
 		t.Parallel()
 		address := os.Getenv("MILLRACE_KAFKA")
@@ -100,12 +107,18 @@ func end(t *testing.T, p *Producer, commit bool) {
 	}
 }
 
-func newFetcher(t *testing.T, c *Client, cfg FetcherConfig) *Fetcher {
+// testFetcher is a Fetcher with what was taken from it and not looked at.
+type testFetcher struct {
+	*Fetcher
+	taken []Fetched
+}
+
+func newFetcher(t *testing.T, c *Client, cfg FetcherConfig) *testFetcher {
 	t.Helper()
 	f, err := NewFetcher(c, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.Close)
-	return f
+	return &testFetcher{Fetcher: f}
 }

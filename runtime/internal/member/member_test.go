@@ -12,28 +12,37 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-io/millrace/broker/brokertest"
 	"github.com/millrace-io/millrace/runtime/internal/assign"
 	"github.com/millrace-io/millrace/runtime/internal/client"
 )
 
-// onEachLog runs a test against every log there is: the Kafka that MILLRACE_KAFKA names. Each instance needs a client of its
-// own, for a JoinGroup that waits for the others holds up its connection.
+// onEachLog runs a test against every log there is: the embedded broker, and the Kafka that MILLRACE_KAFKA names. Each
+// instance needs a client of its own, for a JoinGroup that waits for the others holds up its connection.
 func onEachLog(t *testing.T, test func(t *testing.T, connect func() *client.Client)) {
 	t.Helper()
+	connect := func(t *testing.T, cfg client.Config) func() *client.Client {
+		return func() *client.Client {
+			c, err := client.Connect(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(c.Close)
+			return c
+		}
+	}
+	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
+		b := brokertest.Start(t)
+		test(t, connect(t, client.Config{Brokers: b.Brokers(), Dial: b.Dial}))
+	})
 	t.Run("kafka", func(t *testing.T) {
 		t.Parallel()
 		address := os.Getenv("MILLRACE_KAFKA")
 		if address == "" {
 			t.Skip("MILLRACE_KAFKA=host:port does not name a Kafka")
 		}
-		test(t, func() *client.Client {
-			c, err := client.Connect(t.Context(), client.Config{Brokers: []string{address}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(c.Close)
-			return c
-		})
+		test(t, connect(t, client.Config{Brokers: []string{address}}))
 	})
 }
 
