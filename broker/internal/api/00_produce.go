@@ -5,7 +5,7 @@ package api
 //	3   record batches (KIP-98): transactional id
 //	4   KAFKA_STORAGE_ERROR
 //	5   log start offset
-//	6   -
+//	6   as 5
 //	7   zstd (KIP-110)
 //	8   record errors and message (KIP-467)
 //	9   flexible

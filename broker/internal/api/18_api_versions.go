@@ -3,7 +3,7 @@ package api
 // ApiVersions, key 18, versions 0-4.
 //
 //	1  throttle time
-//	2  -
+//	2  as 1
 //	3  flexible; client software name and version (KIP-511); features (KIP-584)
 //	4  feature ranges that start at 0 may be listed
 //

@@ -1,0 +1,336 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/wire"
+)
+
+// fake answers heartbeats (by the generation that they carry) when release says so.
+type fake struct {
+	mu      sync.Mutex
+	started []int32
+	release func(generation int32) <-chan struct{}
+	most    atomic.Int32
+	now     atomic.Int32
+}
+
+func (f *fake) Served(key int16) (wire.Range, bool) {
+	return wire.Range{Min: 0, Max: 4}, key == 12 || key == 0
+}
+
+func (f *fake) Handle(_ context.Context, req *Request) Reply {
+	hb, ok := req.Body.(*kmsg.HeartbeatRequest)
+	if !ok {
+		return Fail(errors.New("refused"))
+	}
+	f.mu.Lock()
+	f.started = append(f.started, hb.Generation)
+	f.mu.Unlock()
+	f.most.Store(max(f.most.Load(), f.now.Add(1)))
+	return func(ctx context.Context) (Response, error) {
+		defer f.now.Add(-1)
+		if f.release != nil {
+			select {
+			case <-f.release(hb.Generation):
+			case <-ctx.Done():
+				return Response{}, context.Cause(ctx)
+			}
+		}
+		resp := kmsg.NewPtrHeartbeatResponse()
+		resp.ErrorCode = int16(hb.Generation)
+		return Response{Body: resp}, nil
+	}
+}
+
+func start(t testing.TB, h Handler, change func(*Config)) *Server {
+	t.Helper()
+	cfg := Config{
+		Handler: h, MaxConnections: 10, MaxRequestBytes: 2 << 20, MaxInFlightBytes: 4 << 20, Logger: slog.New(slog.DiscardHandler),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	s := New(cfg)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func dial(t testing.TB, s *Server) net.Conn {
+	t.Helper()
+	client, remote := net.Pipe()
+	if err := s.ServeConn(remote, "in.process:1"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() }) // the server may have closed it
+	return client
+}
+
+func heartbeat(generation int32, padding int) []byte {
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Version, req.Generation, req.Group = 4, generation, string(make([]byte, padding))
+	return kmsg.NewRequestFormatter().AppendRequest(nil, req, generation)
+}
+
+// answer reads one response and returns its correlation id.
+func answer(t testing.TB, c net.Conn) int32 {
+	t.Helper()
+	var size [4]byte
+	if _, err := io.ReadFull(c, size[:]); err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(c, body); err != nil {
+		t.Fatal(err)
+	}
+	return int32(binary.BigEndian.Uint32(body))
+}
+
+func write(t testing.TB, c net.Conn, b []byte) {
+	t.Helper()
+	if _, err := c.Write(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAnswersInOrder: all requests start at once, the first is ready last, and the answers come in the order of asking.
+func TestAnswersInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{release: func(g int32) <-chan struct{} {
+			c := make(chan struct{})
+			time.AfterFunc(time.Duration(10-g)*time.Second, func() { close(c) })
+			return c
+		}}
+		c := dial(t, start(t, f, nil))
+		for g := range int32(10) {
+			write(t, c, heartbeat(g, 0))
+		}
+		synctest.Wait()
+		f.mu.Lock()
+		if len(f.started) != 10 {
+			t.Errorf("%d requests started before the first answer", len(f.started))
+		}
+		f.mu.Unlock()
+		for g := range int32(10) {
+			if got := answer(t, c); got != g {
+				t.Errorf("answer %d, want %d", got, g)
+			}
+		}
+	})
+}
+
+// TestPipelineIsBounded: a client that only asks is not read from for ever.
+func TestPipelineIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		f := &fake{release: func(int32) <-chan struct{} { return gate }}
+		c := dial(t, start(t, f, nil))
+		go func() {
+			for g := range int32(1000) {
+				if _, err := c.Write(heartbeat(g, 0)); err != nil {
+					return
+				}
+			}
+		}()
+		synctest.Wait()
+		if most := f.most.Load(); most > maxPipelined+2 { // one with the writer, one with the reader
+			t.Errorf("%d requests in flight", most)
+		}
+		close(gate)
+		for g := range int32(1000) {
+			if got := answer(t, c); got != g {
+				t.Fatalf("answer %d, want %d", got, g)
+			}
+		}
+	})
+}
+
+// TestMemoryIsShared: large requests of some connections wait for each other, small ones of others do not wait.
+func TestMemoryIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		f := &fake{release: func(g int32) <-chan struct{} {
+			if g < 100 {
+				return gate
+			}
+			c := make(chan struct{})
+			close(c)
+			return c
+		}}
+		s := start(t, f, func(c *Config) { c.MaxInFlightBytes = 2 << 20 })
+		large := heartbeat(1, 30_000)
+		for range 5 {
+			c := dial(t, s)
+			go func() {
+				for range maxPipelined {
+					if _, err := c.Write(large); err != nil {
+						return
+					}
+				}
+			}()
+		}
+		synctest.Wait()
+		if n := f.now.Load(); int(n)*len(large) > 2<<20+5*allowance {
+			t.Errorf("%d requests of %d bytes are held", n, len(large))
+		}
+		small := dial(t, s)
+		write(t, small, heartbeat(100, 0))
+		if got := answer(t, small); got != 100 {
+			t.Error(got)
+		}
+		close(gate)
+		synctest.Wait()
+	})
+}
+
+// TestFaultsCloseOneConnection: whatever is sent, only its own connection ends.
+func TestFaultsCloseOneConnection(t *testing.T) {
+	unknownKey := heartbeat(1, 0)
+	unknownKey[5] = 99
+	unknownVersion := heartbeat(1, 0)
+	unknownVersion[7] = 9
+	for name, bytes := range map[string][]byte{
+		"negative size":   {0xff, 0xff, 0xff, 0xff},
+		"huge size":       {0x7f, 0xff, 0xff, 0xff, 0, 0},
+		"empty frame":     {0, 0, 0, 0},
+		"unknown key":     unknownKey,
+		"unknown version": unknownVersion,
+		"large plain":     binary.BigEndian.AppendUint32(nil, 2<<20),
+		"refused":         kmsg.NewRequestFormatter().AppendRequest(nil, &kmsg.ProduceRequest{Version: 3}, 1),
+		"tag bomb":        append(binary.BigEndian.AppendUint32(nil, 15), 0, 12, 0, 4, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, &fake{}, nil)
+				good, bad := dial(t, s), dial(t, s)
+				go func() {
+					_, _ = bad.Write(bytes) // it may be cut off in the middle
+					if name == "large plain" {
+						_, _ = bad.Write(append([]byte{0, 12}, make([]byte, firstChunkAndMore)...))
+					}
+				}()
+				if n, err := bad.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+					t.Errorf("read %d, %v", n, err)
+				}
+				write(t, good, heartbeat(7, 0))
+				if got := answer(t, good); got != 7 {
+					t.Error(got)
+				}
+			})
+		})
+	}
+}
+
+const firstChunkAndMore = 200 << 10
+
+// TestTimeouts: a connection that asks nothing ends, as does one that stops in the middle of a frame; one that waits for
+// an answer does not.
+func TestTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		s := start(t, &fake{release: func(int32) <-chan struct{} { return gate }}, nil)
+		idle, stuck, waiting := dial(t, s), dial(t, s), dial(t, s)
+		write(t, stuck, heartbeat(1, 0)[:10])
+		write(t, waiting, heartbeat(2, 0))
+		begin := time.Now()
+		for _, c := range []struct {
+			net.Conn
+			after time.Duration
+		}{{stuck, frameTimeout}, {idle, idleTimeout}} {
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) || time.Since(begin) != c.after {
+				t.Errorf("after %v: %v", time.Since(begin), err)
+			}
+		}
+		time.Sleep(idleTimeout)
+		close(gate)
+		if got := answer(t, waiting); got != 2 {
+			t.Error(got)
+		}
+	})
+}
+
+// TestShutdownAnswersWhatWasRead: requests in flight are answered, new ones are not read, and nothing is left running
+// (the bubble would not end).
+func TestShutdownAnswersWhatWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		s := start(t, &fake{release: func(int32) <-chan struct{} { return gate }}, nil)
+		c, idle := dial(t, s), dial(t, s)
+		write(t, c, heartbeat(1, 0))
+		synctest.Wait()
+		done := make(chan error, 1)
+		go func() { done <- s.Shutdown(context.Background()) }()
+		if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("idle connection: %v", err)
+		}
+		synctest.Wait()
+		close(gate)
+		if got := answer(t, c); got != 1 {
+			t.Error(got)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := s.ServeConn(c, ""); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("after shutdown: %v", err)
+		}
+	})
+}
+
+// TestShutdownIsForced: a client that does not read, or a handler that waits, does not hold up for longer than asked.
+func TestShutdownIsForced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, &fake{release: func(int32) <-chan struct{} { return nil }}, nil)
+		write(t, dial(t, s), heartbeat(1, 0))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestConnectionLimit(t *testing.T) {
+	s := start(t, &fake{}, func(c *Config) { c.MaxConnections = 1 })
+	dial(t, s)
+	_, remote := net.Pipe()
+	if err := s.ServeConn(remote, ""); !errors.Is(err, ErrTooManyConnections) {
+		t.Error(err)
+	}
+}
+
+func TestTCP(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, &fake{}, nil)
+	s.Serve(l, l.Addr().String())
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	write(t, c, heartbeat(5, 0))
+	if got := answer(t, c); got != 5 {
+		t.Error(got)
+	}
+}
