@@ -171,10 +171,12 @@ func (s *supervisor) reconcile(ctx context.Context) error {
 		if err := s.lose(ctx); err != nil { // V3
 			return err
 		}
-		s.incarnation, s.joined = a.Incarnation, a.Joined
-		if !a.Joined {
-			return nil
-		}
+		s.incarnation = a.Incarnation
+	}
+	s.joined = a.Joined
+	if !a.Joined {
+		s.member.Release(a.Revoked...)
+		return nil
 	}
 	for _, id := range s.signals.dropped() {
 		s.placed.remove(id)
@@ -193,13 +195,16 @@ func (s *supervisor) reconcile(ctx context.Context) error {
 	if err := s.release(ctx, surplus); err != nil {
 		return err
 	}
+	if len(a.Revoked) > 0 {
+		s.member.Release(a.Revoked...) // those that were never started too
+	}
 	if err := s.start(ctx, missing); err != nil {
 		return err
 	}
 	return s.level(ctx)
 }
 
-// lose closes all tasks of a lost membership without a commit, and tells the member, which joins anew only then.
+// lose closes all tasks of a lost membership without a commit. The member joins anew when it is told.
 func (s *supervisor) lose(ctx context.Context) error {
 	s.signals.dropped()
 	lost := s.placed.all()
@@ -215,11 +220,10 @@ func (s *supervisor) lose(ctx context.Context) error {
 		s.placed[i] = nil
 	}
 	clear(s.specs)
-	s.member.Release(memberTasks(lost)...)
 	return nil
 }
 
-// release closes tasks that the group wants elsewhere, after the transaction that holds their offsets (V2).
+// release closes tasks that the group wants elsewhere, after the transaction that holds their offsets.
 func (s *supervisor) release(ctx context.Context, ids []topology.TaskID) error {
 	if len(ids) == 0 {
 		return nil
@@ -239,7 +243,6 @@ func (s *supervisor) release(ctx context.Context, ids []topology.TaskID) error {
 			return err
 		}
 	}
-	s.member.Release(memberTasks(ids)...)
 	return nil
 }
 

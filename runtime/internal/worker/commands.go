@@ -148,7 +148,8 @@ func (w *Worker) abandon() error {
 	for _, r := range w.tasks {
 		errs = append(errs, w.close(r))
 	}
-	w.tasks = nil
+	w.tasks, w.batches = nil, nil
+	w.publish()
 	w.leaveGate()
 	if w.cfg.transactional() && w.cfg.Producer.InTransaction() {
 		ctx, cancel := context.WithTimeout(context.Background(), abandonTimeout)

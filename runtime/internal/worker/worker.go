@@ -165,6 +165,9 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	}()
 	for {
 		busy, err := w.round(ctx)
+		if err == nil && !busy {
+			err = w.wait(ctx)
+		}
 		switch {
 		case errors.Is(err, errStopped):
 			return nil
@@ -172,11 +175,6 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case busy:
-			continue
-		}
-		if err := w.wait(ctx); err != nil {
-			return err
 		}
 	}
 }

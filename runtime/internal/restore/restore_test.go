@@ -1,0 +1,313 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/commit"
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// fakeLog is a log of one topic set: offsets of a group, changelogs as slices of values. It notes the order of questions.
+type fakeLog struct {
+	mu        sync.Mutex
+	committed map[client.TopicPartition]client.Committed
+	starts    map[client.TopicPartition]int64
+	records   map[client.TopicPartition][]string // by offset, counted from 0; "" is a control record
+	calls     []string
+}
+
+func (l *fakeLog) note(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls = append(l.calls, fmt.Sprintf(format, args...))
+}
+
+func (l *fakeLog) CommittedOffsets(_ context.Context, _ string, tps []client.TopicPartition) (map[client.TopicPartition]client.Committed, error) {
+	l.note("committed")
+	found := make(map[client.TopicPartition]client.Committed)
+	for _, tp := range tps {
+		if c, ok := l.committed[tp]; ok {
+			found[tp] = c
+		}
+	}
+	return found, nil
+}
+
+func (l *fakeLog) ListOffsets(_ context.Context, spec client.OffsetSpec, tps []client.TopicPartition) (map[client.TopicPartition]int64, error) {
+	l.note("%s of %s", map[client.OffsetSpec]string{client.LogStart: "start", client.HighWatermark: "high watermark"}[spec], tps[0].Topic)
+	found := make(map[client.TopicPartition]int64)
+	for _, tp := range tps {
+		found[tp] = l.starts[tp]
+		if spec == client.HighWatermark {
+			found[tp] = int64(len(l.records[tp]))
+		}
+	}
+	return found, nil
+}
+
+// fakeFetcher hands out two records at a time.
+type fakeFetcher struct {
+	log   *fakeLog
+	at    map[client.TopicPartition]int64
+	ready chan struct{}
+}
+
+func (l *fakeLog) fetcher() (Fetcher, error) {
+	f := &fakeFetcher{log: l, at: make(map[client.TopicPartition]int64), ready: make(chan struct{})}
+	close(f.ready)
+	return f, nil
+}
+
+func (f *fakeFetcher) Add(tp client.TopicPartition, offset int64) {
+	f.log.note("fetch %s from %d", partitionName(tp), offset)
+	f.at[tp] = offset
+}
+func (f *fakeFetcher) Remove(tp client.TopicPartition) { delete(f.at, tp) }
+func (f *fakeFetcher) Ready() <-chan struct{}          { return f.ready }
+func (f *fakeFetcher) Close()                          {}
+
+func (f *fakeFetcher) Take(dst []client.Fetched) []client.Fetched {
+	for tp, at := range f.at {
+		all := f.log.records[tp]
+		end := min(at+2, int64(len(all)))
+		if at >= end {
+			continue
+		}
+		dst = append(dst, client.Fetched{TopicPartition: tp, Batch: &fakeBatch{values: all[at:end], at: at}})
+		f.at[tp] = end
+	}
+	return dst
+}
+
+// fakeBatch is a batch of values; the key is the value's first letter.
+type fakeBatch struct {
+	values []string
+	at     int64
+	i      int
+}
+
+func (b *fakeBatch) Next(r *topology.Raw) (bool, error) {
+	for b.i < len(b.values) {
+		v := b.values[b.i]
+		b.i++
+		if v != "" {
+			*r = topology.Raw{Key: []byte(v[:1]), Value: []byte(v), Offset: b.at + int64(b.i) - 1}
+			return true, nil
+		}
+	}
+	return false, nil
+}
+func (b *fakeBatch) End() int64         { return b.at + int64(len(b.values)) }
+func (b *fakeBatch) LeaderEpoch() int32 { return 3 }
+func (b *fakeBatch) Bytes() int         { return len(b.values) }
+func (b *fakeBatch) Release()           {}
+
+// fakeStore is a store partition.
+type fakeStore struct {
+	pos     state.Position
+	known   bool
+	content []string
+	pending []string
+	resets  int
+}
+
+func (s *fakeStore) Position() (state.Position, bool) { return s.pos, s.known }
+func (s *fakeStore) Reset(pos state.Position) error {
+	s.pos, s.known, s.content, s.pending = pos, true, nil, nil
+	s.resets++
+	return nil
+}
+func (s *fakeStore) Restore(_, value []byte, _ int64) error {
+	s.pending = append(s.pending, string(value))
+	return nil
+}
+func (s *fakeStore) RestoredTo(next int64) error {
+	s.content, s.pending, s.pos.Next = append(s.content, s.pending...), nil, next
+	return nil
+}
+
+var (
+	orders    = client.TopicPartition{Topic: "orders", Partition: 1}
+	changelog = client.TopicPartition{Topic: "app-counts-changelog", Partition: 1}
+	topicID   = [16]byte{7}
+)
+
+func here(next int64) state.Position {
+	return state.Position{ClusterID: "c1", TopicID: topicID, Partition: 1, Next: next}
+}
+
+func prepare(t *testing.T, l *fakeLog, store *fakeStore, change func(*Task)) ([]Ready, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	r := New(Config{
+		Group: "app", ClusterID: "c1", Log: l, NewFetcher: l.fetcher, ExactlyOnce: true, StateDir: "/state",
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+	})
+	task := Task{ID: topology.TaskID{Partition: 1}, Inputs: []client.TopicPartition{orders}}
+	if store != nil {
+		task.Stores = []Store{{Name: "counts", Changelog: changelog, TopicID: topicID, State: store}}
+	}
+	if change != nil {
+		change(&task)
+	}
+	var ready []Ready
+	err := r.Prepare(ctx, []Task{task}, func(r Ready) { ready = append(ready, r) })
+	return ready, err
+}
+
+func committedAt(offset int64) map[client.TopicPartition]client.Committed {
+	return map[client.TopicPartition]client.Committed{orders: {Offset: offset, LeaderEpoch: 3, Metadata: "m"}}
+}
+
+// T1: offsets, then ends, then data.
+func TestPrepareAsksInOrder(t *testing.T) {
+	t.Parallel()
+	l := &fakeLog{committed: committedAt(40), records: map[client.TopicPartition][]string{changelog: {"a1", "b1", "", "a2", ""}}}
+	store := &fakeStore{}
+	ready, err := prepare(t, l, store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "committed, high watermark of app-counts-changelog, start of app-counts-changelog, fetch app-counts-changelog-1 from 0"
+	if got := strings.Join(l.calls, ", "); got != want {
+		t.Errorf("asked %s\nwant  %s", got, want)
+	}
+	if !slices.Equal(store.content, []string{"a1", "b1", "a2"}) || store.pos != here(5) {
+		t.Errorf("store holds %v at %+v", store.content, store.pos)
+	}
+	if len(ready) != 1 || ready[0].Offsets[orders].Offset != 40 || ready[0].Restored != 3 || len(ready[0].Fresh) != 0 {
+		t.Errorf("ready %+v", ready)
+	}
+}
+
+func TestPrepareReadsTheTailOnly(t *testing.T) {
+	t.Parallel()
+	l := &fakeLog{committed: committedAt(40), records: map[client.TopicPartition][]string{changelog: {"a1", "b1", "", "a2", ""}}}
+	store := &fakeStore{pos: here(3), known: true, content: []string{"a1", "b1"}}
+	if _, err := prepare(t, l, store, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(store.content, []string{"a1", "b1", "a2"}) || store.resets != 0 {
+		t.Errorf("store holds %v after %d resets", store.content, store.resets)
+	}
+	// At the end there is nothing to fetch.
+	l.calls = nil
+	if _, err := prepare(t, l, store, nil); err != nil {
+		t.Fatal(err)
+	}
+	if slices.ContainsFunc(l.calls, func(c string) bool { return strings.HasPrefix(c, "fetch") }) {
+		t.Errorf("asked %v", l.calls)
+	}
+}
+
+func TestPrepareStartsFreshInputsAtTheLogStart(t *testing.T) {
+	t.Parallel()
+	l := &fakeLog{starts: map[client.TopicPartition]int64{orders: 12}}
+	ready, err := prepare(t, l, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ready[0]; got.Offsets[orders] != (client.Committed{Offset: 12, LeaderEpoch: -1}) || !got.Fresh[orders] {
+		t.Errorf("ready %+v", got)
+	}
+}
+
+// T3: no offset where one must exist is an error, not the beginning.
+func TestPrepareRefusesLostOffsets(t *testing.T) {
+	t.Parallel()
+	t.Run("this process committed one", func(t *testing.T) {
+		t.Parallel()
+		_, err := prepare(t, &fakeLog{}, nil, func(task *Task) {
+			task.Known = map[client.TopicPartition]bool{orders: true}
+		})
+		if err == nil || !strings.Contains(err.Error(), "no committed offset for orders-1") {
+			t.Errorf("error %v", err)
+		}
+	})
+	for name, store := range map[string]*fakeStore{
+		"the changelog holds committed data":              {},
+		"the changelog does, and the store is at its end": {pos: here(2), known: true, content: []string{"a1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &fakeLog{records: map[client.TopicPartition][]string{changelog: {"a1", ""}}}
+			_, err := prepare(t, l, store, nil)
+			if err == nil || !strings.Contains(err.Error(), "would count twice") || commit.Classify(err) != commit.ClassFatal {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	t.Run("aborted transactions alone are no data", func(t *testing.T) {
+		t.Parallel()
+		l := &fakeLog{records: map[client.TopicPartition][]string{changelog: {"", ""}}}
+		if _, err := prepare(t, l, &fakeStore{pos: here(2), known: true}, nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	full, empty := bounds{start: 10, end: 20}, bounds{start: 10, end: 10}
+	for _, tc := range []struct {
+		name  string
+		have  state.Position
+		known bool
+		log   bounds
+		want  verdict
+		why   string
+	}{
+		{"new store", state.Position{}, false, full, begin, ""},
+		{"within", here(15), true, full, trust, ""},
+		{"at the start", here(10), true, full, trust, ""},
+		{"at the end", here(20), true, full, trust, ""},
+		{"at the end of an empty log", here(10), true, empty, trust, ""},
+		{"below the start", here(9), true, full, rebuild, "offset 9 below log start 10"},
+		{"past the end", here(21), true, full, rebuild, "offset 21 past log end 20"},
+		{"another cluster", state.Position{ClusterID: "c2", TopicID: topicID, Partition: 1, Next: 15}, true, full, rebuild, `cluster "c2"`},
+		{"a recreated topic", state.Position{ClusterID: "c1", TopicID: [16]byte{8}, Partition: 1, Next: 15}, true, full, rebuild, "deleted and created again"},
+		{"another partition", state.Position{ClusterID: "c1", TopicID: topicID, Partition: 2, Next: 15}, true, full, rebuild, "partition 2"},
+		{"another cluster, empty", state.Position{ClusterID: "c2", TopicID: topicID, Partition: 1, Next: 15}, true, empty, refuse, `cluster "c2"`},
+		{"past the end, empty", here(15), true, empty, refuse, "past log end"},
+		{"a new store of another cluster, empty", state.Position{ClusterID: "c2", TopicID: topicID, Partition: 1}, true, bounds{}, rebuild, `cluster "c2"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			got, why := judge(tc.have, tc.known, here(0), tc.log)
+			if got != tc.want || !strings.Contains(why, tc.why) {
+				t.Errorf("verdict %d, %q; want %d, %q", got, why, tc.want, tc.why)
+			}
+		})
+	}
+}
+
+func TestPrepareRebuildsAndRefuses(t *testing.T) {
+	t.Parallel()
+	l := &fakeLog{committed: committedAt(40), records: map[client.TopicPartition][]string{changelog: {"a1", ""}}}
+	store := &fakeStore{pos: here(9), known: true, content: []string{"x1"}}
+	if _, err := prepare(t, l, store, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(store.content, []string{"a1"}) || store.resets != 1 {
+		t.Errorf("store holds %v after %d resets", store.content, store.resets)
+	}
+	l.records = nil
+	_, err := prepare(t, l, store, nil)
+	if err == nil || !strings.Contains(err.Error(), "/state") || commit.Classify(err) != commit.ClassFatal {
+		t.Errorf("empty changelog: %v", err)
+	}
+	if !slices.Equal(store.content, []string{"a1"}) || store.resets != 1 {
+		t.Errorf("the refused store was touched: %v after %d resets", store.content, store.resets)
+	}
+}

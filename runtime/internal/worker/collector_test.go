@@ -1,0 +1,158 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/commit"
+	"github.com/millrace-io/millrace/runtime/internal/recordbatch"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// fakeSender notes what is sent.
+type fakeSender struct {
+	sent []string
+	err  error
+}
+
+func (s *fakeSender) Builder() *recordbatch.Builder { return recordbatch.NewBuilder(0, 0) }
+
+func (s *fakeSender) Send(_ context.Context, tp client.TopicPartition, b *recordbatch.Builder) error {
+	s.sent = append(s.sent, fmt.Sprintf("%s-%d:%d", tp.Topic, tp.Partition, b.Len()))
+	return s.err
+}
+
+func newTestCollector(t *testing.T, s sender) *Collector {
+	t.Helper()
+	counts := map[string]int32{"a": 2, "b": 1}
+	return NewCollector(t.Context(), s, func(topic string) int32 { return counts[topic] })
+}
+
+func send(t *testing.T, c *Collector, topic string, partition int32, size int) {
+	t.Helper()
+	if err := c.Send(topic, partition, &topology.Raw{Value: make([]byte, size)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCollectorSendsInOrderOfFirstWrites(t *testing.T) {
+	t.Parallel()
+	s := &fakeSender{}
+	c := newTestCollector(t, s)
+	send(t, c, "a", 1, 10)
+	send(t, c, "b", 0, 10)
+	send(t, c, "a", 0, 10)
+	send(t, c, "a", 1, 10)
+	if len(s.sent) != 0 {
+		t.Fatalf("sent before the flush: %v", s.sent)
+	}
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(s.sent, " "), "a-1:2 a-0:1 b-0:1"; got != want {
+		t.Errorf("sent %s, want %s", got, want)
+	}
+	if c.Records() != 4 {
+		t.Errorf("%d records, want 4", c.Records())
+	}
+	c.Committed()
+	total := int64(0)
+	c.Written(func(_ string, n int64) { total += n })
+	if c.Records() != 0 || total != 4 {
+		t.Errorf("after the commit: %d open, %d written", c.Records(), total)
+	}
+	if c.Partitions("a") != 2 || c.Partitions("unknown") != 0 {
+		t.Errorf("partitions of a: %d, of an unknown topic: %d", c.Partitions("a"), c.Partitions("unknown"))
+	}
+}
+
+func TestCollectorSendsLargeBatchesEarly(t *testing.T) {
+	t.Parallel()
+	s := &fakeSender{}
+	c := newTestCollector(t, s)
+	for range 5 {
+		send(t, c, "a", 0, sendBytes/2)
+	}
+	// Two and two were large enough; one is left.
+	if got, want := strings.Join(s.sent, " "), "a-0:2 a-0:2"; got != want {
+		t.Errorf("sent %s, want %s", got, want)
+	}
+	// A record that does not fit beside the open one sends that first.
+	send(t, c, "a", 0, recordbatch.DefaultMaxBytes-200)
+	if got, want := strings.Join(s.sent, " "), "a-0:2 a-0:2 a-0:1 a-0:1"; got != want {
+		t.Errorf("sent %s, want %s", got, want)
+	}
+}
+
+func TestCollectorFailuresStick(t *testing.T) {
+	t.Parallel()
+	s := &fakeSender{err: errors.New("cut off")}
+	c := newTestCollector(t, s)
+	send(t, c, "a", 0, 10)
+	if err := c.Flush(); !errors.Is(err, s.err) {
+		t.Fatalf("flush: %v", err)
+	}
+	if err := c.Send("b", 0, &topology.Raw{}); !errors.Is(err, s.err) {
+		t.Errorf("send after a failure: %v", err)
+	}
+	c.Discard()
+	s.err = nil
+	send(t, c, "b", 0, 10)
+	if err := c.Flush(); err != nil {
+		t.Errorf("after Discard: %v", err)
+	}
+	if got, want := s.sent[len(s.sent)-1], "b-0:1"; got != want {
+		t.Errorf("sent %s, want %s", got, want)
+	}
+}
+
+func TestCollectorRefusesForGood(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name      string
+		topic     string
+		partition int32
+		size      int
+		want      string
+	}{
+		{"too large", "a", 0, recordbatch.DefaultMaxBytes, "larger"},
+		{"no such partition", "a", 2, 1, "partition 2 of 2 does not exist"},
+		{"negative partition", "a", -1, 1, "does not exist"},
+		{"no such topic", "c", 0, 1, "partition 0 of 0 does not exist"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c := newTestCollector(t, &fakeSender{})
+			err := c.Send(tc.topic, tc.partition, &topology.Raw{Value: make([]byte, tc.size)})
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("Send: %v, want an error with %q", err, tc.want)
+			}
+			if commit.Classify(err) != commit.ClassFatal {
+				t.Errorf("class %s, want fatal", commit.Classify(err))
+			}
+		})
+	}
+}
+
+// Per record the collector costs no allocation once its batch has grown.
+func TestCollectorAllocates(t *testing.T) {
+	c := newTestCollector(t, &fakeSender{})
+	r := &topology.Raw{Key: []byte("key"), Value: make([]byte, 100)}
+	for range 100 {
+		if err := c.Send("a", 0, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// 800 more stay below the size at which a batch is sent, which makes a new builder here.
+	if n := testing.AllocsPerRun(800, func() {
+		if err := c.Send("a", 0, r); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0.1 {
+		t.Errorf("%v allocations per record", n)
+	}
+}
