@@ -3,6 +3,7 @@ package batch
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 )
 
 // Record is one record of a batch. Key and Value alias the batch, or the buffer it was unfolded into.
@@ -116,34 +117,31 @@ type fields struct {
 
 // scanRecord finds the fields of the record that b begins with, and its length.
 func scanRecord(b []byte) (f fields, n int, ok bool) {
-	size, n := binary.Varint(b)
-	if n <= 0 || size < 1 || size > int64(len(b)-n) {
+	size, at := varint(b, 0)
+	if at < 0 || size < 1 || size > int64(len(b)-at) {
 		return f, 0, false
 	}
-	end := n + int(size)
+	end := at + int(size)
 	b = b[:end]
-	at := n + 1 // the attributes byte is unused
-	v, n := binary.Varint(b[at:])
-	if n <= 0 {
+	at++ // the attributes byte is unused
+	if f.timestampDelta, at = varint(b, at); at < 0 {
 		return f, 0, false
 	}
-	f.timestampDelta, at = v, at+n
-	v, n = binary.Varint(b[at:])
-	if n <= 0 || v < 0 || v > 1<<31-1 {
+	var v int64
+	if v, at = varint(b, at); at < 0 || v < 0 || v > math.MaxInt32 {
 		return f, 0, false
 	}
-	f.offsetDelta, at = int32(v), at+n
+	f.offsetDelta = int32(v)
 	if f.keyAt, f.keyLen, at = scanBytes(b, at); at < 0 {
 		return f, 0, false
 	}
 	if f.valueAt, f.valueLen, at = scanBytes(b, at); at < 0 {
 		return f, 0, false
 	}
-	count, n := binary.Varint(b[at:])
-	if n <= 0 || count < 0 || count > int64(len(b)) {
+	count, at := varint(b, at)
+	if at < 0 || count < 0 || count > int64(len(b)) {
 		return f, 0, false
 	}
-	at += n
 	for range count {
 		var keyLen int
 		if _, keyLen, at = scanBytes(b, at); at < 0 || keyLen < 0 {
@@ -158,13 +156,31 @@ func scanRecord(b []byte) (f fields, n int, ok bool) {
 
 // scanBytes finds a length-prefixed field. next is -1 if it is malformed.
 func scanBytes(b []byte, at int) (start, size, next int) {
-	v, n := binary.Varint(b[at:])
-	if n <= 0 || v < -1 || v > int64(len(b)-at-n) {
+	v, start := varint(b, at)
+	if start < 0 || v < -1 || v > int64(len(b)-start) {
 		return 0, 0, -1
 	}
-	start = at + n
 	if v < 0 {
 		return start, -1, start
 	}
 	return start, int(v), start + int(v)
+}
+
+// varint decodes a zigzag varint at b[at:], and returns where it ends, or -1. It is inlined, for one byte is the common case.
+func varint(b []byte, at int) (v int64, next int) {
+	if at < len(b) && b[at] < 0x80 {
+		return int64(b[at]>>1) ^ -int64(b[at]&1), at + 1
+	}
+	return longVarint(b, at)
+}
+
+func longVarint(b []byte, at int) (v int64, next int) {
+	if at >= len(b) {
+		return 0, -1
+	}
+	v, n := binary.Varint(b[at:])
+	if n <= 0 {
+		return 0, -1
+	}
+	return v, at + n
 }

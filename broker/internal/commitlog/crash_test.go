@@ -260,7 +260,7 @@ func (w *workload) shortLived(id int64, round int) error {
 func TestCrashAtEverySync(t *testing.T) {
 	t.Parallel()
 	r := newCrashRun(1, "")
-	r.run(t, 75)
+	r.run(t, 60)
 	if r.loss != nil {
 		t.Fatal(r.loss)
 	}

@@ -148,6 +148,7 @@ func (g *ledger) check(l *Log, m *txnMachine) error {
 			return fmt.Errorf("topic %s: there is %v, acknowledged %v", id, ok, there)
 		}
 	}
+	contents := map[TopicPartition]map[int64]storedBatch{}
 	for tp, want := range g.partitions {
 		if there, known := g.topics[tp.Topic]; known && !there {
 			continue
@@ -156,37 +157,44 @@ func (g *ledger) check(l *Log, m *txnMachine) error {
 		if p == nil {
 			continue // its deletion was on the way
 		}
-		if err := want.check(p); err != nil {
+		stored, err := readStored(p)
+		if err == nil {
+			err = want.check(p, stored)
+		}
+		if err != nil {
 			return fmt.Errorf("%s-%d: %w", p.topic.Name, tp.Partition, err)
 		}
+		contents[tp] = stored
 	}
 	for n, e := range g.ended {
 		if !m.ended[n] {
 			return fmt.Errorf("transaction %d was ended, and the machine does not know", n)
 		}
 		for i, mark := range e.markers {
-			if err := checkMarker(l, mark, e.offsets[i]); err != nil {
-				return fmt.Errorf("transaction %d: %w", n, err)
+			b, ok := contents[mark.TopicPartition][e.offsets[i]]
+			if !ok || !b.marker || b.commit != mark.Commit || b.producer != mark.ProducerID {
+				return fmt.Errorf("transaction %d: its marker at %d of partition %d is lost", n, e.offsets[i], mark.Partition)
 			}
 		}
 	}
 	return nil
 }
 
-func (want *promised) check(p *Partition) error {
-	o := p.Offsets()
-	if o.LogStart > o.LastStable || o.LastStable > o.HighWatermark || o.HighWatermark != o.End {
-		return fmt.Errorf("offsets %+v", o)
-	}
-	if o.HighWatermark < want.readable {
-		return fmt.Errorf("ends at %d, but could be read up to %d", o.HighWatermark, want.readable)
-	}
-	at := map[int64]uint32{}
-	var next int64
-	for next < o.End {
+// storedBatch is what the check needs to know of a batch that was read.
+type storedBatch struct {
+	crc            uint32
+	producer       int64
+	marker, commit bool
+}
+
+// readStored reads a whole partition, by base offset.
+func readStored(p *Partition) (map[int64]storedBatch, error) {
+	stored := map[int64]storedBatch{}
+	end := p.Offsets().End
+	for next := int64(0); next < end; {
 		r, err := p.Read(next, ReadOptions{MaxBytes: 1 << 20, MinOneBatch: true})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, b := range r.Batches {
 			for ; len(b) > 0; b = b[batchSize(b):] {
@@ -195,17 +203,30 @@ func (want *promised) check(p *Partition) error {
 					err = batch.Verify(b[:h.Size()], &h)
 				}
 				if err != nil {
-					return fmt.Errorf("batch at %d: %w", next, err)
+					return nil, fmt.Errorf("batch at %d: %w", next, err)
 				}
 				if h.BaseOffset != next {
-					return fmt.Errorf("batch at %d instead of %d", h.BaseOffset, next)
+					return nil, fmt.Errorf("batch at %d instead of %d", h.BaseOffset, next)
 				}
-				at[h.BaseOffset], next = h.CRC, h.NextOffset()
+				s := storedBatch{crc: h.CRC, producer: h.ProducerID}
+				s.commit, s.marker = batch.ParseMarker(b[:h.Size()], &h)
+				stored[next], next = s, h.NextOffset()
 			}
 		}
 	}
+	return stored, nil
+}
+
+func (want *promised) check(p *Partition, stored map[int64]storedBatch) error {
+	o := p.Offsets()
+	if o.LogStart > o.LastStable || o.LastStable > o.HighWatermark || o.HighWatermark != o.End {
+		return fmt.Errorf("offsets %+v", o)
+	}
+	if o.HighWatermark < want.readable {
+		return fmt.Errorf("ends at %d, but could be read up to %d", o.HighWatermark, want.readable)
+	}
 	for _, b := range want.batches {
-		if crc, ok := at[b.base]; !ok || crc != b.crc {
+		if stored[b.base].crc != b.crc {
 			return fmt.Errorf("acknowledged batch at %d is lost", b.base)
 		}
 	}
@@ -257,31 +278,6 @@ func checkDuplicate(p *Partition, b producerBatch) error {
 	}
 	if original, err := p.mu.producers.check(&h, true); original == nil {
 		return fmt.Errorf("retry of the last batch (sequence %d) is not recognised: %w", b.sequence, err)
-	}
-	return nil
-}
-
-// checkMarker checks that the marker is at its offset.
-func checkMarker(l *Log, m Marker, offset int64) error {
-	p := l.Partition(m.Topic, m.Partition)
-	if p == nil || offset < 0 {
-		return nil
-	}
-	r, err := p.Read(offset, ReadOptions{MaxBytes: 1, MinOneBatch: true})
-	if err != nil {
-		return err
-	}
-	if len(r.Batches) == 0 {
-		return fmt.Errorf("marker at %d of %s-%d is lost", offset, p.topic.Name, m.Partition)
-	}
-	raw := r.Batches[0]
-	h, err := batch.ParseHeader(raw)
-	if err != nil {
-		return err
-	}
-	commit, ok := batch.ParseMarker(raw[:h.Size()], &h)
-	if !ok || commit != m.Commit || h.ProducerID != m.ProducerID || h.BaseOffset != offset {
-		return fmt.Errorf("at %d of %s-%d is not the marker", offset, p.topic.Name, m.Partition)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"sync"
 
 	"github.com/millrace-io/millrace/broker/internal/batch"
 )
@@ -95,14 +96,15 @@ func readSegment(r *reader, dir string, join func(...string) string) *segment {
 // walk calls f for each batch header of a file from a position up to an end, until f returns false. Offsets have no gap: next is
 // the offset that the first batch must have. The error is a *CorruptionError, or of reading.
 func walk(f *openFile, position, end, next int64, visit func(h *batch.Header, position int64) bool) error {
-	const chunk = 64 << 10
-	var buf []byte
+	scratch := walkBuffers.Get().(*[]byte)
+	defer walkBuffers.Put(scratch)
+	var buf []byte // what the file has from bufAt on
 	bufAt := position
 	for position < end {
 		if position-bufAt+batch.HeaderSize > int64(len(buf)) {
 			bufAt = position
 			var err error
-			if buf, err = f.readAt(buf, position, int(min(chunk, end-position))); err != nil {
+			if buf, err = f.readAt(*scratch, position, int(min(walkChunk, end-position))); err != nil {
 				return err
 			}
 		}
@@ -118,6 +120,11 @@ func walk(f *openFile, position, end, next int64, visit func(h *batch.Header, po
 	}
 	return nil
 }
+
+// walkChunk is how much a walk reads at a time: what a block of small batches takes.
+const walkChunk = indexInterval + 4<<10
+
+var walkBuffers = sync.Pool{New: func() any { b := make([]byte, walkChunk); return &b }}
 
 // checkHeader parses the header at the start of b and checks that it belongs where it is: the fields that no checksum covers.
 func checkHeader(path string, b []byte, position, end, next int64) (batch.Header, error) {
