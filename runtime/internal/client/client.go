@@ -73,7 +73,7 @@ func (c *Client) negotiate(ctx context.Context) error {
 	if err != nil {
 		return answered(err, 0)
 	}
-	c.v2 = transactionV2(resp)
+	c.v2 = transactionV2(resp) && !c.cfg.transactionV1
 	c.versions = maxVersions(c.v2)
 	return nil
 }

@@ -25,6 +25,8 @@ type Config struct {
 	ClientID string
 	// Logger; nil means slog.Default().
 	Logger *slog.Logger
+
+	transactionV1 bool // tests: as if transaction.version 2 were not finalised
 }
 
 // TopicPartition names a partition. It is the task's word for the same thing.

@@ -298,7 +298,7 @@ func (c *dyingConn) Write(b []byte) (int, error) {
 // Connections die all the time, with requests that were carried out and not answered. Nothing is lost, doubled or reordered.
 func TestDyingConnections(t *testing.T) {
 	t.Parallel()
-	onEachLog(t, func(t *testing.T, cfg Config) {
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
 		u := &unreliable{dial: cfg.Dial}
 		reliable := connect(t, cfg)
 		cfg.Dial = u.Dial

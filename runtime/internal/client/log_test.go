@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -27,6 +28,20 @@ func onEachLog(t *testing.T, test func(t *testing.T, cfg Config)) {
 			t.Skip("MILLRACE_KAFKA=host:port does not name a Kafka")
 		}
 		test(t, Config{Brokers: []string{address}})
+	})
+}
+
+// onEachLogAndVersion runs a test also as an older log has it, where transactions are of version 1.
+func onEachLogAndVersion(t *testing.T, test func(t *testing.T, cfg Config)) {
+	t.Helper()
+	onEachLog(t, func(t *testing.T, cfg Config) {
+		for _, v1 := range []bool{false, true} {
+			t.Run(fmt.Sprintf("v1=%v", v1), func(t *testing.T) {
+				cfg := cfg
+				cfg.transactionV1 = v1
+				test(t, cfg)
+			})
+		}
 	})
 }
 
@@ -121,4 +136,13 @@ func newFetcher(t *testing.T, c *Client, cfg FetcherConfig) *testFetcher {
 	}
 	t.Cleanup(f.Close)
 	return &testFetcher{Fetcher: f}
+}
+
+// atomicBroker dials the broker of the moment.
+type atomicBroker struct {
+	atomic.Pointer[brokertest.Broker]
+}
+
+func (a *atomicBroker) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return a.Load().Dial(ctx, network, address)
 }

@@ -68,6 +68,7 @@ type Producer struct {
 		session  session
 		inited   bool
 		open     bool // there is a transaction to end
+		touched  bool // the log may know of it: a request for it was sent
 		offsets  bool // the group is in the transaction (AddOffsetsToTxn; version 1 only)
 		draining bool // senders begin nothing
 		busy     int  // lanes that a sender works on
@@ -313,6 +314,7 @@ func (p *Producer) take(node int32) (round []*lane, s session, wait time.Duratio
 		p.rotateLocked(round[n-1])
 	}
 	p.mu.busy += len(round)
+	p.mu.touched = p.mu.touched || len(round) > 0 && node != noLeader
 	return round, p.mu.session, wait
 }
 
@@ -477,7 +479,7 @@ func (p *Producer) settle(l *lane, base int64, err error) {
 		b := l.pending[0]
 		n := int64(b.Len())
 		l.pending = slices.Delete(l.pending, 0, 1)
-		l.sequence = int32((int64(l.sequence) + n) & math.MaxInt32)
+		l.sequence = nextSequence(l.sequence, n)
 		l.acked, l.next = true, base+n
 		l.tries, l.notBefore = 0, time.Time{}
 		p.mu.buffered -= b.Bytes()
@@ -496,6 +498,9 @@ func (p *Producer) settle(l *lane, base int64, err error) {
 		p.crew.wake(l.leader)
 	}
 }
+
+// nextSequence returns the sequence after n records, which goes on with 0 after the largest one.
+func nextSequence(sequence int32, n int64) int32 { return int32((int64(sequence) + n) & math.MaxInt32) }
 
 // failed is the error that sticks after a batch could not be written.
 func (p *Producer) failed(l *lane, err error) error {

@@ -58,7 +58,7 @@ func drainBatch(t *testing.T, got *Fetched) (values []string) {
 
 func TestTransactions(t *testing.T) {
 	t.Parallel()
-	onEachLog(t, func(t *testing.T, cfg Config) {
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
 		c := connect(t, cfg)
 		topic := createTopic(t, c, 2)
 		a, b := TopicPartition{Topic: topic, Partition: 0}, TopicPartition{Topic: topic, Partition: 1}
@@ -99,7 +99,7 @@ func TestTransactions(t *testing.T) {
 // A transaction that holds nothing but offsets has to be ended too: the library's own producer does not send its end.
 func TestOffsetsOnlyTransaction(t *testing.T) {
 	t.Parallel()
-	onEachLog(t, func(t *testing.T, cfg Config) {
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
 		ctx := testContext(t)
 		c := connect(t, cfg)
 		tp := TopicPartition{Topic: createTopic(t, c, 1)}
@@ -173,7 +173,7 @@ func TestStableOffsets(t *testing.T) {
 
 func TestFencing(t *testing.T) {
 	t.Parallel()
-	onEachLog(t, func(t *testing.T, cfg Config) {
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
 		ctx := testContext(t)
 		c := connect(t, cfg)
 		tp := TopicPartition{Topic: createTopic(t, c, 1)}
@@ -242,7 +242,7 @@ func TestIdempotentProducer(t *testing.T) {
 // A batch beyond what the topic allows is refused for good; the transaction can be aborted and the producer goes on.
 func TestTooLargeForTheLog(t *testing.T) {
 	t.Parallel()
-	onEachLog(t, func(t *testing.T, cfg Config) {
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
 		ctx := testContext(t)
 		c := connect(t, cfg)
 		name := unique("topic")

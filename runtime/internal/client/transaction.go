@@ -11,12 +11,15 @@ import (
 // Init starts a producer session: it gets a producer id and epoch, fences older sessions of the transactional id, and
 // settles the transaction that they left: completed if its commit was decided, else aborted. It may be called again at
 // any time and forgets all that was sent and not ended before.
-func (p *Producer) Init(ctx context.Context) error {
+func (p *Producer) Init(ctx context.Context) error { return p.init(ctx, session{-1, -1}) }
+
+// init starts a session: a new one, or, if old is one, its successor, which fails if there is another already (KIP-360).
+func (p *Producer) init(ctx context.Context, old session) error {
 	if err := p.drain(ctx); err != nil {
 		return err
 	}
 	req := kmsg.NewPtrInitProducerIDRequest()
-	req.ProducerID, req.ProducerEpoch = -1, -1
+	req.ProducerID, req.ProducerEpoch = old.id, old.epoch
 	if id := p.cfg.TransactionalID; id != "" {
 		req.TransactionalID = kmsg.StringPtr(id)
 		req.TransactionTimeoutMillis = int32(p.cfg.TransactionTimeout.Milliseconds())
@@ -47,7 +50,7 @@ func (p *Producer) Init(ctx context.Context) error {
 
 // endedLocked is the state between two transactions.
 func (p *Producer) endedLocked() {
-	p.mu.open, p.mu.offsets, p.mu.draining, p.mu.err = false, false, false, nil
+	p.mu.open, p.mu.touched, p.mu.offsets, p.mu.draining, p.mu.err = false, false, false, false, nil
 	for _, l := range p.mu.order {
 		l.inTxn = false
 	}
@@ -109,6 +112,7 @@ func (p *Producer) CommitOffsets(ctx context.Context, id Identity, offsets map[T
 	}
 	if err == nil {
 		p.beginLocked()
+		p.mu.touched = true
 	}
 	p.mu.Unlock()
 	if err == nil && !p.c.v2 && !added {
@@ -176,8 +180,13 @@ func (p *Producer) sendOffsets(ctx context.Context, req *kmsg.TxnOffsetCommitReq
 // The class of an error says how to go on: ClassAbort, End(ctx, false); any other, Init. In particular ClassUnknown means that
 // the transaction may have been committed or not.
 func (p *Producer) End(ctx context.Context, commit bool) error {
+	if !commit {
+		if err := p.drain(ctx); err != nil {
+			return err
+		}
+	}
 	p.mu.Lock()
-	open, s, err := p.mu.open, p.mu.session, p.mu.err
+	touched, s, err := p.mu.touched && p.mu.open, p.mu.session, p.mu.err
 	flushed := p.mu.buffered == 0 && p.mu.busy == 0
 	p.mu.Unlock()
 	if commit && err != nil {
@@ -186,18 +195,13 @@ func (p *Producer) End(ctx context.Context, commit bool) error {
 	if commit && !flushed {
 		return withClass(errUnflushed, ClassAbort)
 	}
-	if !commit {
-		if err := p.drain(ctx); err != nil {
-			return err
-		}
-	}
-	if open {
+	if touched {
 		if s, err = p.end(ctx, s, commit); err != nil {
 			return err
 		}
 	}
-	if open && !commit && !p.c.v2 {
-		return p.Init(ctx) // batches that were dropped leave gaps in the sequences of this epoch
+	if touched && !commit && !p.c.v2 {
+		return p.init(ctx, s) // batches that were dropped leave gaps in the sequences of this epoch
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -231,7 +235,7 @@ func (p *Producer) end(ctx context.Context, s session, commit bool) (session, er
 		}
 		return nil
 	})
-	if err == nil {
+	if err == nil || !commit && !p.c.v2 && errors.Is(err, kerr.InvalidTxnState) { // nothing of it had arrived
 		return s, nil
 	}
 	class := ClassOf(err)
