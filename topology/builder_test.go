@@ -13,9 +13,8 @@ import (
 
 // shout is a processor whose values are lengths, so that its input and output differ.
 type shout struct {
-	store topology.Store[*state.KeyValue[string, int64]]
-	ctx   *topology.Context[string, int64]
-	log   *[]string
+	ctx *topology.Context[string, int64]
+	log *[]string
 }
 
 func (s *shout) Init(ctx *topology.Context[string, int64]) error {

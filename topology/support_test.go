@@ -131,7 +131,7 @@ func tryPlan(t *testing.T, script string) (*topology.Topology, error) {
 		case "together":
 			top.Copartitioned = append(top.Copartitioned, strings.Fields(line)[1:])
 		}
-		for _, p := range strings.Fields(parents) {
+		for p := range strings.FieldsSeq(parents) {
 			b.Connect(ids[p], ids[w[1]], 0)
 		}
 	}
