@@ -137,3 +137,10 @@ func produceRaw(t testing.TB, b *brokertest.Broker, topic string, batch []byte) 
 	}
 	return p.BaseOffset
 }
+
+// setAttribute sets bits of a batch's attributes and makes its checksum true.
+func setAttribute(raw []byte, bits byte) []byte {
+	raw[22] |= bits
+	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return raw
+}

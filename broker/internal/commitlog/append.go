@@ -30,8 +30,8 @@ type AppendResult struct {
 }
 
 // Append checks raw, which must be one version 2 record batch as a producer made it, assigns its offset and enqueues it.
-// It returns before the batch is durable: see AppendResult.LSN. Without Records it waits first while the disk cannot keep up,
-// and then no machine's lock may be held.
+// It returns before the batch is durable: see AppendResult.LSN. With the zero options it waits first while the disk cannot keep
+// up, and then no machine's lock may be held.
 //
 // The log keeps raw and patches it in place (base offset, leader epoch; with LogAppendTime or a false maximum timestamp also
 // that, and the checksum): the caller must not touch it any more, whatever the result. raw's backing array lives as long as
@@ -43,7 +43,7 @@ func (p *Partition) Append(raw []byte, o AppendOptions) (AppendResult, error) {
 	if err := l.checkRecords(o.Records); err != nil {
 		return AppendResult{}, err
 	}
-	if len(o.Records) == 0 {
+	if len(o.Records) == 0 && !o.Begin {
 		l.admit()
 	}
 	h, err := p.checkBatch(raw, o.Begin)
