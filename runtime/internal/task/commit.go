@@ -104,10 +104,11 @@ func (t *Task) Progress() []Progress {
 // Committed says that the transaction with what Flush wrote has committed: the stores' writes become committed state, and
 // counters show what it did. next holds, by store name, the offset after the transaction's last record on the store's
 // changelog; a store that appended nothing may be left out.
-func (t *Task) Committed(next map[string]int64) error {
+func (t *Task) Committed(next map[string]int64) (err error) {
 	if t.err != nil {
 		return t.err
 	}
+	defer t.catch(&err)
 	for _, s := range t.stores {
 		to, ok := next[s.spec.Name]
 		if !ok {
