@@ -15,6 +15,7 @@ type bucket struct {
 	complete bool   // P3
 	loaded   bool   // loading it from the engine has been tried
 	last     uint64 // epoch of the last write
+	sweep    uint64 // nothing can be evicted until the engine has this epoch
 }
 
 // grave is a tombstone that may go once the engine has it.
@@ -44,14 +45,32 @@ func (p *Partition) putLocked(r layer.Record) {
 		p.addBucket(id, b)
 	}
 	b.last = p.mu.epoch
+	var slot layer.Slot
 	if r.Tombstone {
-		slot := b.m.Bury(r.Hash, r.Key, p.mu.epoch)
+		slot = b.m.Bury(r.Hash, r.Key)
 		p.mu.graves = append(p.mu.graves, grave{b, slot, p.mu.epoch})
-		p.mu.unapplied.Bury(r.Hash, r.Key)
-		return
+	} else {
+		slot = b.m.Put(r.Hash, r.Key, r.Value)
 	}
-	b.m.Put(r.Hash, r.Key, r.Value, p.mu.epoch)
-	p.mu.unapplied.Put(r.Hash, r.Key, r.Value, nil)
+	m := b.m.Mark(slot)
+	m.Pos = p.logLocked(r, m)
+	m.Epoch = p.mu.epoch
+}
+
+// logLocked notes a write for the engine and returns its place: one place for each key and epoch, so that a key which is written
+// often is applied once.
+func (p *Partition) logLocked(r layer.Record, m *layer.Mark) layer.Pos {
+	log := &p.mu.unapplied
+	if m.Epoch == p.mu.epoch {
+		if !r.Tombstone && log.Overwrite(m.Pos, r.Value) {
+			return m.Pos
+		}
+		log.Kill(m.Pos)
+	}
+	if r.Tombstone {
+		return log.Bury(r.Hash, r.Key)
+	}
+	return log.Put(r.Hash, r.Key, r.Value, nil)
 }
 
 // expireLocked takes buckets out of memory that retention has passed. The engine drops them with the next batch.
@@ -100,7 +119,7 @@ func (p *Partition) evictLocked() {
 			total -= b.m.Bytes()
 			b.m, b.complete, b.loaded = layer.Map{}, false, true
 		case i == len(p.mu.ids)-1:
-			p.thinOut(b, limit-(total-b.m.Bytes()))
+			p.thinOut(b, max(limit-(total-b.m.Bytes()), 0))
 		}
 	}
 }
@@ -108,8 +127,15 @@ func (p *Partition) evictLocked() {
 // thinOut evicts entries of one bucket, a bounded number at a time, since this is part of a commit.
 func (p *Partition) thinOut(b *bucket, limit int64) {
 	const steps = 1 << 16
-	if b.m.Evict(limit, p.mu.applied, steps) > 0 {
+	if p.mu.applied < b.sweep || b.m.Bytes() <= limit {
+		return
+	}
+	n := 2 * b.m.Len() // once round to forget what has been asked for, once to find what has not
+	switch evicted := b.m.Evict(limit, p.mu.applied, min(n, steps)); {
+	case evicted > 0:
 		b.complete, b.loaded = false, true
+	case n <= steps:
+		b.sweep = p.mu.applied + 1 // all of it waits for the engine
 	}
 }
 
@@ -170,7 +196,7 @@ func (p *Partition) fetch(dst []byte, b *bucket, hash uint64, local []byte) ([]b
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b.m.Put(hash, local, val[n:], 0)
+	b.m.Put(hash, local, val[n:])
 	if limit := p.db.share.Load(); p.mu.scans == 0 && len(p.mu.ids) == 1 && b.m.Bytes() > limit {
 		b.m.Evict(limit, p.mu.applied, 64)
 	}
@@ -207,7 +233,7 @@ func (p *Partition) load(b *bucket, id keyschema.Bucket) error {
 	defer p.mu.Unlock()
 	found.All(func(r layer.Record) {
 		if _, ok := b.m.Get(r.Hash, r.Key); !ok {
-			b.m.Put(r.Hash, r.Key, r.Value, 0)
+			b.m.Put(r.Hash, r.Key, r.Value)
 		}
 	})
 	b.complete = whole

@@ -41,6 +41,7 @@ type transaction[V any] struct {
 	bytes  []byte // what blobs point into
 	staged layer.Log
 	newest newest // of a window store, this transaction's writes included
+	logged newest // of what this transaction has flushed
 
 	order   layer.Order // of the entries written, once somebody has scanned in this transaction
 	ordered bool
@@ -386,11 +387,11 @@ func (t *transaction[V]) flushEntry(s layer.Slot, it *item[V], changelogKey func
 			val = []byte{} // empty, not null
 		}
 	}
+	key, err := changelogKey(local)
+	if err != nil {
+		return fmt.Errorf("store %s: key %x: %w", t.below.id, local, err)
+	}
 	if t.log != nil {
-		key, err := changelogKey(local)
-		if err != nil {
-			return fmt.Errorf("store %s: key %x: %w", t.below.id, local, err)
-		}
 		if err := t.log.Append(key, val, it.ts); err != nil {
 			return fmt.Errorf("store %s: append to changelog: %w", t.below.id, err)
 		}
@@ -420,7 +421,7 @@ func (t *transaction[V]) commit(next int64) error {
 	if t.log == nil {
 		next = -1
 	}
-	if err := t.below.commit(&t.staged, next, t.newest); err != nil {
+	if err := t.below.commit(&t.staged, next, t.logged); err != nil {
 		return fmt.Errorf("store %s: commit: %w", t.below.id, err)
 	}
 	t.settle(false)
@@ -452,6 +453,7 @@ func (t *transaction[V]) settle(forget bool) {
 	t.order.Reset()
 	t.ordered = false
 	t.staged.Reset()
+	t.newest, t.logged = t.below.newestSeen(), newest{}
 	const keep = 1 << 20
 	if cap(t.bytes) > keep {
 		t.bytes, t.blobs = nil, nil
@@ -460,10 +462,7 @@ func (t *transaction[V]) settle(forget bool) {
 }
 
 // drop forgets the transaction.
-func (t *transaction[V]) drop() {
-	t.settle(true)
-	t.newest = t.below.newestSeen()
-}
+func (t *transaction[V]) drop() { t.settle(true) }
 
 // makeRoom evicts clean entries over the bound: a few before an entry comes in, so that reads without writes are bounded too.
 func (t *transaction[V]) makeRoom() {

@@ -124,8 +124,7 @@ func (e WindowEntry[K, V]) Delete(timestamp int64, h serde.Headers) error {
 	if e.expired {
 		return ErrExpired
 	}
-	e.t.newest.see(e.start)
-	e.t.delete(e.slot, timestamp, h)
+	e.t.delete(e.slot, timestamp, h) // a delete of nothing leaves no trace: time goes on with what is stored
 	return nil
 }
 
@@ -169,7 +168,8 @@ func (s *Window[K, V]) place(key K, start int64) (WindowEntry[K, V], error) {
 }
 
 // Newest returns the newest window start that the store has seen, committed or in this transaction: the time that its
-// retention counts from. It is false if there is none yet.
+// retention counts from. It is false if there is none yet. A window that was made and deleted in one transaction does not count
+// after it, since the changelog does not know it either.
 func (s *Window[K, V]) Newest() (start int64, ok bool) { return s.t.newest.start, s.t.newest.ok }
 
 // Changes is as KeyValue.Changes, with the window's start.
@@ -205,6 +205,7 @@ func (s *Window[K, V]) Flush() error { return s.t.flush(s.changelogKey) }
 
 func (s *Window[K, V]) changelogKey(local []byte) ([]byte, error) {
 	key, start, err := keyschema.SplitWindow(local)
+	s.t.logged.see(start)
 	s.log = keyschema.AppendWindowChangelog(s.log[:0], key, start)
 	return s.log, err
 }

@@ -70,7 +70,7 @@ func (e *Engine) Apply(b *state.Batch) error {
 				e.mu.m.Remove(x.Slot)
 			}
 		default:
-			e.mu.m.Put(r.Hash, r.Key, r.Value, 0)
+			e.mu.m.Put(r.Hash, r.Key, r.Value)
 		}
 	})
 	return nil

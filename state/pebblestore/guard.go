@@ -170,7 +170,7 @@ func (g *guard) listener() *pebble.EventListener {
 			g.log.Error("pebble: corruption", "dir", g.dir, "err", info.Details, "path", info.Path)
 		},
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
-			g.log.Warn("pebble: writes wait for the disk", "dir", g.dir, "reason", info.Reason)
+			g.log.Debug("pebble: writes wait for the disk", "dir", g.dir, "reason", info.Reason)
 		},
 	}
 }

@@ -3,7 +3,7 @@ package layer
 import "bytes"
 
 // Map maps encoded keys to bytes, with an order over the keys once somebody asks for it. Keys that were deleted can stay, as
-// tombstones. Each entry carries the epoch of its last write, in which its user says what may leave. The zero Map is empty.
+// tombstones. Each entry carries a Mark, by which its user says what may leave. The zero Map is empty.
 type Map struct {
 	t       Table[value]
 	vals    Arena
@@ -12,10 +12,17 @@ type Map struct {
 }
 
 type value struct {
-	ref   Ref
-	len   int32 // -1: tombstone
-	room  int32 // what the block was allocated for
-	epoch uint64
+	ref  Ref
+	len  int32 // -1: tombstone
+	room int32 // what the block was allocated for
+	mark Mark
+}
+
+// Mark is what the user of a Map notes about an entry: the epoch of its last write, and where that stands in a log. New
+// entries have the zero Mark.
+type Mark struct {
+	Epoch uint64
+	Pos   Pos
 }
 
 // Entry is what a Map holds for a key. Value is valid until the next call that changes the map.
@@ -48,23 +55,28 @@ func (m *Map) entry(s Slot) Entry {
 	return Entry{Slot: s, Value: m.vals.Bytes(v.ref, int(v.len))}
 }
 
-// Put writes a copy of val under key.
-func (m *Map) Put(hash uint64, key, val []byte, epoch uint64) {
-	v := m.t.At(m.slot(hash, key))
+// Put writes a copy of val under key. The mark stays.
+func (m *Map) Put(hash uint64, key, val []byte) Slot {
+	s := m.slot(hash, key)
+	v := m.t.At(s)
 	if v.ref == 0 || blockCap(int(v.room)) < len(val) {
 		m.release(v)
 		v.ref, v.room = m.vals.Alloc(len(val)), int32(len(val))
 	}
-	v.len, v.epoch = int32(len(val)), epoch
+	v.len = int32(len(val))
 	copy(m.vals.Bytes(v.ref, len(val)), val)
+	return s
 }
 
-// Bury writes a tombstone under key.
-func (m *Map) Bury(hash uint64, key []byte, epoch uint64) Slot {
+// Mark returns the mark of an entry, to be read or written. It is valid until the next call that changes the map.
+func (m *Map) Mark(s Slot) *Mark { return &m.t.At(s).mark }
+
+// Bury writes a tombstone under key. The mark stays.
+func (m *Map) Bury(hash uint64, key []byte) Slot {
 	s := m.slot(hash, key)
 	v := m.t.At(s)
 	m.release(v)
-	v.len, v.epoch = -1, epoch
+	v.len = -1
 	return s
 }
 
@@ -99,10 +111,10 @@ func (m *Map) Remove(s Slot) {
 
 // RemoveTombstone takes s out if it holds a tombstone not younger than epoch.
 func (m *Map) RemoveTombstone(s Slot, epoch uint64) {
-	if s >= m.t.next || m.t.cell(s).klen < 0 {
+	if !m.t.Used(s) {
 		return
 	}
-	if v := m.t.At(s); v.len < 0 && v.epoch <= epoch {
+	if v := m.t.At(s); v.len < 0 && v.mark.Epoch <= epoch {
 		m.Remove(s)
 	}
 }
@@ -110,7 +122,7 @@ func (m *Map) RemoveTombstone(s Slot, epoch uint64) {
 // Evict removes entries that were written in epoch or before and have not been asked for lately, until the map holds at
 // most limit bytes or steps entries were looked at. It returns how many it removed.
 func (m *Map) Evict(limit int64, epoch uint64, steps int) (evicted int) {
-	clean := func(v *value) bool { return v.epoch <= epoch }
+	clean := func(v *value) bool { return v.mark.Epoch <= epoch }
 	for m.Bytes() > limit {
 		var s Slot
 		var ok bool

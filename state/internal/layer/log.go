@@ -7,7 +7,8 @@ import (
 
 // Log is a run of writes, in order, in a few large pieces of memory. The zero Log is empty.
 //
-// A record is: hash (8), key length (4), value length + 1 (4; 0 is a tombstone), key, value.
+// A record is: hash (8), key length (4), value length + 1 (4; 0 is a tombstone, all ones a record that was taken out), key, room for
+// the value.
 type Log struct {
 	chunks [][]byte
 	spare  [][]byte // empty chunks of an earlier use
@@ -22,7 +23,11 @@ type Record struct {
 	Tombstone  bool
 }
 
+// Pos is the place of a record in a Log, until its Reset.
+type Pos struct{ chunk, off uint32 }
+
 const (
+	logDead   = 1<<32 - 1
 	logHeader = 16
 	logChunk  = 256 << 10
 	logSpare  = 16
@@ -35,16 +40,42 @@ func (l *Log) Len() int { return l.n }
 func (l *Log) Bytes() int64 { return l.bytes }
 
 // Put appends a write whose value is the concatenation of head and tail.
-func (l *Log) Put(hash uint64, key, head, tail []byte) {
-	b := l.room(hash, key, len(head)+len(tail), uint32(len(head)+len(tail)+1))
+func (l *Log) Put(hash uint64, key, head, tail []byte) Pos {
+	b, pos := l.room(hash, key, len(head)+len(tail), uint32(len(head)+len(tail)+1))
 	copy(b[copy(b, head):], tail)
+	return pos
 }
 
 // Bury appends a tombstone.
-func (l *Log) Bury(hash uint64, key []byte) { l.room(hash, key, 0, 0) }
+func (l *Log) Bury(hash uint64, key []byte) Pos {
+	_, pos := l.room(hash, key, 0, 0)
+	return pos
+}
 
-// room appends a record without its value and returns the place of that.
-func (l *Log) room(hash uint64, key []byte, size int, mark uint32) []byte {
+// Overwrite replaces the value of a record by one of the same length, if it is.
+func (l *Log) Overwrite(p Pos, value []byte) bool {
+	b := l.chunks[p.chunk][p.off:]
+	if binary.LittleEndian.Uint32(b[12:]) != uint32(len(value)+1) {
+		return false
+	}
+	copy(b[logHeader+binary.LittleEndian.Uint32(b[8:]):], value)
+	return true
+}
+
+// Kill takes a record out. Its memory stays.
+func (l *Log) Kill(p Pos) {
+	b := l.chunks[p.chunk][p.off:]
+	n := binary.LittleEndian.Uint32(b[8:])
+	if mark := binary.LittleEndian.Uint32(b[12:]); mark > 0 {
+		n += mark - 1
+	}
+	binary.LittleEndian.PutUint32(b[8:], n) // of all that is skipped
+	binary.LittleEndian.PutUint32(b[12:], logDead)
+	l.n--
+}
+
+// room appends a record without its value and returns the place of that, and of the record.
+func (l *Log) room(hash uint64, key []byte, size int, mark uint32) ([]byte, Pos) {
 	n := logHeader + len(key) + size
 	last := len(l.chunks) - 1
 	if last < 0 || cap(l.chunks[last])-len(l.chunks[last]) < n {
@@ -62,7 +93,7 @@ func (l *Log) room(hash uint64, key []byte, size int, mark uint32) []byte {
 	copy(b[logHeader:], key)
 	l.n++
 	l.bytes += int64(n)
-	return b[logHeader+len(key):]
+	return b[logHeader+len(key):], Pos{uint32(last), uint32(off)}
 }
 
 // chunk returns an empty chunk with room for n bytes.
@@ -80,24 +111,29 @@ func (l *Log) chunk(n int) []byte {
 func (l *Log) All(f func(Record)) {
 	for _, c := range l.chunks {
 		for len(c) > 0 {
-			r, n := record(c)
-			f(r)
+			r, n, dead := record(c)
+			if !dead {
+				f(r)
+			}
 			c = c[n:]
 		}
 	}
 }
 
 // record reads the record at the beginning of b.
-func record(b []byte) (r Record, n int) {
+func record(b []byte) (r Record, n int, dead bool) {
 	klen := int(binary.LittleEndian.Uint32(b[8:]))
 	mark := int(binary.LittleEndian.Uint32(b[12:]))
 	end := logHeader + klen
+	if mark == logDead {
+		return r, end, true
+	}
 	r = Record{Hash: binary.LittleEndian.Uint64(b), Key: b[logHeader:end:end], Tombstone: mark == 0}
 	if mark > 0 {
 		r.Value = b[end : end+mark-1 : end+mark-1]
 		end += mark - 1
 	}
-	return r, end
+	return r, end, false
 }
 
 // Reset empties the log. It keeps the memory of a few chunks.

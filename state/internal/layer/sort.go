@@ -7,18 +7,20 @@ import (
 	"slices"
 )
 
-// Sorted calls f for the last write of every key in the order of the keys, until it returns an error. The log must not
-// change meanwhile.
+// Sorted calls f for every record in the order of the keys, until it returns an error. Of several records of a key only the last
+// one counts. The log must not change meanwhile.
 //
-// Cost: most comparisons are of two numbers, the eight key bytes after what all keys have in common; only keys equal
-// so far are looked up.
+// Most comparisons are of two numbers, the eight key bytes after what all keys have in common; only the keys of records that
+// are equal so far are looked up.
 func (l *Log) Sorted(f func(Record) error) error {
 	common := l.commonPrefix()
 	refs := make([]sortRef, 0, l.n)
 	for i, c := range l.chunks {
 		for off := 0; off < len(c); {
-			r, n := record(c[off:])
-			refs = append(refs, sortRef{head: head(r.Key[common:]), chunk: uint32(i), off: uint32(off)})
+			r, n, dead := record(c[off:])
+			if !dead {
+				refs = append(refs, sortRef{head: head(r.Key[common:]), pos: Pos{uint32(i), uint32(off)}})
+			}
 			off += n
 		}
 	}
@@ -29,10 +31,10 @@ func (l *Log) Sorted(f func(Record) error) error {
 		if o := bytes.Compare(l.key(a), l.key(b)); o != 0 {
 			return o
 		}
-		return cmp.Or(cmp.Compare(a.chunk, b.chunk), cmp.Compare(a.off, b.off))
+		return cmp.Or(cmp.Compare(a.pos.chunk, b.pos.chunk), cmp.Compare(a.pos.off, b.pos.off))
 	})
 	for i, x := range refs {
-		r, _ := record(l.chunks[x.chunk][x.off:])
+		r, _, _ := record(l.chunks[x.pos.chunk][x.pos.off:])
 		if i+1 < len(refs) && refs[i+1].head == x.head && bytes.Equal(l.key(refs[i+1]), r.Key) {
 			continue // a later write follows
 		}
@@ -44,13 +46,13 @@ func (l *Log) Sorted(f func(Record) error) error {
 }
 
 type sortRef struct {
-	head       uint64
-	chunk, off uint32
+	head uint64
+	pos  Pos
 }
 
 func (l *Log) key(x sortRef) []byte {
-	r, _ := record(l.chunks[x.chunk][x.off:])
-	return r.Key
+	b := l.chunks[x.pos.chunk][x.pos.off:]
+	return b[logHeader : logHeader+binary.LittleEndian.Uint32(b[8:])]
 }
 
 // commonPrefix returns the length of the prefix that all keys share.

@@ -1,7 +1,7 @@
 package layer
 
 import (
-	"bytes"
+	"encoding/binary"
 	"hash/maphash"
 )
 
@@ -14,8 +14,9 @@ func Hash(key []byte) uint64 { return maphash.Bytes(seed, key) }
 // Slot names an entry of a Table until it is removed. Slots are used again.
 type Slot uint32
 
-// Table maps encoded keys to payloads of type P. Keys lie in an arena, entries in chunks, and the hash index is an array of
-// numbers: if P has no pointers, there is nothing in it for the garbage collector. The zero Table is empty.
+// Table maps encoded keys to payloads of type P. Entries lie in chunks, long keys in an arena, and the hash index is an array of
+// numbers: if P has no pointers, there is nothing in it for the garbage collector. Slots are fewer than 2^30, and keys shorter. The
+// zero Table is empty.
 type Table[P any] struct {
 	index  []uint64 // open addressing, linear probing: high half of the hash, slot + 1; 0 is free
 	chunks [][]cell[P]
@@ -26,18 +27,38 @@ type Table[P any] struct {
 	keys   Arena
 }
 
+// cell is one entry. A short key stands in it, which saves a cache miss; in place of a long one stands its Ref. With a payload of
+// 32 bytes it fills a cache line.
 type cell[P any] struct {
-	key  Ref // of a free cell: the next free slot + 1
-	tag  uint32
-	klen int32 // -1: free
-	hot  bool  // seen since the hand passed
+	key  [shortKey]byte
+	tag  uint32 // high half of the hash
+	klen uint32 // length of the key and flags; of a free cell: the next free slot + 1
 	p    P
 }
 
 const (
+	shortKey   = 24
 	chunkCells = 256
 	minIndex   = 16
+
+	cellUsed = 1 << 31
+	cellHot  = 1 << 30 // found since the hand passed it
+	klenMask = cellHot - 1
 )
+
+func (c *cell[P]) used() bool { return c.klen&cellUsed != 0 }
+func (c *cell[P]) len() int   { return int(c.klen & klenMask) }
+
+// keyOf returns the key of a used cell.
+func (t *Table[P]) keyOf(c *cell[P]) []byte {
+	n := c.len()
+	if n <= shortKey {
+		return c.key[:n:n]
+	}
+	return t.keys.Bytes(c.ref(), n)
+}
+
+func (c *cell[P]) ref() Ref { return Ref(binary.LittleEndian.Uint64(c.key[:])) }
 
 // Len returns the number of entries.
 func (t *Table[P]) Len() int { return t.n }
@@ -46,7 +67,7 @@ func (t *Table[P]) Len() int { return t.n }
 func (t *Table[P]) Find(hash uint64, key []byte) (Slot, bool) {
 	s, ok := t.Peek(hash, key)
 	if ok {
-		t.cell(s).hot = true
+		t.cell(s).klen |= cellHot
 	}
 	return s, ok
 }
@@ -66,8 +87,7 @@ func (t *Table[P]) Peek(hash uint64, key []byte) (Slot, bool) {
 			continue
 		}
 		s := Slot(uint32(x)) - 1
-		c := t.cell(s)
-		if int(c.klen) == len(key) && bytes.Equal(t.keys.Bytes(c.key, len(key)), key) {
+		if string(t.keyOf(t.cell(s))) == string(key) {
 			return s, true
 		}
 	}
@@ -81,8 +101,11 @@ func (t *Table[P]) Insert(hash uint64, key []byte) Slot {
 	}
 	s := t.newCell()
 	c := t.cell(s)
-	c.key, c.tag, c.klen, c.hot = t.keys.Alloc(len(key)), uint32(hash>>32), int32(len(key)), true
-	copy(t.keys.Bytes(c.key, len(key)), key)
+	c.tag, c.klen = uint32(hash>>32), uint32(len(key))|cellUsed|cellHot
+	if len(key) > shortKey {
+		binary.LittleEndian.PutUint64(c.key[:], uint64(t.keys.Alloc(len(key))))
+	}
+	copy(t.keyOf(c), key)
 	t.place(uint64(c.tag)<<32 | uint64(s+1))
 	t.n++
 	return s
@@ -91,7 +114,7 @@ func (t *Table[P]) Insert(hash uint64, key []byte) Slot {
 func (t *Table[P]) newCell() Slot {
 	if t.free != 0 {
 		s := t.free - 1
-		t.free = Slot(t.cell(s).key)
+		t.free = Slot(t.cell(s).klen)
 		return s
 	}
 	s := t.next
@@ -144,8 +167,10 @@ func (t *Table[P]) Remove(s Slot) {
 		}
 	}
 	t.index[i] = 0
-	t.keys.Free(c.key, int(c.klen))
-	*c = cell[P]{key: Ref(t.free), klen: -1}
+	if n := c.len(); n > shortKey {
+		t.keys.Free(c.ref(), n)
+	}
+	*c = cell[P]{klen: uint32(t.free)}
 	t.free = s + 1
 	t.n--
 }
@@ -156,10 +181,10 @@ func (t *Table[P]) cell(s Slot) *cell[P] { return &t.chunks[s/chunkCells][s%chun
 func (t *Table[P]) At(s Slot) *P { return &t.cell(s).p }
 
 // Key returns the key of an entry. It is valid until the entry is removed, and must not be changed.
-func (t *Table[P]) Key(s Slot) []byte {
-	c := t.cell(s)
-	return t.keys.Bytes(c.key, int(c.klen))
-}
+func (t *Table[P]) Key(s Slot) []byte { return t.keyOf(t.cell(s)) }
+
+// Used reports whether s is the slot of an entry.
+func (t *Table[P]) Used(s Slot) bool { return s < t.next && t.cell(s).used() }
 
 // Sweep moves the CLOCK's hand over at most steps entries, to the first that has not been found since the hand passed it
 // last and that clean accepts; the caller removes it. It returns how many steps are left, and whether it found one.
@@ -171,9 +196,9 @@ func (t *Table[P]) Sweep(steps int, clean func(*P) bool) (s Slot, left int, ok b
 		s = t.hand
 		t.hand++
 		switch c := t.cell(s); {
-		case c.klen < 0:
-		case c.hot:
-			c.hot = false
+		case !c.used():
+		case c.klen&cellHot != 0:
+			c.klen &^= cellHot
 		case clean(&c.p):
 			return s, steps - 1, true
 		}
@@ -184,7 +209,7 @@ func (t *Table[P]) Sweep(steps int, clean func(*P) bool) (s Slot, left int, ok b
 // All calls f for every slot in use, in no particular order, until it returns false. f may remove the entry it is given.
 func (t *Table[P]) All(f func(Slot) bool) {
 	for s := Slot(0); s < t.next; s++ {
-		if t.cell(s).klen >= 0 && !f(s) {
+		if t.cell(s).used() && !f(s) {
 			return
 		}
 	}
