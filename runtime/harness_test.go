@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-io/millrace/broker"
 	"github.com/millrace-io/millrace/broker/brokertest"
 	"github.com/millrace-io/millrace/runtime"
 	"github.com/millrace-io/millrace/runtime/internal/client"
@@ -34,7 +33,7 @@ func openLog(t testing.TB, tcp bool) *testLog {
 	if address := os.Getenv("MILLRACE_KAFKA"); address != "" {
 		l.brokers = []string{address}
 	} else if tcp {
-		l.brokers = brokertest.Start(t, func(c *broker.Config) { c.Listen = "127.0.0.1:0" }).Brokers()
+		l.brokers = brokertest.Start(t, brokertest.Listen()).Brokers()
 	} else {
 		b := brokertest.Start(t)
 		l.brokers, l.dial = b.Brokers(), b.Dial

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -134,50 +135,74 @@ func (in *instance) openState(context.Context) (err error) {
 	return nil
 }
 
-// openWorkers starts a producer session for each worker, and for each slot that an earlier run used: that fences the
-// instance's past, and ends what it left open, before any offset is asked for (DESIGN D7).
+// openWorkers starts a producer session for each worker, and before that one for each slot that an earlier run used: that
+// fences the instance's past, and ends what it left open, before any offset is asked for (DESIGN D7).
 func (in *instance) openWorkers(ctx context.Context) error {
-	slots := 0
+	slots := 0 // transactional ones of this run
 	if in.cfg.Guarantee == ExactlyOnce {
 		slots = in.cfg.Workers
 	}
-	recorded := 0
 	if in.dir != nil {
-		recorded = in.dir.Slots()
+		recorded := in.dir.Slots()
 		if err := in.dir.RecordSlots(max(recorded, slots)); err != nil {
 			return err
 		}
-	}
-	producers := make([]*client.Producer, max(recorded, in.cfg.Workers))
-	for i := range producers {
-		cfg := client.ProducerConfig{
-			TransactionTimeout: in.cfg.TransactionTimeout,
-			MaxBufferedBytes:   int(in.cfg.OutputBytes / int64(in.cfg.Workers)),
-		}
-		if i < max(recorded, slots) {
-			cfg.TransactionalID = in.transactionalID(i)
-		}
-		p, err := client.NewProducer(in.client, cfg)
-		if err != nil {
+		if err := in.settlePast(ctx, slots, recorded); err != nil {
 			return err
 		}
-		producers[i] = p
-		in.closeLater(func() error { p.Close(); return nil })
-	}
-	if err := initAll(ctx, producers); err != nil {
-		return err
-	}
-	if in.dir != nil {
 		if err := in.dir.RecordSlots(slots); err != nil {
 			return err
 		}
 	}
-	for i := range in.cfg.Workers {
-		if err := in.openWorker(i, producers[i]); err != nil {
+	producers, err := in.openProducers(ctx, in.cfg.Guarantee, 0, in.cfg.Workers)
+	if err != nil {
+		return err
+	}
+	in.closeLater(func() error { closeAll(producers); return nil })
+	for i, p := range producers {
+		if err := in.openWorker(i, p); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// settlePast ends what the slots from..to, which this run does not use, may have left open.
+func (in *instance) settlePast(ctx context.Context, from, to int) error {
+	producers, err := in.openProducers(ctx, ExactlyOnce, from, to)
+	closeAll(producers)
+	return err
+}
+
+// openProducers starts sessions for the slots from..to, side by side.
+func (in *instance) openProducers(ctx context.Context, g Guarantee, from, to int) ([]*client.Producer, error) {
+	var producers []*client.Producer
+	for slot := from; slot < to; slot++ {
+		cfg := client.ProducerConfig{
+			TransactionTimeout: in.cfg.TransactionTimeout,
+			MaxBufferedBytes:   int(in.cfg.OutputBytes / int64(in.cfg.Workers)),
+		}
+		if g == ExactlyOnce {
+			cfg.TransactionalID = in.transactionalID(slot)
+		}
+		p, err := client.NewProducer(in.client, cfg)
+		if err != nil {
+			closeAll(producers)
+			return nil, err
+		}
+		producers = append(producers, p)
+	}
+	if err := initAll(ctx, producers); err != nil {
+		closeAll(producers)
+		return nil, err
+	}
+	return producers, nil
+}
+
+func closeAll(producers []*client.Producer) {
+	for _, p := range producers {
+		p.Close()
+	}
 }
 
 func (in *instance) transactionalID(slot int) string {
@@ -214,6 +239,7 @@ func (in *instance) openWorker(slot int, p *client.Producer) error {
 		NewFetcher: func() (restore.Fetcher, error) {
 			return client.NewFetcher(in.client, client.FetcherConfig{})
 		},
+		Parallel:    max(1, goruntime.GOMAXPROCS(0)/in.cfg.Workers),
 		ExactlyOnce: in.cfg.Guarantee == ExactlyOnce,
 		StateDir:    in.statePath(),
 		Logger:      in.log,

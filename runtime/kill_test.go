@@ -27,6 +27,8 @@ type childJob struct {
 	Brokers  []string
 	StateDir string
 	Workers  int
+	// Timeout, if set, is that of the session and of transactions: how long a take-over takes.
+	Timeout time.Duration
 }
 
 func TestMain(m *testing.M) {
@@ -53,11 +55,13 @@ func (j childJob) run() error {
 		return err
 	}
 	app, err := runtime.New(top, runtime.Config{
-		ApplicationID: j.Names.App,
-		StateDir:      j.StateDir,
-		Brokers:       j.Brokers,
-		Workers:       j.Workers,
-		Logger:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		ApplicationID:      j.Names.App,
+		StateDir:           j.StateDir,
+		Brokers:            j.Brokers,
+		Workers:            j.Workers,
+		SessionTimeout:     j.Timeout,
+		TransactionTimeout: j.Timeout,
+		Logger:             slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		return err
@@ -146,15 +150,18 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	n.check(t, l)
 }
 
+// takeOver is the time-outs' value. Kafka has group.min.session.timeout.ms=6000 by default.
+const takeOver = 6 * time.Second
+
 // Two instances share the partitions; one is killed, the other takes over.
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	l := openLog(t, true)
 	n := newJob(t, l, partitions)
 	l.write(t, n.In, jobInput(1, 2000, partitions, 0))
-	first := childJob{Names: n, Brokers: l.brokers, StateDir: t.TempDir(), Workers: 1}.start(t)
+	first := childJob{Names: n, Brokers: l.brokers, StateDir: t.TempDir(), Workers: 1, Timeout: takeOver}.start(t)
 	eventually(t, 30*time.Second, "the first instance works", func() bool { return l.drained(t, n.App, n.inputs()...) })
-	second := childJob{Names: n, Brokers: l.brokers, StateDir: t.TempDir(), Workers: 1}.start(t)
+	second := childJob{Names: n, Brokers: l.brokers, StateDir: t.TempDir(), Workers: 1, Timeout: takeOver}.start(t)
 	for i := range 10 {
 		l.write(t, n.In, jobInput(uint64(10+i), 200, partitions, 40_000+int64(i)*4000))
 		time.Sleep(100 * time.Millisecond)

@@ -69,7 +69,9 @@ func (w *Worker) Release(ctx context.Context, ids []topology.TaskID) error {
 			}
 			w.cancelPreparing(ctx, ids) // a failed commit has made them all prepare again
 		}
-		return w.closeTasks(ids)
+		err := w.closeTasks(ids)
+		w.publish()
+		return err
 	})
 }
 
@@ -93,7 +95,7 @@ func (w *Worker) Stop(ctx context.Context) error {
 		w.cancelAll()
 		w.stopping = true
 		if err := w.commitNow(ctx); err != nil {
-			return err
+			return fmt.Errorf("last commit: %w; what it held is processed again at the next start", err)
 		}
 		if err := w.closeTasks(w.ids()); err != nil {
 			return err

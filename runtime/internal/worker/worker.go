@@ -89,6 +89,7 @@ type Worker struct {
 	batches   []*preparation
 	preparing sync.WaitGroup
 	fetched   []client.Fetched
+	records   int             // that each task may process in a round
 	leave     func()          // of the membership gate, nil outside
 	refused   int32           // generation that was refused, 0 if none
 	identity  client.Identity // the one that the gate let in
@@ -130,6 +131,7 @@ func New(cfg Config) *Worker {
 		ready:    make(chan prepared, 1),
 		done:     make(chan struct{}),
 		byInput:  make(map[client.TopicPartition]*input),
+		records:  minRecords,
 		machine: commit.New(commit.Config{
 			Transactional:      cfg.transactional(),
 			TransactionTimeout: cfg.TransactionTimeout,
@@ -145,9 +147,13 @@ func New(cfg Config) *Worker {
 	return w
 }
 
-// roundRecords is how many records each task may process in a round. A round is short against the commit interval, so
-// that commands and fetched batches do not wait.
-const roundRecords = 512
+// How many records each task may process in a round: as many as a round of a few milliseconds takes, so that
+// commits, commands and fetched batches do not wait for a slow program.
+const (
+	minRecords = 1
+	maxRecords = 1024
+	longRound  = 10 * time.Millisecond
+)
 
 // errStopped ends Run after a Stop.
 var errStopped = errors.New("stopped")
@@ -256,8 +262,9 @@ func (w *Worker) offer(in *input, f *client.Fetched) error {
 
 // process lets each task process some records and punctuate.
 func (w *Worker) process(ctx context.Context, now time.Time) (worked bool, err error) {
+	full := false
 	for _, r := range w.tasks {
-		n, wake, err := r.task.Step(now, roundRecords)
+		n, wake, err := r.task.Step(now, w.records)
 		if err != nil {
 			return true, w.failed(ctx, w.taskError(err))
 		}
@@ -267,6 +274,13 @@ func (w *Worker) process(ctx context.Context, now time.Time) (worked bool, err e
 		}
 		r.wake = wake
 		worked = worked || n > 0 || fired
+		full = full || n == w.records
+	}
+	switch took := w.cfg.Now().Sub(now); {
+	case took > longRound:
+		w.records = max(w.records/2, minRecords)
+	case full && took < longRound/2:
+		w.records = min(w.records*2, maxRecords)
 	}
 	return worked, nil
 }

@@ -1,0 +1,235 @@
+package worker
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/commit"
+	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// One commit, call by call: this order is what exactly-once rests on.
+func TestCommitOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.run()
+	w.takeTrace()
+	w.feed(0, "a", "b", "a")
+	w.await("committed", func() bool { return r.Snapshot().Commits == 1 })
+	want := []string{
+		"send out-0:3",                  // what was forwarded
+		"send app-counts-changelog-0:2", // one change for each key
+		"flush",
+		"enter", "offsets m1/4 at 3", "leave",
+		"end commit=true",
+	}
+	if got := w.takeTrace(); !slices.Equal(got, want) {
+		t.Errorf("calls %q\nwant  %q", got, want)
+	}
+	s := r.Snapshot()
+	if s.Read[0] != 3 || s.Written["out"] != 3 || s.Running[0].Inputs[0].Committed != 3 || s.Running[0].Inputs[0].Lag != 0 {
+		t.Errorf("snapshot %+v", s)
+	}
+	if err := r.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-r.ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if got := w.takeTrace(); !slices.Equal(got, []string{"close in-0"}) {
+		t.Errorf("stopping with nothing to commit calls %q", got)
+	}
+}
+
+// Control records alone move the position, and that is committed (R-31, R-37).
+func TestIdleCommit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.run()
+	w.takeTrace()
+	w.feed(7) // an empty batch that ends at 7
+	w.await("committed", func() bool { return r.Snapshot().Commits == 1 })
+	if got, want := w.takeTrace(), []string{"flush", "enter", "offsets m1/4 at 7", "leave", "end commit=true"}; !slices.Equal(got, want) {
+		t.Errorf("calls %q\nwant  %q", got, want)
+	}
+}
+
+// Whatever step fails, the records of the lost transaction are processed again, and state counts them once.
+func TestEveryStepCanFail(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		call string
+		err  error
+	}{
+		{"send", errors.New("cut off")},
+		{"flush", errors.New("cut off")},
+		{"flush", kerr.OutOfOrderSequenceNumber},
+		{"enter", errors.New("cut off")},
+		{"offsets", errors.New("cut off")},
+		{"offsets", kerr.TransactionAbortable},
+		{"end", errors.New("cut off")},
+		{"end", kerr.ProducerFenced},
+	} {
+		t.Run(tc.call+" "+tc.err.Error(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			r := w.run()
+			w.feed(0, "a")
+			w.await("committed", func() bool { return w.committed() == 1 })
+			w.takeTrace()
+			w.failOnce(tc.call, tc.err)
+			w.feed(1, "a", "b")
+			w.await("recovered", func() bool { return slices.Contains(w.traced(), "read in-0 from 1") })
+			if got := w.traced(); !slices.Contains(got, "init") || slices.Index(got, "init") > slices.Index(got, "prepare") {
+				t.Errorf("no new session before the task was made ready: %q", got)
+			}
+			if w.committed() != 1 {
+				t.Errorf("committed %d", w.committed())
+			}
+			w.feed(1, "a", "b")
+			w.await("committed", func() bool { return w.committed() == 3 })
+			if err := r.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.checkCounts(map[string]int64{"a": 2, "b": 1})
+			if s := r.Snapshot(); s.Read[0] != 3 || s.Aborts != 1 {
+				t.Errorf("read %d, aborts %d", s.Read[0], s.Aborts)
+			}
+		})
+	}
+}
+
+// The answer to the commit was lost, though it happened: the offsets tell, and nothing is processed twice. (That the
+// changelog's tail is read is the restorer's part.)
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run()
+	w.mu.Lock()
+	w.offsets[input0] = client.Committed{Offset: 2}
+	w.fail["end"] = errors.New("cut off")
+	w.mu.Unlock()
+	w.feed(0, "a", "b")
+	w.await("it goes on behind", func() bool { return slices.Contains(w.traced(), "read in-0 from 2") })
+}
+
+// A rebalance inside the transaction: the same transaction commits under the new generation.
+func TestNewerGeneration(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.run()
+	w.takeTrace()
+	w.failOnce("offsets", kerr.RebalanceInProgress)
+	w.feed(0, "a")
+	w.await("refused", func() bool { return slices.Contains(w.traced(), "refused") })
+	w.mu.Lock()
+	w.identity.Generation = 5
+	w.mu.Unlock()
+	w.await("committed", func() bool { return r.Snapshot().Commits == 1 })
+	got := strings.Join(slices.Compact(w.takeTrace()), ", ")
+	for _, want := range []string{"offsets m1/4 at 1, refused, leave", "enter, offsets m1/5 at 1, leave, end commit=true"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("calls %s\nwant  %s", got, want)
+		}
+	}
+	if r.Snapshot().Aborts != 0 {
+		t.Error("it was aborted")
+	}
+}
+
+// The member was lost: nothing is committed, the task is closed, and it is not taken up again before the instance says so
+// (G1).
+func TestLostMember(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(w *world){
+		"the gate says so":        func(w *world) { w.lost = true },
+		"another member id":       func(w *world) { w.enterAs = client.Identity{MemberID: "m2", Generation: 5} },
+		"the coordinator says so": func(w *world) { w.fail["offsets"] = kerr.UnknownMemberID },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			r := w.run()
+			w.mu.Lock()
+			lose(w)
+			w.mu.Unlock()
+			w.feed(0, "a")
+			w.await("dropped", func() bool {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				return len(w.dropped) == 1
+			})
+			if got := w.traced(); slices.Contains(got, "end commit=true") || !slices.Contains(got, "init") {
+				t.Errorf("calls %q", got)
+			}
+			if n := len(r.Snapshot().Running); n != 0 {
+				t.Errorf("%d tasks run", n)
+			}
+		})
+	}
+}
+
+// The instance says that the member is lost: as above, and nobody has to be told.
+func TestLose(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.run()
+	w.failOnce("enter", errors.New("cut off")) // so that the record stays uncommitted for a while
+	w.feed(0, "a")
+	w.await("taken", func() bool { return len(w.traced()) > 2 })
+	if err := r.Lose(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.Snapshot().Running); n != 0 || len(w.dropped) != 0 {
+		t.Errorf("%d tasks run, %d were dropped", n, len(w.dropped))
+	}
+	if err := r.Assign(t.Context(), []restore.Task{w.spec()}); err != nil {
+		t.Fatal(err)
+	}
+	w.await("it runs again", func() bool { return len(r.Snapshot().Running) == 1 })
+}
+
+// An error of the program ends the worker, and the open transaction with it.
+func TestFatal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.run()
+	w.takeTrace()
+	w.feed(0, "a", "bad")
+	err := <-r.ended
+	if err == nil || !strings.Contains(err.Error(), `in-0 at offset 1: "bad" is refused`) || commit.Classify(err) != commit.ClassFatal {
+		t.Errorf("Run: %v", err)
+	}
+	if w.committed() != 0 {
+		t.Errorf("committed %d", w.committed())
+	}
+	if err := r.Release(t.Context(), []topology.TaskID{task0}); !errors.Is(err, ErrEnded) {
+		t.Errorf("a command to an ended worker: %v", err)
+	}
+}
+
+// A task is released after the commit that holds its offsets (G3).
+func TestReleaseCommitsFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.run()
+	w.takeTrace()
+	w.feed(0, "a", "b")
+	w.await("taken", func() bool { return r.Snapshot().Commits > 0 || len(w.traced()) > 0 })
+	if err := r.Release(t.Context(), []topology.TaskID{task0}); err != nil {
+		t.Fatal(err)
+	}
+	got := w.takeTrace()
+	if got[len(got)-1] != "close in-0" || !slices.Contains(got, "end commit=true") || w.committed() != 2 {
+		t.Errorf("calls %q, committed %d", got, w.committed())
+	}
+	if n := len(r.Snapshot().Running); n != 0 {
+		t.Errorf("%d tasks run", n)
+	}
+}
