@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"github.com/millrace-io/millrace/topology"
 )
@@ -91,20 +92,21 @@ func (b *Builder) Append(key, value []byte, timestamp int64, headers []topology.
 		}
 	}
 
+	i := len(b.buf)
+	b.buf = slices.Grow(b.buf, total)[:i+total]
 	buf := b.buf
-	buf = binary.AppendUvarint(buf, zigzag(int64(body)))
-	buf = append(buf, 0)
-	buf = binary.AppendUvarint(buf, zigzag(delta))
-	buf = binary.AppendUvarint(buf, zigzag(int64(b.count)))
-	buf = appendBytes(buf, key)
-	buf = appendBytes(buf, value)
-	buf = binary.AppendUvarint(buf, zigzag(int64(len(headers))))
-	for i := range headers {
-		buf = binary.AppendUvarint(buf, zigzag(int64(len(headers[i].Key))))
-		buf = append(buf, headers[i].Key...)
-		buf = appendBytes(buf, headers[i].Value)
+	i = putUvarint(buf, i, zigzag(int64(body)))
+	buf[i] = 0
+	i = putUvarint(buf, i+1, zigzag(delta))
+	i = putUvarint(buf, i, zigzag(int64(b.count)))
+	i = putBytes(buf, i, key)
+	i = putBytes(buf, i, value)
+	i = putUvarint(buf, i, zigzag(int64(len(headers))))
+	for h := range headers {
+		i = putUvarint(buf, i, zigzag(int64(len(headers[h].Key))))
+		i += copy(buf[i:], headers[h].Key)
+		i = putBytes(buf, i, headers[h].Value)
 	}
-	b.buf = buf
 	b.count++
 	b.maxTimestamp = max(b.maxTimestamp, timestamp)
 	return nil
@@ -142,10 +144,11 @@ func bytesLen(b []byte) int {
 	return uvarintLen(zigzag(int64(len(b)))) + len(b)
 }
 
-func appendBytes(dst, b []byte) []byte {
+func putBytes(dst []byte, i int, b []byte) int {
 	if b == nil {
-		return append(dst, 1) // -1, zigzag
+		dst[i] = 1 // -1, zigzag
+		return i + 1
 	}
-	dst = binary.AppendUvarint(dst, zigzag(int64(len(b))))
-	return append(dst, b...)
+	i = putUvarint(dst, i, zigzag(int64(len(b))))
+	return i + copy(dst[i:], b)
 }

@@ -180,20 +180,18 @@ func (r *Reader) leaveOut(batch []byte) bool {
 }
 
 func (r *Reader) readHeaders(rec *record) ([]topology.Header, bool) {
-	first, src := len(r.headers), rec.headers
+	first, src, i := len(r.headers), rec.headers, 0
 	for range rec.headerCount {
-		key, rest, ok := readBytes(src)
-		if !ok || key == nil {
+		var key, value []byte
+		if key, i = readBytes(src, i); i < 0 || key == nil {
 			return nil, false
 		}
-		value, rest, ok := readBytes(rest)
-		if !ok {
+		if value, i = readBytes(src, i); i < 0 {
 			return nil, false
 		}
 		r.headers = append(r.headers, topology.Header{Key: r.headerKey(key), Value: value})
-		src = rest
 	}
-	return r.headers[first:len(r.headers):len(r.headers)], len(src) == 0
+	return r.headers[first:len(r.headers):len(r.headers)], i == len(src)
 }
 
 // headerKey returns key as a string, the same one for equal keys: most records of a topic have the same few.

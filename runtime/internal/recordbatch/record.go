@@ -1,9 +1,6 @@
 package recordbatch
 
-import (
-	"encoding/binary"
-	"errors"
-)
+import "errors"
 
 var errRecord = errors.New("record does not fit its length")
 
@@ -16,58 +13,57 @@ type record struct {
 	headers        []byte
 }
 
-// readRecord reads the first record of src.
+// readRecord reads the first record of src and returns what follows it.
 func readRecord(src []byte, rec *record) (rest []byte, ok bool) {
-	n, src, ok := readVarint(src)
-	if !ok || n < 1 || n > int64(len(src)) {
+	u, i := readUvarint(src, 0)
+	n := unzigzag(u)
+	if i < 0 || n < 1 || n > int64(len(src)-i) {
 		return nil, false
 	}
-	body, rest := src[1:n], src[n:] // [0] are attributes, unused
-	if rec.timestampDelta, body, ok = readVarint(body); !ok {
+	rest = src[i+int(n):]
+	body := src[i : i+int(n)]
+	i = 1 // after the attributes, which are unused
+	if u, i = readUvarint(body, i); i < 0 {
 		return nil, false
 	}
-	if rec.offsetDelta, body, ok = readVarint(body); !ok {
+	rec.timestampDelta = unzigzag(u)
+	if u, i = readUvarint(body, i); i < 0 {
 		return nil, false
 	}
-	if rec.key, body, ok = readBytes(body); !ok {
+	rec.offsetDelta = unzigzag(u)
+	if rec.key, i = readBytes(body, i); i < 0 {
 		return nil, false
 	}
-	if rec.value, body, ok = readBytes(body); !ok {
+	if rec.value, i = readBytes(body, i); i < 0 {
 		return nil, false
 	}
-	if rec.headerCount, body, ok = readVarint(body); !ok || rec.headerCount < 0 || rec.headerCount > int64(len(body)/2) {
-		return nil, false // a header has at least two bytes
+	if u, i = readUvarint(body, i); i < 0 {
+		return nil, false
 	}
-	rec.headers = body
-	return rest, rec.headerCount > 0 || len(body) == 0
+	if rec.headerCount = unzigzag(u); rec.headerCount == 0 {
+		return rest, i == len(body)
+	}
+	rec.headers = body[i:]
+	return rest, rec.headerCount > 0 && rec.headerCount <= int64(len(rec.headers)/2) // a header has at least two bytes
+}
+
+// readBytes reads a length and as many bytes at src[i:], and returns the position after them, negative if they are not
+// there. Length -1 is nil.
+func readBytes(src []byte, i int) ([]byte, int) {
+	u, i := readUvarint(src, i)
+	n := unzigzag(u)
+	if i < 0 || n > int64(len(src)-i) || n < -1 {
+		return nil, -1
+	}
+	if n < 0 {
+		return nil, i
+	}
+	end := i + int(n)
+	return src[i:end:end], end
 }
 
 func firstRecord(src []byte) (record, bool) {
 	var rec record
 	_, ok := readRecord(src, &rec)
 	return rec, ok
-}
-
-// readVarint reads a zigzag varint.
-func readVarint(src []byte) (v int64, rest []byte, ok bool) {
-	if len(src) > 0 && src[0] < 0x80 {
-		return unzigzag(uint64(src[0])), src[1:], true
-	}
-	u, n := binary.Uvarint(src)
-	if n <= 0 {
-		return 0, nil, false
-	}
-	return unzigzag(u), src[n:], true
-}
-
-// readBytes reads a length and as many bytes; length -1 is nil.
-func readBytes(src []byte) (b, rest []byte, ok bool) {
-	n, src, ok := readVarint(src)
-	if !ok || n > int64(len(src)) {
-		return nil, nil, false
-	}
-	if n < 0 {
-		return nil, src, n == -1
-	}
-	return src[:n:n], src[n:], true
 }
