@@ -88,12 +88,14 @@ type session struct {
 	epoch int16
 }
 
-// lane is the queue of one partition. Only the goroutine that made it busy touches it without the lock.
+// lane is the queue of one partition. The goroutine that made it busy reads it without the lock, except for pending, which
+// Send appends to.
 type lane struct {
 	tp        TopicPartition
 	topicID   [16]byte
 	leader    int32
 	pending   []*recordbatch.Builder // in order; the first may be under way
+	sending   *recordbatch.Builder   // the first, while busy
 	busy      bool
 	sequence  int32 // of the first pending batch
 	inTxn     bool  // the partition is in the transaction (AddPartitionsToTxn; version 1 only)
@@ -307,7 +309,7 @@ func (p *Producer) take(node int32) (round []*lane, s session, wait time.Duratio
 		if l.tries == 0 {
 			l.since = now
 		}
-		l.busy = true
+		l.busy, l.sending = true, l.pending[0]
 		round = append(round, l)
 	}
 	if n := len(round); n > 0 && n < len(p.mu.order) {
@@ -407,7 +409,7 @@ func (p *Producer) produce(ctx context.Context, node int32, s session, round []*
 		rt := &req.Topics[len(req.Topics)-1]
 		rp := kmsg.NewProduceRequestTopicPartition()
 		rp.Partition = l.tp.Partition
-		rp.Records = l.pending[0].Finish(recordbatch.Producer{ID: s.id, Epoch: s.epoch, Sequence: l.sequence, Transactional: transactional})
+		rp.Records = l.sending.Finish(recordbatch.Producer{ID: s.id, Epoch: s.epoch, Sequence: l.sequence, Transactional: transactional})
 		rt.Partitions = append(rt.Partitions, rp)
 	}
 	resp, err := p.conn.Broker(int(node)).Request(ctx, req)
