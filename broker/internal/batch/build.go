@@ -1,6 +1,16 @@
 package batch
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy/xerial"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
 
 // Build makes an uncompressed batch from records, as a producer would. Records' offsets are ignored: they are numbered from
 // h.BaseOffset. h's Length, LastOffsetDelta, BaseTimestamp, MaxTimestamp and Count are computed, the rest is taken from it.
@@ -48,4 +58,51 @@ func appendBytes(dst, b []byte) []byte {
 		return binary.AppendVarint(dst, -1)
 	}
 	return append(binary.AppendVarint(dst, int64(len(b))), b...)
+}
+
+// Compress returns an uncompressed batch with its records compressed, as a producer would. Like Build it serves tests and tools.
+func Compress(raw []byte, codec Codec) ([]byte, error) {
+	h, err := ParseHeader(raw)
+	if err != nil {
+		return nil, err
+	}
+	body, err := compress(codec, raw[HeaderSize:])
+	if err != nil {
+		return nil, err
+	}
+	h.Attributes |= Attributes(codec)
+	h.Length = int32(HeaderSize - PrefixSize + len(body))
+	out := append(make([]byte, HeaderSize, HeaderSize+len(body)), body...)
+	h.put(out)
+	return out, nil
+}
+
+func compress(codec Codec, src []byte) ([]byte, error) {
+	var b bytes.Buffer
+	var w io.WriteCloser
+	switch codec {
+	case CodecNone:
+		return src, nil
+	case CodecSnappy:
+		return xerial.Encode(nil, src), nil
+	case CodecGzip:
+		w = gzip.NewWriter(&b)
+	case CodecLZ4:
+		w = lz4.NewWriter(&b)
+	case CodecZstd:
+		z, err := zstd.NewWriter(&b)
+		if err != nil {
+			return nil, err
+		}
+		w = z
+	default:
+		return nil, fmt.Errorf("%w: %d", ErrCodec, codec)
+	}
+	if _, err := w.Write(src); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }

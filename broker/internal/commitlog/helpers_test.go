@@ -182,3 +182,22 @@ func readAll(t testing.TB, p *Partition, from int64, iso Isolation) (headers []b
 		}
 	}
 }
+
+func mustHeader(t testing.TB, b []byte) batch.Header {
+	t.Helper()
+	h, err := batch.ParseHeader(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// compress returns the batch with its records compressed.
+func compress(t testing.TB, raw []byte, codec batch.Codec) []byte {
+	t.Helper()
+	out, err := batch.Compress(raw, codec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}

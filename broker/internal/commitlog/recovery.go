@@ -61,9 +61,12 @@ func (l *Log) recover(ctx context.Context) error {
 	began := time.Now()
 	fs := l.cfg.FS
 	for _, dir := range []string{l.journalDir, l.topicsDir} {
-		if err := ensureDir(fs, dir); err != nil {
-			return err
+		if err := fs.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("make directory %s: %w", dir, err)
 		}
+	}
+	if err := syncDir(fs, l.cfg.Dir); err != nil {
+		return err
 	}
 	start, fresh, err := l.readSnapshot()
 	if err != nil {

@@ -1,0 +1,256 @@
+package commitlog
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected output of scripts and traces")
+
+// TestScripts runs testdata/*.txt. A line that begins with "> " is a command, what follows is what it prints, all else is prose.
+// "> new" begins a case with an empty log of one partition.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &script{t: t, clock: newClock()}
+			got := s.run(string(want))
+			if got == string(want) {
+				return
+			}
+			if !*update {
+				t.Errorf("output differs, run with -update and look at the difference. Got:\n%s", got)
+			} else if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+type script struct {
+	t     *testing.T
+	clock *clock
+	fs    *vfs.MemFS
+	log   *Log
+	topic Topic
+}
+
+// run returns the script with the output that its commands give now.
+func (s *script) run(text string) string {
+	var out strings.Builder
+	skip := false // the old output
+	for line := range strings.Lines(text) {
+		command, ok := strings.CutPrefix(line, "> ")
+		if !ok {
+			if skip = skip && strings.TrimSpace(line) != ""; !skip {
+				out.WriteString(line)
+			}
+			continue
+		}
+		out.WriteString(line)
+		out.WriteString(s.command(strings.Fields(command)))
+		skip = true
+	}
+	s.close()
+	return out.String()
+}
+
+func (s *script) close() {
+	if s.log == nil {
+		return
+	}
+	if err := s.log.Close(); err != nil {
+		s.t.Error(err)
+	}
+	s.log = nil
+}
+
+func (s *script) open() {
+	cfg := testConfig(s.fs)
+	cfg.Now = s.clock.Now
+	l, err := Open(ctx, cfg, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.log = l
+}
+
+func (s *script) partition() *Partition { return s.log.Partition(s.topic.ID, 0) }
+
+// command runs one command and returns what it prints.
+func (s *script) command(words []string) string {
+	args := map[string]string{}
+	for _, w := range words[1:] {
+		k, v, _ := strings.Cut(w, "=")
+		args[k] = v
+	}
+	switch words[0] {
+	case "new":
+		s.close()
+		s.fs = vfs.NewCrashableMem()
+		s.open()
+		configs := map[string]string{}
+		for k, v := range args {
+			configs[k] = v
+		}
+		s.topic = create(s.t, s.log, "t", 1, configs)
+		return ""
+	case "append":
+		return s.append(args)
+	case "begin":
+		id, epoch := s.producer(args)
+		return s.commit(Update{Begin: []Begin{{TopicPartition{s.topic.ID, 0}, id, epoch}}})
+	case "commit", "abort":
+		id, epoch := s.producer(args)
+		return s.commit(Update{Markers: []Marker{{TopicPartition: TopicPartition{s.topic.ID, 0}, ProducerID: id, ProducerEpoch: epoch,
+			Commit: words[0] == "commit"}}})
+	case "offsets":
+		o := s.partition().Offsets()
+		return fmt.Sprintf("start %d, stable %d, high watermark %d, end %d\n", o.LogStart, o.LastStable, o.HighWatermark, o.End)
+	case "read":
+		return s.read(args)
+	case "restart":
+		s.close()
+		s.open()
+		return ""
+	case "crash":
+		fs := s.fs.CrashClone(vfs.CrashCloneCfg{})
+		s.close()
+		s.fs = fs
+		s.open()
+		return ""
+	case "wait":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.clock.Add(d)
+		return ""
+	case "checkpoint":
+		if err := s.log.checkpoint(false); err != nil {
+			return err.Error() + "\n"
+		}
+		return ""
+	case "producers":
+		return s.producers()
+	}
+	s.t.Fatalf("unknown command %q", words[0])
+	return ""
+}
+
+func (s *script) int(args map[string]string, name string, otherwise int64) int64 {
+	if args[name] == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseInt(args[name], 10, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func (s *script) producer(args map[string]string) (id int64, epoch int16) {
+	return s.int(args, "id", -1), int16(s.int(args, "epoch", 0))
+}
+
+func (s *script) append(args map[string]string) string {
+	id, epoch := s.producer(args)
+	_, txn := args["txn"]
+	_, begin := args["begin"]
+	b := producerBatch{id: id, epoch: epoch, sequence: int32(s.int(args, "seq", -1)), txn: txn || begin,
+		records: records(int(s.int(args, "n", 1)), 10)}
+	if args["key"] == "null" {
+		b.records[len(b.records)-1].Key = nil
+	}
+	if id < 0 {
+		b.epoch = -1
+	}
+	res, err := s.partition().Append(b.raw(), AppendOptions{Begin: begin})
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	wait(s.t, s.log, res.LSN)
+	if res.Duplicate {
+		return fmt.Sprintf("duplicate of %d\n", res.BaseOffset)
+	}
+	if res.LogAppendTime >= 0 {
+		return fmt.Sprintf("at %d, time %d\n", res.BaseOffset, res.LogAppendTime)
+	}
+	return fmt.Sprintf("at %d\n", res.BaseOffset)
+}
+
+func (s *script) commit(u Update) string {
+	lsn, offsets, err := s.log.Commit(u)
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	wait(s.t, s.log, lsn)
+	if len(offsets) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("marker at %d\n", offsets[0])
+}
+
+func (s *script) read(args map[string]string) string {
+	iso := ReadUncommitted
+	if _, ok := args["committed"]; ok {
+		iso = ReadCommitted
+	}
+	r, err := s.partition().Read(s.int(args, "from", 0), ReadOptions{MaxBytes: int(s.int(args, "max", 1<<20)), MinOneBatch: true, Isolation: iso})
+	var out strings.Builder
+	if err != nil {
+		fmt.Fprintln(&out, err)
+	}
+	for _, b := range r.Batches {
+		for ; len(b) > 0; b = b[batchSize(b):] {
+			h := mustHeader(s.t, b)
+			kind := ""
+			if h.Attributes.Control() {
+				kind = " marker"
+			} else if h.Attributes.Transactional() {
+				kind = " transactional"
+			}
+			fmt.Fprintf(&out, "%d-%d producer %d%s\n", h.BaseOffset, h.LastOffset(), h.ProducerID, kind)
+		}
+	}
+	for _, a := range r.Aborted {
+		fmt.Fprintf(&out, "aborted: producer %d from %d\n", a.ProducerID, a.FirstOffset)
+	}
+	if out.Len() == 0 {
+		return "nothing\n"
+	}
+	return out.String()
+}
+
+func (s *script) producers() string {
+	p := s.partition()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.mu.producers) == 0 {
+		return "none\n"
+	}
+	var out strings.Builder
+	for id := int64(0); id < 100; id++ {
+		if x := p.mu.producers[id]; x != nil {
+			fmt.Fprintf(&out, "%d: epoch %d, %d batches, open %v\n", id, x.epoch, x.n, x.open)
+		}
+	}
+	return out.String()
+}
