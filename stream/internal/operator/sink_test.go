@@ -1,6 +1,11 @@
 package operator
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/hex"
+	"encoding/json"
+	"os"
 	"testing"
 	"time"
 
@@ -53,6 +58,50 @@ func TestSinkPartitions(t *testing.T) {
 	}
 	if s := sendTo(t, RepartitionSink("n", "t", keys, serde.String), r); s.partition != topology.PartitionOf(whole, 1000) {
 		t.Errorf("partition %d in a repartition topic, want that of the whole key", s.partition)
+	}
+}
+
+// TestKafkaPartitions compares the partitions that a sink chooses with those of Kafka's producer.
+func TestKafkaPartitions(t *testing.T) {
+	t.Parallel()
+	packed, err := os.ReadFile("testdata/kafka-partitions.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Entries []struct {
+			Key        string
+			Partitions map[int32]int32
+		}
+	}
+	if err := json.NewDecoder(plain).Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for _, e := range file.Entries {
+		key, err := hex.DecodeString(e.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, want := range e.Partitions {
+			s := &sentScope{partitions: n, partition: -1}
+			inst, err := Sink("n", "t", serde.Bytes, serde.Bytes).Build(s, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			inst.Ports[0].(topology.Emit[[]byte, []byte])(topology.NewRecord(key, key, 7))
+			if s.partition != want {
+				t.Errorf("key %s is sent to partition %d of %d, want %d", e.Key, s.partition, n, want)
+			}
+			compared++
+		}
+	}
+	if compared < 500 {
+		t.Errorf("%d partitions compared", compared)
 	}
 }
 
