@@ -23,6 +23,7 @@ const (
 	idleTimeout  = 10 * time.Minute // without a request or an open answer
 	frameTimeout = 30 * time.Second // for a frame that has begun
 	writeTimeout = time.Minute      // for one response
+	drainTimeout = 2 * time.Second  // the same when the server shuts down
 )
 
 // errDraining ends a reader when the server shuts down; its writer still answers what has been read.
@@ -142,16 +143,25 @@ func (c *conn) dispatch(frame []byte, p *pending) error {
 	}
 }
 
-// setReadDeadline sets the deadline unless the server drains, whose own deadline must stand.
+// setReadDeadline gives the client time to send. Whoever waits for long looks at draining after it, as the deadline that
+// drain has set is gone.
 func (c *conn) setReadDeadline(d time.Duration) {
 	// An error means that the connection is closed, which the next read reports.
 	_ = c.nc.SetReadDeadline(time.Now().Add(d))
 }
 
-// drain makes the reader stop before the next frame.
+// drain makes the reader stop before the next frame, and gives the client less time to read what is still answered.
 func (c *conn) drain() {
 	c.draining.Store(true)
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // as in setReadDeadline
+	c.setWriteDeadline()
+}
+
+func (c *conn) setWriteDeadline() {
+	_ = c.nc.SetWriteDeadline(time.Now().Add(writeTimeout)) // as in setReadDeadline
+	if c.draining.Load() {
+		_ = c.nc.SetWriteDeadline(time.Now().Add(drainTimeout))
+	}
 }
 
 // write is the writer goroutine. It answers in order (S1) until the reader has ended and nothing is pending, and closes
@@ -181,8 +191,7 @@ func (c *conn) answer(p pending) error {
 	if resp.Body == nil && resp.Frame == nil {
 		return nil
 	}
-	// An error means that the connection is closed, which the write reports.
-	_ = c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
+	c.setWriteDeadline()
 	if resp.Body != nil {
 		c.out = wire.AppendResponse(c.out[:0], p.header, resp.Body)
 		_, err = c.nc.Write(c.out)

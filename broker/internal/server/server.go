@@ -30,6 +30,9 @@ type Server struct {
 		conns     map[*conn]struct{}
 		listeners []net.Listener
 		closed    bool
+
+		lastWarning time.Time
+		unwarned    int // faults since then that were not logged
 	}
 }
 
@@ -61,7 +64,7 @@ func (s *Server) accept(l net.Listener, advertised string) {
 		switch {
 		case err == nil:
 			if err := s.ServeConn(nc, advertised); err != nil {
-				s.cfg.Logger.Warn("connection refused", "remote", nc.RemoteAddr().String(), "err", err)
+				s.warn("connection refused", nc.RemoteAddr().String(), err)
 			}
 		case errors.Is(err, net.ErrClosed):
 			return
@@ -110,8 +113,23 @@ func (s *Server) remove(c *conn, cause error) {
 	delete(s.mu.conns, c)
 	s.mu.Unlock()
 	if cause != nil && !quiet(cause) {
-		s.cfg.Logger.Warn("connection closed", "remote", c.peer.Host, "err", cause)
+		s.warn("connection closed", c.peer.Host, cause)
 	}
+}
+
+// warn logs a client's fault, but not more than one a second: clients must not fill a disk.
+func (s *Server) warn(msg, remote string, err error) {
+	const pause = time.Second
+	s.mu.Lock()
+	now, unwarned := time.Now(), s.mu.unwarned
+	if now.Sub(s.mu.lastWarning) < pause {
+		s.mu.unwarned++
+		s.mu.Unlock()
+		return
+	}
+	s.mu.lastWarning, s.mu.unwarned = now, 0
+	s.mu.Unlock()
+	s.cfg.Logger.Warn(msg, "remote", remote, "err", err, "not_logged", unwarned)
 }
 
 // Shutdown stops accepting and reading, waits until every request that was read has been answered, or until ctx ends,
