@@ -130,10 +130,10 @@ func TestTwoMembers(t *testing.T) {
 	t.Parallel()
 	onEachLog(t, func(t *testing.T, connect func() *client.Client) {
 		group := uniqueGroup()
-		a := startInstance(t, connect(), Config{Group: group, InstanceID: "a", Topics: []string{"in"}})
+		a := startInstance(t, connect(), Config{Group: group, InstanceID: "a", Topics: []string{"in"}, HeartbeatInterval: 100 * time.Millisecond})
 		a.await("a alone", has(6))
 		before := a.m.Identity()
-		b := startInstance(t, connect(), Config{Group: group, InstanceID: "b", Topics: []string{"in"}})
+		b := startInstance(t, connect(), Config{Group: group, InstanceID: "b", Topics: []string{"in"}, HeartbeatInterval: 100 * time.Millisecond})
 		first := a.await("a beside b", has(3))
 		second := b.await("b beside a", has(3))
 		for _, task := range second.Tasks {
@@ -209,6 +209,92 @@ func TestGateHoldsTheRebalance(t *testing.T) {
 			t.Fatal(err)
 		}
 		leave()
+	})
+}
+
+// A transaction that is open while the group rebalances commits, under the new generation (G1): nothing has to be aborted
+// because another instance came.
+func TestCommitAcrossARebalance(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, connect func() *client.Client) {
+		group, c := uniqueGroup(), connect()
+		a := startInstance(t, connect(), Config{Group: group, InstanceID: "a", HeartbeatInterval: 50 * time.Millisecond})
+		a.await("a alone", has(6))
+		before := a.m.Identity()
+		topic := group + "-in"
+		if err := c.CreateTopics(t.Context(), client.NewTopic{Name: topic, Partitions: 1}); err != nil {
+			t.Fatal(err)
+		}
+		tp := client.TopicPartition{Topic: topic}
+		p, err := client.NewProducer(c, client.ProducerConfig{TransactionalID: group})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if err := p.Init(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b := p.Builder()
+		if err := b.Append(nil, []byte("v"), 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Send(t.Context(), tp, b); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		other := startInstance(t, connect(), Config{Group: group, InstanceID: "b", HeartbeatInterval: 50 * time.Millisecond})
+		a.await("a beside b", has(3))
+		other.await("b beside a", has(3))
+
+		offsets := map[client.TopicPartition]client.Committed{tp: {Offset: 1, LeaderEpoch: -1}}
+		if err := p.CommitOffsets(t.Context(), before, offsets); client.ClassOf(err) != client.ClassGeneration {
+			t.Fatalf("under the old generation: %v (%v)", err, client.ClassOf(err))
+		}
+		id, leave, err := a.m.Enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+		if id.MemberID != before.MemberID || id.Generation <= before.Generation {
+			t.Fatalf("identity %+v, before %+v", id, before)
+		}
+		if err := p.CommitOffsets(t.Context(), id, offsets); err != nil {
+			t.Fatalf("under the new generation: %v", err)
+		}
+		if err := p.End(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.CommittedOffsets(t.Context(), group, []client.TopicPartition{tp})
+		if err != nil || got[tp].Offset != 1 {
+			t.Fatalf("got %v, %v", got, err)
+		}
+	})
+}
+
+// A member that was thrown out learns of it, and joins as another one when its tasks are closed.
+func TestThrownOut(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, connect func() *client.Client) {
+		group := uniqueGroup()
+		a := startInstance(t, connect(), Config{Group: group, InstanceID: "a", HeartbeatInterval: 50 * time.Millisecond})
+		a.await("a alone", has(6))
+		id := a.m.Identity()
+		if err := connect().Leave(t.Context(), id, "thrown out by the test"); err != nil {
+			t.Fatal(err)
+		}
+		lost := a.await("lost", func(a Assignment) bool { return a.Incarnation == 2 })
+		if lost.Joined || len(lost.Tasks) != 0 || len(lost.Revoked) != 6 {
+			t.Fatalf("got %+v", lost)
+		}
+		if _, _, err := a.m.Enter(t.Context()); !errors.Is(err, ErrLost) {
+			t.Errorf("got %v, want ErrLost", err)
+		}
+		again := a.await("again", has(6))
+		if now := a.m.Identity(); now.MemberID == id.MemberID || again.Incarnation != 2 {
+			t.Errorf("identity %+v, incarnation %d", now, again.Incarnation)
+		}
 	})
 }
 
