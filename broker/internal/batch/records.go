@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 )
@@ -75,6 +74,7 @@ func (r *Records) Err() error { return r.err }
 
 // Scan is what a look at every record found.
 type Scan struct {
+	MinTimestamp int64 // math.MaxInt64 if there is no record
 	MaxTimestamp int64 // NoTimestamp if there is no record
 	NullKey      int   // index of the first record without a key, or -1
 }
@@ -82,7 +82,7 @@ type Scan struct {
 // ScanRecords looks at every record of a whole batch: that they are well formed, as many as the header says, numbered from 0
 // without a gap. The error wraps ErrCorrupt or ErrCodec.
 func ScanRecords(raw []byte, h *Header) (Scan, error) {
-	s := Scan{MaxTimestamp: NoTimestamp, NullKey: -1}
+	s := Scan{MinTimestamp: math.MaxInt64, MaxTimestamp: NoTimestamp, NullKey: -1}
 	rest, err := decompress(h.Attributes.Codec(), raw[HeaderSize:])
 	if err != nil {
 		return s, err
@@ -98,6 +98,7 @@ func ScanRecords(raw []byte, h *Header) (Scan, error) {
 		if f.keyLen < 0 && s.NullKey < 0 {
 			s.NullKey = int(i)
 		}
+		s.MinTimestamp = min(s.MinTimestamp, h.BaseTimestamp+f.timestampDelta)
 		s.MaxTimestamp = max(s.MaxTimestamp, h.BaseTimestamp+f.timestampDelta)
 		rest = rest[n:]
 	}
@@ -166,21 +167,20 @@ func scanBytes(b []byte, at int) (start, size, next int) {
 	return start, int(v), start + int(v)
 }
 
-// varint decodes a zigzag varint at b[at:], and returns where it ends, or -1. It is inlined, for one byte is the common case.
+// varint decodes a zigzag varint at b[at:], and returns where it ends, or -1. It stands here, and not encoding/binary's, since a
+// scan spends its time in it.
 func varint(b []byte, at int) (v int64, next int) {
-	if at < len(b) && b[at] < 0x80 {
-		return int64(b[at]>>1) ^ -int64(b[at]&1), at + 1
+	var u uint64
+	for shift := uint(0); at < len(b) && shift < 64; shift += 7 {
+		c := b[at]
+		at++
+		u |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			if shift == 63 && c > 1 {
+				break // more than 64 bits
+			}
+			return int64(u>>1) ^ -int64(u&1), at
+		}
 	}
-	return longVarint(b, at)
-}
-
-func longVarint(b []byte, at int) (v int64, next int) {
-	if at >= len(b) {
-		return 0, -1
-	}
-	v, n := binary.Varint(b[at:])
-	if n <= 0 {
-		return 0, -1
-	}
-	return v, at + n
+	return 0, -1
 }

@@ -104,7 +104,7 @@ func (p *Partition) appendLocked(a *appendChange, records []Record) (LSN, error)
 }
 
 // checkBatch checks all that does not depend on the partition's state. Every record of an uncompressed batch is looked at; a
-// compressed one is unfolded only if the topic is compacted, and its header's maximum timestamp is trusted.
+// compressed one is unfolded only if the topic's configs ask for a look, and its header's maximum timestamp is trusted else.
 func (p *Partition) checkBatch(raw []byte, begin bool) (batch.Header, error) {
 	c := &p.topic.config
 	h, err := batch.ParseHeader(raw)
@@ -127,7 +127,7 @@ func (p *Partition) checkBatch(raw []byte, begin bool) (batch.Header, error) {
 	if err := checkFields(&h, begin); err != nil {
 		return h, err
 	}
-	if h.Attributes.Codec() != batch.CodecNone && !c.compacted {
+	if h.Attributes.Codec() != batch.CodecNone && !c.compacted && !c.limitsTime() {
 		return h, nil
 	}
 	s, err := batch.ScanRecords(raw, &h)
@@ -136,6 +136,11 @@ func (p *Partition) checkBatch(raw []byte, begin bool) (batch.Header, error) {
 	}
 	if c.compacted && s.NullKey >= 0 {
 		return h, &RecordError{Index: s.NullKey, Reason: "a compacted topic takes no record without a key"}
+	}
+	if c.limitsTime() {
+		if err := checkTimes(raw, &h, &s, c, p.log.now()); err != nil {
+			return h, err
+		}
 	}
 	if s.MaxTimestamp != h.MaxTimestamp {
 		batch.SetMaxTimestamp(raw, &h, s.MaxTimestamp, false)
@@ -167,6 +172,23 @@ func checkFields(h *batch.Header, begin bool) error {
 		return batchError("not transactional, but to begin a transaction")
 	}
 	return nil
+}
+
+// checkTimes refuses a batch with a record from too long ago or from too far ahead.
+func checkTimes(raw []byte, h *batch.Header, s *batch.Scan, c *topicConfig, now int64) error {
+	far := func(ts int64) bool { return now-ts > c.beforeMax || ts-now > c.afterMax }
+	if !far(s.MinTimestamp) && !far(s.MaxTimestamp) {
+		return nil
+	}
+	records, err := batch.NewRecords(raw, h)
+	if err != nil {
+		return invalidRecords(err)
+	}
+	index := 0
+	for records.Next() && !far(records.Record().Timestamp) {
+		index++
+	}
+	return &RecordError{Index: index, Reason: "the timestamp is too far from the broker's time", kind: ErrInvalidTimestamp}
 }
 
 func batchError(reason string) error { return &RecordError{Index: -1, Reason: reason} }

@@ -59,10 +59,11 @@ var (
 	ErrInvalidTxnState = errors.New("producer has an open transaction on the partition")
 )
 
-// RecordError says which record of a batch is at fault. It wraps ErrInvalidRecord.
+// RecordError says which record of a batch is at fault, and so the batch. It wraps ErrInvalidRecord or ErrInvalidTimestamp.
 type RecordError struct {
 	Index  int    // of the record within the batch, or -1: the batch as a whole
 	Reason string // for the produce response's error message
+	kind   error  // nil: ErrInvalidRecord
 }
 
 // Error implements error.
@@ -73,8 +74,13 @@ func (e *RecordError) Error() string {
 	return fmt.Sprintf("invalid record %d: %s", e.Index, e.Reason)
 }
 
-// Unwrap returns ErrInvalidRecord.
-func (e *RecordError) Unwrap() error { return ErrInvalidRecord }
+// Unwrap returns ErrInvalidRecord or ErrInvalidTimestamp.
+func (e *RecordError) Unwrap() error {
+	if e.kind != nil {
+		return e.kind
+	}
+	return ErrInvalidRecord
+}
 
 // CorruptionError reports acknowledged data that cannot be read back. Nothing is repaired or dropped silently.
 type CorruptionError = journal.CorruptionError

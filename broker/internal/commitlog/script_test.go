@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &script{t: t, clock: newClock()}
+			s := &script{t: t}
 			got := s.run(string(want))
 			if got == string(want) {
 				return
@@ -104,7 +104,7 @@ func (s *script) command(words []string) string {
 	switch words[0] {
 	case "new":
 		s.close()
-		s.fs = vfs.NewCrashableMem()
+		s.fs, s.clock = vfs.NewCrashableMem(), newClock()
 		s.open()
 		configs := map[string]string{}
 		for k, v := range args {

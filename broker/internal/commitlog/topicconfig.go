@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,13 @@ type topicConfig struct {
 	maxBatchBytes int
 	compacted     bool
 	logAppendTime bool
+	beforeMax     int64 // milliseconds that a record's time may lie before or after the broker's
+	afterMax      int64
+}
+
+// limitsTime reports whether records' times are checked.
+func (c *topicConfig) limitsTime() bool {
+	return !c.logAppendTime && (c.beforeMax < math.MaxInt64 || c.afterMax < math.MaxInt64)
 }
 
 // defaultMaxBatchBytes is Kafka's default of max.message.bytes.
@@ -20,16 +28,18 @@ const defaultMaxBatchBytes = 1<<20 + 12
 
 // CheckConfigs returns an error that wraps ErrInvalidConfig, naming every fault, if the log could not honour configs.
 //
-// Honoured now: max.message.bytes, message.timestamp.type, cleanup.policy (a compacted topic refuses records without a
-// key), compression.type=producer. Checked, kept and described, but without effect in this version, are those that say when
-// records may go or files are rolled or flushed: retention.ms, retention.bytes, segment.bytes and their like. Anything else is refused.
+// Honoured now: max.message.bytes, message.timestamp.type, message.timestamp.before.max.ms and .after.max.ms (without limit
+// unless set, unlike Kafka, which takes nothing from more than an hour ahead), cleanup.policy (a compacted topic refuses records
+// without a key), compression.type=producer. Checked, kept and described, but without effect in this version, are those that say
+// when records may go or files are rolled or flushed: retention.ms, retention.bytes, segment.bytes and their like. Anything
+// else is refused.
 func CheckConfigs(configs map[string]string) error {
 	_, err := parseTopicConfig(configs)
 	return err
 }
 
 func parseTopicConfig(configs map[string]string) (topicConfig, error) {
-	c := topicConfig{maxBatchBytes: defaultMaxBatchBytes}
+	c := topicConfig{maxBatchBytes: defaultMaxBatchBytes, beforeMax: math.MaxInt64, afterMax: math.MaxInt64}
 	var errs []error
 	for _, name := range sortedKeys(configs) {
 		if err := c.set(name, configs[name]); err != nil {
@@ -50,15 +60,19 @@ func (c *topicConfig) set(name, value string) (err error) {
 	case "message.timestamp.type":
 		c.logAppendTime = value == "LogAppendTime"
 		err = oneOf(value, "CreateTime", "LogAppendTime")
+	case "message.timestamp.before.max.ms":
+		c.beforeMax, err = parseRange(value, 0, math.MaxInt64)
+	case "message.timestamp.after.max.ms":
+		c.afterMax, err = parseRange(value, 0, math.MaxInt64)
 	case "compression.type":
 		err = oneOf(value, "producer")
 	case "min.insync.replicas":
 		_, err = parseRange(value, 1, 1)
 	case "retention.ms", "retention.bytes":
-		_, err = parseRange(value, -1, 1<<63-1)
+		_, err = parseRange(value, -1, math.MaxInt64)
 	case "segment.bytes", "segment.index.bytes", "segment.ms", "segment.jitter.ms", "delete.retention.ms",
 		"min.compaction.lag.ms", "max.compaction.lag.ms", "flush.messages", "flush.ms", "file.delete.delay.ms", "index.interval.bytes":
-		_, err = parseRange(value, 0, 1<<63-1)
+		_, err = parseRange(value, 0, math.MaxInt64)
 	case "min.cleanable.dirty.ratio":
 		var f float64
 		if f, err = strconv.ParseFloat(value, 64); err == nil && !(f >= 0 && f <= 1) {
