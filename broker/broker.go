@@ -56,6 +56,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		}
 	}
 	b.start()
+	cfg.Logger.Info("broker open", "dir", cfg.Dir, "addresses", b.Brokers(), "durability", cfg.Durability.String(), "topics", len(b.log.Topics()))
 	return b, nil
 }
 
@@ -122,6 +123,14 @@ func (b *Broker) Addr() net.Addr {
 	return b.listener.Addr()
 }
 
+// Failed is closed when a write or sync of the journal has failed. From then on nothing is written and every produce is
+// refused with KAFKA_STORAGE_ERROR; reading goes on. A sync that failed is never tried again, since the disk may have
+// dropped what it should have kept: mend the cause, then Close and Open. Err says what failed.
+func (b *Broker) Failed() <-chan struct{} { return b.log.Stopped() }
+
+// Err returns why the broker has failed, or nil.
+func (b *Broker) Err() error { return b.log.Err() }
+
 // Close stops accepting, lets requests in flight be answered until ctx ends, closes the connections and the log, and
 // gives the directory back. Requests that wait for other clients, in a rebalance or for records, end at once. Further
 // calls return the same error.
@@ -133,6 +142,7 @@ func (b *Broker) Close(ctx context.Context) error {
 		if err := errors.Join(serr, b.log.Close()); err != nil {
 			b.close.err = fmt.Errorf("broker: close %s: %w", b.cfg.Dir, err)
 		}
+		b.cfg.Logger.Info("broker closed", "dir", b.cfg.Dir)
 	})
 	return b.close.err
 }

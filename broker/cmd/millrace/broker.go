@@ -28,16 +28,19 @@ func runBroker(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	_, perr := fmt.Fprintf(stdout, "listening on %s\n", b.Addr())
-	if perr == nil {
-		<-ctx.Done()
+	_, err = fmt.Fprintf(stdout, "listening on %s\n", b.Addr())
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case <-b.Failed(): // Close returns the error
+		}
 	}
 	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	if err := b.Close(drain); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return errors.Join(perr, err)
+	if cerr := b.Close(drain); err == nil && !errors.Is(cerr, context.DeadlineExceeded) {
+		err = cerr
 	}
-	return perr
+	return err
 }
 
 // brokerConfig turns flags into a configuration. An error is one line.

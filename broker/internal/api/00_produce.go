@@ -173,8 +173,8 @@ func describeRefusal(err error, op *kmsg.ProduceResponseTopicPartition) {
 	}
 }
 
-// smallBatch is the size below which a batch is copied out of its request: the log keeps batches in memory, and a small
-// one would keep the whole request there.
+// smallBatch is the size below which a batch is copied out of its request. The log keeps batches in memory for a while, and
+// each keeps its whole request there: so a byte that is kept costs at most four.
 func smallBatch(r *kmsg.ProduceRequest) int {
 	total := 0
 	for i := range r.Topics {
@@ -182,5 +182,5 @@ func smallBatch(r *kmsg.ProduceRequest) int {
 			total += len(r.Topics[i].Partitions[j].Records)
 		}
 	}
-	return total / 2
+	return total / 4
 }

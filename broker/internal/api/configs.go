@@ -28,6 +28,8 @@ var topicConfigs = []topicConfig{
 	{"index.interval.bytes", "4096", kmsg.ConfigTypeInt, "log.index.interval.bytes", "Without effect: the index has a fixed spacing."},
 	{"max.compaction.lag.ms", "9223372036854775807", kmsg.ConfigTypeLong, "log.cleaner.max.compaction.lag.ms", "How long a record may escape compaction."},
 	{"max.message.bytes", "1048588", kmsg.ConfigTypeInt, "message.max.bytes", "The largest record batch, as compressed."},
+	{"message.timestamp.after.max.ms", "9223372036854775807", kmsg.ConfigTypeLong, "log.message.timestamp.after.max.ms", "Without effect: records may be of any time."},
+	{"message.timestamp.before.max.ms", "9223372036854775807", kmsg.ConfigTypeLong, "log.message.timestamp.before.max.ms", "Without effect: records may be of any time."},
 	{"message.timestamp.type", "CreateTime", kmsg.ConfigTypeString, "log.message.timestamp.type", "CreateTime or LogAppendTime."},
 	{"min.cleanable.dirty.ratio", "0.5", kmsg.ConfigTypeDouble, "log.cleaner.min.cleanable.ratio", "How much of a log is dirty before it is compacted."},
 	{"min.compaction.lag.ms", "0", kmsg.ConfigTypeLong, "log.cleaner.min.compaction.lag.ms", "How long a record stays uncompacted at least."},
