@@ -42,35 +42,26 @@ func (e *Engine) Apply(b *state.Batch) error {
 	if e.mu.closed {
 		return state.ErrClosed
 	}
-	// A batch that fails must leave nothing behind; only making it can fail, so it is read first.
+	// A batch that fails must leave nothing behind; only making it can fail, so it is read first. Operations stand in the log where
+	// hashes stand otherwise.
 	var log layer.Log
-	var ranges [][2][]byte // the ranges to delete, in the log as tombstones of the empty key
 	err := b.Each(func(op state.Op, x, y []byte) error {
-		switch op {
-		case state.OpSet:
-			log.Put(layer.Hash(x), x, y, nil)
-		case state.OpDelete:
-			log.Bury(layer.Hash(x), x)
-		case state.OpDeleteRange:
-			ranges = append(ranges, [2][]byte{bytes.Clone(x), bytes.Clone(y)})
-			log.Bury(0, nil)
-		}
+		log.Put(uint64(op), x, y, nil)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	log.All(func(r layer.Record) {
-		switch {
-		case r.Tombstone && len(r.Key) == 0:
-			e.deleteRangeLocked(ranges[0][0], ranges[0][1])
-			ranges = ranges[1:]
-		case r.Tombstone:
-			if x, ok := e.mu.m.Get(r.Hash, r.Key); ok {
+		switch state.Op(r.Hash) {
+		case state.OpSet:
+			e.mu.m.Put(layer.Hash(r.Key), r.Key, r.Value)
+		case state.OpDelete:
+			if x, ok := e.mu.m.Get(layer.Hash(r.Key), r.Key); ok {
 				e.mu.m.Remove(x.Slot)
 			}
-		default:
-			e.mu.m.Put(r.Hash, r.Key, r.Value)
+		case state.OpDeleteRange:
+			e.deleteRangeLocked(r.Key, r.Value)
 		}
 	})
 	return nil

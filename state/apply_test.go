@@ -1,0 +1,118 @@
+package state_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millrace-io/millrace/state"
+)
+
+// TestApplyWhen: what is committed reaches the engine when commits pause, or when it has waited long enough.
+func TestApplyWhen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine()
+		db := openDB(t, e, state.Config{})
+		s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+		n := 0
+		put := func() {
+			n++
+			must(t, s.Put(fmt.Sprint(n), 1, 0, none))
+			must(t, commit(s, int64(n)))
+		}
+		put()
+		time.Sleep(900 * time.Millisecond)
+		if got := e.len(t, data); got != 0 {
+			t.Errorf("%d entries applied at once", got)
+		}
+		time.Sleep(200 * time.Millisecond)
+		if got := e.len(t, data); got != 1 {
+			t.Errorf("%d entries applied after a pause, want 1", got)
+		}
+		for range 99 { // 9.9 s without a pause
+			put()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := e.len(t, data); got != 1 {
+			t.Errorf("%d entries applied while commits go on, want 1", got)
+		}
+		for range 10 {
+			put()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := e.len(t, data); got < 100 {
+			t.Errorf("%d entries applied after 10 s", got)
+		}
+		must(t, db.Close())
+		if got := e.len(t, data); got != n {
+			t.Errorf("%d entries after Close, want %d", got, n)
+		}
+	})
+}
+
+// TestBackPressure: commits wait while the engine is behind by more than twice the bound, and go on when it has caught up.
+func TestBackPressure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine()
+		db := openDB(t, e, state.Config{ApplyBytes: 1 << 10})
+		s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+		e.gate = make(chan struct{})
+		commits := 0
+		done := make(chan error, 1)
+		go func() {
+			for commits < 200 {
+				if err := errors.Join(s.Put(fmt.Sprint(commits), 1, 0, none), commit(s, int64(commits))); err != nil {
+					done <- err
+					return
+				}
+				commits++
+			}
+			done <- nil
+		}()
+		synctest.Wait()
+		if commits == 0 || commits == 200 {
+			t.Errorf("%d commits while the engine stands still", commits)
+		}
+		close(e.gate)
+		must(t, <-done)
+		must(t, db.Close())
+		if got := e.len(t, data); got != 200 {
+			t.Errorf("%d entries, want 200", got)
+		}
+	})
+}
+
+// TestEngineFails: after an error of the engine nothing is added to it, and commits say why.
+func TestEngineFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine()
+		db, err := state.NewDB(e, state.Config{Logger: slog.New(slog.DiscardHandler)})
+		must(t, err)
+		p := openPartition(t, db, kvSpec)
+		s := openLayer[*strings64](t, p, kvSpec, nil)
+		broken := errors.New("no space left")
+		e.fail = broken
+		must(t, s.Put("a", 1, 0, none))
+		must(t, commit(s, 1))
+		time.Sleep(2 * time.Second)
+		e.fail = nil
+		must(t, s.Put("b", 1, 0, none))
+		must(t, s.Flush())
+		for call, err := range map[string]error{
+			"commit": s.Commit(2), "sync": db.Sync(), "reset": p.Reset(state.Position{}), "close": db.Close(),
+		} {
+			if !errors.Is(err, broken) {
+				t.Errorf("%s: %v, want the engine's error", call, err)
+			}
+		}
+		if got := e.len(t, data); got != 0 {
+			t.Errorf("%d entries in the engine", got)
+		}
+	})
+}

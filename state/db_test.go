@@ -1,0 +1,231 @@
+package state_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state"
+)
+
+// TestRestore: what is restored is there with its position, in memory and after the engine is opened again.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true})
+	p, err := db.Partition(kvSpec, 0)
+	must(t, err)
+	if _, ok := p.Position(); ok {
+		t.Error("a new partition has a position")
+	}
+	begin := state.Position{ClusterID: "cluster", TopicID: [16]byte{1}, Partition: 4, Next: 100}
+	must(t, p.Reset(begin))
+	value := func(n int64) []byte { b, _ := int64Serde{}.Append(nil, n); return b }
+	must(t, p.Restore([]byte("a"), value(1), 7))
+	must(t, p.Restore([]byte("b"), value(1), 7))
+	must(t, p.Restore([]byte("b"), nil, 8))
+	if pos, _ := p.Position(); pos != begin {
+		t.Errorf("position %+v before RestoredTo", pos)
+	}
+	must(t, p.RestoredTo(103))
+	want := begin
+	want.Next = 103
+	check := func(db *state.DB) {
+		t.Helper()
+		p, err := db.Partition(kvSpec, 0)
+		must(t, err)
+		if pos, ok := p.Position(); pos != want || !ok {
+			t.Errorf("position %+v, %v; want %+v", pos, ok, want)
+		}
+		s := openLayer[*strings64](t, p, kvSpec, nil)
+		if v, ts, ok, err := s.Get("a"); v != 1 || ts != 7 || !ok || err != nil {
+			t.Errorf("a: %d @%d, %v, %v", v, ts, ok, err)
+		}
+		if _, _, ok, err := s.Get("b"); ok || err != nil {
+			t.Errorf("b: %v, %v", ok, err)
+		}
+	}
+	check(db)
+	must(t, db.Close())
+	check(openDB(t, e, state.Config{Inline: true}))
+}
+
+func TestRestoreBadWindowKey(t *testing.T) {
+	t.Parallel()
+	spec := state.WindowSpec("w", stringSerde{}, int64Serde{}, time.Second, time.Minute)
+	p := openPartition(t, openDB(t, newEngine(), state.Config{Inline: true}), spec)
+	if err := p.Restore([]byte("short"), nil, 0); err == nil {
+		t.Error("a key without room for a window's start was taken")
+	}
+}
+
+// TestFormat: another layout's version is refused, and so is an engine that holds something else.
+func TestFormat(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(*state.Batch){
+		"newer":   func(b *state.Batch) { b.Set([]byte{0}, []byte{0, 0, 0, 9}) },
+		"foreign": func(b *state.Batch) { b.Set([]byte("something"), nil) },
+	} {
+		e := newEngine()
+		var b state.Batch
+		write(&b)
+		must(t, e.Apply(&b))
+		_, err := state.NewDB(e, state.Config{Inline: true})
+		f, ok := errors.AsType[*state.FormatError](err)
+		if !ok || f.Want != 1 || name == "newer" && f.Found != 9 {
+			t.Errorf("%s: %v, want a FormatError", name, err)
+		}
+	}
+}
+
+// TestLayoutChange: a store whose declaration has changed so that its bytes mean something else is emptied, and wants to be
+// restored.
+func TestLayoutChange(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	spec := func(size time.Duration) *state.Spec {
+		return state.WindowSpec("w", stringSerde{}, int64Serde{}, size, 100*size)
+	}
+	db := openDB(t, e, state.Config{Inline: true})
+	s := openLayer[*windows](t, openPartition(t, db, spec(time.Second)), spec(time.Second), nil)
+	must(t, s.Put("k", 0, 1, 0, none))
+	must(t, commitWindows(s, 1))
+	must(t, db.Close())
+
+	db = openDB(t, e, state.Config{Inline: true})
+	p, err := db.Partition(spec(time.Minute), 0)
+	must(t, err)
+	if _, ok := p.Position(); ok {
+		t.Error("the store kept its position")
+	}
+	if n := e.len(t, data); n != 0 {
+		t.Errorf("%d entries left", n)
+	}
+}
+
+// TestAbsentKeysCostNoRead: while all of a store is in memory the engine is not asked for keys that are new, and after a
+// restart a small store is in memory again after one scan.
+func TestAbsentKeysCostNoRead(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true})
+	s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+	gets, scans := e.gets.Load(), e.scans.Load()
+	for i := range 1000 {
+		must(t, s.Put(fmt.Sprint(i), 1, 0, none))
+	}
+	must(t, commit(s, 1))
+	if e.gets.Load() != gets || e.scans.Load() != scans {
+		t.Errorf("%d gets, %d scans for new keys", e.gets.Load()-gets, e.scans.Load()-scans)
+	}
+	must(t, db.Close())
+
+	db = openDB(t, e, state.Config{Inline: true})
+	s = openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+	gets, scans = e.gets.Load(), e.scans.Load()
+	for i := range 2000 {
+		_, _, ok, err := s.Get(fmt.Sprint(i))
+		must(t, err)
+		if ok != (i < 1000) {
+			t.Fatalf("key %d there: %v", i, ok)
+		}
+	}
+	if e.gets.Load() != gets || e.scans.Load() != scans+1 {
+		t.Errorf("%d gets, %d scans after a restart, want one scan", e.gets.Load()-gets, e.scans.Load()-scans)
+	}
+}
+
+// TestCacheBound: memory stays within its bound while a store grows far beyond it, and every entry can still be read.
+func TestCacheBound(t *testing.T) {
+	t.Parallel()
+	const bound = 64 << 10
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true, CacheBytes: 2 * bound, ApplyBytes: 16 << 10})
+	s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+	for i := range int64(20_000) {
+		must(t, s.Put(fmt.Sprint(i), i, i, none))
+		if i%100 == 0 {
+			must(t, commit(s, i))
+		}
+		if _, cached := s.Bytes(); cached > 2*bound {
+			t.Fatalf("%d bytes cached after %d records", cached, i)
+		}
+	}
+	must(t, commit(s, 20_000))
+	n := int64(0)
+	for row, err := range s.Range(serde.None[string](), serde.None[string]()) {
+		must(t, err)
+		if row.Key != fmt.Sprint(row.Value) {
+			t.Fatalf("%s = %d", row.Key, row.Value)
+		}
+		n++
+	}
+	if n != 20_000 {
+		t.Errorf("%d rows", n)
+	}
+	for i := range int64(20_000) {
+		if v, _, ok, err := s.Get(fmt.Sprint(i)); v != i || !ok || err != nil {
+			t.Fatalf("%d: %d, %v, %v", i, v, ok, err)
+		}
+	}
+}
+
+func TestStoredAndRemove(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true})
+	other := state.KeyValueSpec("another", stringSerde{}, int64Serde{})
+	for _, spec := range []*state.Spec{kvSpec, other} {
+		s := openLayer[*strings64](t, openPartition(t, db, spec), spec, nil)
+		must(t, s.Put("k", 1, 0, none))
+		must(t, commit(s, 1))
+	}
+	stored := func() (list []string) {
+		sps, err := db.Stored()
+		must(t, err)
+		for _, sp := range sps {
+			list = append(list, sp.String())
+		}
+		return list
+	}
+	equal(t, "stored", stored(), []string{"another-0", "kv-0"})
+
+	p, err := db.Partition(kvSpec, 0)
+	must(t, err)
+	s := openLayer[*strings64](t, p, kvSpec, nil)
+	must(t, db.Remove(state.StorePartition{Store: "kv", Partition: 0}))
+	equal(t, "stored after remove", stored(), []string{"another-0"})
+	if _, _, _, err := s.Get("k"); !errors.Is(err, state.ErrClosed) {
+		t.Errorf("get from a removed partition: %v, want ErrClosed", err)
+	}
+	must(t, db.Sync())
+	if n := e.len(t, data); n != 1 {
+		t.Errorf("%d entries left", n)
+	}
+	if p := openPartition(t, db, kvSpec); p == nil {
+		t.Error("a removed partition cannot be opened again")
+	}
+}
+
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, newEngine(), state.Config{})
+	p := openPartition(t, db, kvSpec)
+	s := openLayer[*strings64](t, p, kvSpec, nil)
+	must(t, s.Put("k", 1, 0, none))
+	must(t, s.Flush())
+	must(t, db.Close())
+	_, opened := db.Partition(kvSpec, 1)
+	for call, err := range map[string]error{
+		"commit": s.Commit(1), "reset": p.Reset(state.Position{}), "restore": p.RestoredTo(1), "partition": opened, "close": db.Close(),
+	} {
+		if !errors.Is(err, state.ErrClosed) {
+			t.Errorf("%s: %v, want ErrClosed", call, err)
+		}
+	}
+	if _, err := kvSpec.Open(state.Env{}); err == nil {
+		t.Error("a store without a partition was opened")
+	}
+}

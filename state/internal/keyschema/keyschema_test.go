@@ -1,0 +1,173 @@
+package keyschema
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestGolden fixes the layout: a change here is another Version, and a migration.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	rec := &Record{
+		Kind: 1, BucketWidth: 86_400_000, Newest: 1_700_000_000_000, HasNewest: true,
+		HasPosition: true, ClusterID: "cluster", TopicID: [16]byte{1, 15: 2}, Partition: 3, Next: 41_877,
+	}
+	window := AppendStart(append(AppendBucket(DataPrefix("w", 1), 19_675), "key"...), 1_700_000_000_000)
+	for _, c := range []struct {
+		name string
+		got  []byte
+		want string
+	}{
+		{"version key", VersionKey(), "00"},
+		{"version", AppendVersion(nil), "00000001"},
+		{"record key", RecordKey("counts", 7), "0106636f756e747300000007"},
+		{"key of a key-value entry", append(DataPrefix("counts", 7), "key"...), "0206636f756e7473000000076b6579"},
+		{"key of a window", window, "020177000000018000000000004cdb6b65798000018bcfe56800"},
+		{"record", AppendRecord(nil, rec), "010103" + "0000000005265c00" + "0000018bcfe56800" + "000000000000a395" + "00000003" +
+			"01000000000000000000000000000002" + hex.EncodeToString([]byte("cluster"))},
+		{"record without position", AppendRecord(nil, &Record{}), "010000" + hex.EncodeToString(make([]byte, 44))},
+	} {
+		if got := hex.EncodeToString(c.got); got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestKafka compares with what Kafka Streams 4.4.0 writes: testdata/kafka.json was recorded from its own serialisers.
+func TestKafka(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("testdata/kafka.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct {
+		Format, Key, Bytes string
+		Start              int64
+	}
+	if err := json.Unmarshal(b, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, v := range vectors {
+		if v.Format != "window changelog key" {
+			continue
+		}
+		n++
+		got := AppendWindowChangelog(nil, []byte(v.Key), v.Start)
+		if hex.EncodeToString(got) != v.Bytes {
+			t.Errorf("%q at %d: %x, want %s", v.Key, v.Start, got, v.Bytes)
+		}
+		key, start, err := SplitWindowChangelog(got)
+		if err != nil || string(key) != v.Key || start != v.Start {
+			t.Errorf("%x: read as %q at %d, %v", got, key, start, err)
+		}
+	}
+	if n < 20 {
+		t.Errorf("only %d vectors", n)
+	}
+}
+
+func TestBuckets(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		size, retention, want time.Duration
+	}{
+		{time.Second, time.Minute, 15 * time.Second},
+		{time.Hour, time.Hour, time.Hour},
+		{time.Hour, 200 * 365 * day, day},
+		{365 * day, 200 * 365 * day, 365 * day},
+		{0, 0, time.Millisecond},
+		{math.MaxInt64, math.MaxInt64, math.MaxInt64},
+	} {
+		if got := BucketWidth(c.size, c.retention); got != c.want.Milliseconds() {
+			t.Errorf("BucketWidth(%v, %v) = %d", c.size, c.retention, got)
+		}
+	}
+	for _, c := range []struct {
+		start int64
+		want  Bucket
+	}{{0, 0}, {9, 0}, {10, 1}, {-1, -1}, {-10, -1}, {-11, -2}, {math.MinInt64, math.MinInt64/10 - 1}} {
+		if got := BucketOf(c.start, 10); got != c.want {
+			t.Errorf("BucketOf(%d, 10) = %d, want %d", c.start, got, c.want)
+		}
+	}
+}
+
+// TestOrder: the bytes of buckets and starts sort by time.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	starts := []int64{math.MinInt64, -86_400_001, -1, 0, 1, 86_400_000, 1_700_000_000_000, math.MaxInt64}
+	var keys []string
+	for _, s := range starts {
+		k := AppendStart(append(AppendBucket(nil, BucketOf(s, 86_400_000)), 'k'), s)
+		keys = append(keys, string(k))
+		b, err := BucketAt(k)
+		key, start, err2 := SplitWindow(k)
+		if err != nil || err2 != nil || b != BucketOf(s, 86_400_000) || string(key) != "k" || start != s {
+			t.Errorf("%x: read as %d, %q, %d, %v, %v", k, b, key, start, err, err2)
+		}
+	}
+	if !slices.IsSorted(keys) {
+		t.Errorf("not sorted: %x", keys)
+	}
+}
+
+// TestStoresApart: no store's range holds another's keys, whatever their names.
+func TestStoresApart(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 6))
+	names := []string{"", "a", "ab", "b", "\x01a", "a\x00", "\xff", "\xff\xff", string(make([]byte, 200))}
+	for range 5000 {
+		a, b := names[r.IntN(len(names))], names[r.IntN(len(names))]
+		pa, pb := int32(r.Uint32()), int32(r.IntN(3)-1)
+		if r.IntN(2) == 0 {
+			pa = int32(r.IntN(3) - 1)
+		}
+		if a == b && pa == pb {
+			continue
+		}
+		prefix := DataPrefix(a, pa)
+		key := append(DataPrefix(b, pb), fmt.Sprint(r.IntN(10))...)
+		if hi := Successor(prefix); bytes.Compare(key, prefix) >= 0 && (hi == nil || bytes.Compare(key, hi) < 0) {
+			t.Fatalf("a key of %q-%d lies in the range of %q-%d", b, pb, a, pa)
+		}
+		store, partition, err := ParseRecordKey(RecordKey(a, pa))
+		if err != nil || store != a || partition != pa {
+			t.Fatalf("record key of %q-%d read as %q-%d, %v", a, pa, store, partition, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(AppendRecord(nil, &Record{HasPosition: true, ClusterID: "c"}))
+	f.Add(RecordKey("store", 1))
+	f.Add(AppendVersion(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if r, err := ParseRecord(b); err == nil && !bytes.Equal(AppendRecord(nil, &r), b) {
+			t.Errorf("record %x is written as %x", b, AppendRecord(nil, &r))
+		}
+		if store, partition, err := ParseRecordKey(b); err == nil {
+			// A length may be written longer than need be; what is read must be readable again.
+			if s, p, err := ParseRecordKey(RecordKey(store, partition)); err != nil || s != store || p != partition {
+				t.Errorf("record key %x does not round-trip", b)
+			}
+		}
+		if key, start, err := SplitWindowChangelog(b); err == nil && start >= 0 {
+			if got := AppendWindowChangelog(nil, key, start); !bytes.Equal(got[:len(got)-SequenceLen], b[:len(b)-SequenceLen]) {
+				t.Errorf("changelog key %x is written as %x", b, got)
+			}
+		}
+		_, _ = ParseVersion(b)
+		_, _ = BucketAt(b)
+		_, _, _ = SplitWindow(b)
+	})
+}

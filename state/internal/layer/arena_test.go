@@ -1,0 +1,66 @@
+package layer
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestArenaClasses(t *testing.T) {
+	t.Parallel()
+	last, lastSize := -1, 0
+	for n := range maxBlock + 1 {
+		c, size := class(n)
+		if size < n || c < last || c >= classes || c == last && size != lastSize || c > last+1 {
+			t.Fatalf("class(%d) = %d of %d bytes, after class %d of %d", n, c, size, last, lastSize)
+		}
+		if n > fineBlock && 4*(size-n) > size {
+			t.Fatalf("class(%d) wastes %d bytes", n, size-n)
+		}
+		last, lastSize = c, size
+	}
+	if last != classes-1 {
+		t.Errorf("%d classes in use, %d declared", last+1, classes)
+	}
+}
+
+// TestArenaBlocks writes each block and checks that no other write reaches it.
+func TestArenaBlocks(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 1))
+	var a Arena
+	type block struct {
+		ref  Ref
+		n    int
+		fill byte
+	}
+	var live []block
+	for i := range 20_000 {
+		if len(live) > 0 && (r.IntN(3) == 0 || len(live) > 300) {
+			k := r.IntN(len(live))
+			b := live[k]
+			if want := bytes.Repeat([]byte{b.fill}, b.n); !bytes.Equal(a.Bytes(b.ref, b.n), want) {
+				t.Fatalf("block of %d bytes was overwritten", b.n)
+			}
+			a.Free(b.ref, b.n)
+			live[k] = live[len(live)-1]
+			live = live[:len(live)-1]
+			continue
+		}
+		n := r.IntN(300)
+		if r.IntN(100) == 0 {
+			n = r.IntN(3 * maxBlock)
+		}
+		b := block{a.Alloc(n), n, byte(i)}
+		for j := range a.Bytes(b.ref, b.n) {
+			a.Bytes(b.ref, b.n)[j] = b.fill
+		}
+		live = append(live, b)
+	}
+	for _, b := range live {
+		a.Free(b.ref, b.n)
+	}
+	if a.Used() != 0 {
+		t.Errorf("%d bytes used in the end", a.Used())
+	}
+}

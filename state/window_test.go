@@ -1,0 +1,158 @@
+package state_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state"
+)
+
+type windows = state.Window[string, int64]
+
+func openWindows(t testing.TB, e state.Engine, size, retention time.Duration) (*windows, *state.DB, *journal) {
+	spec := state.WindowSpec("w", stringSerde{}, int64Serde{}, size, retention)
+	db := openDB(t, e, state.Config{Inline: true})
+	j := &journal{}
+	return openLayer[*windows](t, openPartition(t, db, spec), spec, j), db, j
+}
+
+func commitWindows(s *windows, next int64) error { return errors.Join(s.Flush(), s.Commit(next)) }
+
+func rows[V any](t testing.TB, it func(func(state.WindowRow[string, V], error) bool)) (list []string) {
+	t.Helper()
+	for r, err := range it {
+		must(t, err)
+		list = append(list, fmt.Sprintf("%s@%d=%v", r.Key, r.Start, r.Value))
+	}
+	return list
+}
+
+// TestRetention: windows at or before newest - retention are gone for reads and writes, whatever bucket they are in (S-15), and
+// leave the engine bucket by bucket.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	s, db, j := openWindows(t, e, 10*time.Millisecond, 100*time.Millisecond) // buckets of 25 ms
+	for start := int64(0); start <= 100; start += 10 {
+		must(t, s.Put("k", start, start, start, none))
+		must(t, commitWindows(s, start))
+	}
+	must(t, db.Sync())
+	equal(t, "at 100", rows(t, s.Fetch("k", 0, 20)), []string{"k@10=10", "k@20=20"})
+	if _, _, ok, err := s.Get("k", 0); ok || err != nil {
+		t.Errorf("window 0 is there: %v, %v", ok, err)
+	}
+	for name, err := range map[string]error{
+		"put": s.Put("k", 0, 1, 0, none), "delete": s.Delete("k", 0, 0, none),
+	} {
+		if !errors.Is(err, state.ErrExpired) {
+			t.Errorf("%s: %v, want ErrExpired", name, err)
+		}
+	}
+	at, err := s.At("k", 0)
+	must(t, err)
+	if _, ok := at.Value(); ok || !at.Expired() || !errors.Is(at.Set(1, 0, none), state.ErrExpired) {
+		t.Error("window 0 can be written")
+	}
+	if n := e.len(t, data); n != 11 {
+		t.Errorf("%d windows in the engine, want 11: the first bucket is not over", n)
+	}
+
+	j.take()
+	must(t, s.Put("k", 160, 160, 160, none))
+	if _, _, ok, _ := s.Get("k", 60); ok {
+		t.Error("window 60 is there in the transaction that moves time")
+	}
+	must(t, commitWindows(s, 200))
+	equal(t, "changelog", j.take(), []string{`"k\x00\x00\x00\x00\x00\x00\x00\xa0\x00\x00\x00\x00" = "\x00\x00\x00\x00\x00\x00\x00\xa0" @160`})
+	equal(t, "at 160", rows(t, s.FetchAllBackward(0, 1000)), []string{"k@160=160", "k@100=100", "k@90=90", "k@80=80", "k@70=70"})
+	must(t, db.Sync())
+	if n := e.len(t, data); n != 7 {
+		t.Errorf("%d windows in the engine, want 7: those from 50 on", n)
+	}
+	if newest, ok := s.Newest(); newest != 160 || !ok {
+		t.Errorf("newest %d, %v", newest, ok)
+	}
+}
+
+// TestRetentionDrop: a transaction that is dropped does not move time.
+func TestRetentionDrop(t *testing.T) {
+	t.Parallel()
+	s, _, _ := openWindows(t, newEngine(), 10*time.Millisecond, 100*time.Millisecond)
+	must(t, s.Put("k", 0, 1, 0, none))
+	must(t, commitWindows(s, 1))
+	must(t, s.Put("k", 1000, 1, 0, none))
+	s.Drop()
+	equal(t, "after Drop", rows(t, s.Fetch("k", 0, 2000)), []string{"k@0=1"})
+	must(t, s.Put("k", 1000, 1, 0, none))
+	must(t, s.Delete("k", 1000, 0, none))
+	must(t, commitWindows(s, 2))
+	equal(t, "after a window that came and went", rows(t, s.Fetch("k", 0, 2000)), []string{"k@0=1"})
+}
+
+// TestCenturies: a retention of centuries costs nothing but the windows that there are.
+func TestCenturies(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	s, db, _ := openWindows(t, e, time.Hour, 290*365*24*time.Hour)
+	const hour, year = 3_600_000, 365 * 24 * 3_600_000
+	for y := range int64(100) {
+		for h := range int64(5) {
+			must(t, s.Put("k", y*year+h*hour, y, 0, none))
+		}
+	}
+	must(t, commitWindows(s, 1))
+	must(t, db.Sync())
+	applies := e.applies.Load()
+	scans := e.scans.Load()
+	if got := rows(t, s.Fetch("k", 0, 1<<62)); len(got) != 500 || got[0] != "k@0=0" {
+		t.Errorf("%d windows", len(got))
+	}
+	if got := rows(t, s.FetchBackward("k", -1<<62, 2*hour)); len(got) != 3 || got[0] != "k@7200000=0" {
+		t.Errorf("windows %v", got)
+	}
+	if _, _, ok, err := s.Get("k", 50*year+10*hour); ok || err != nil {
+		t.Error(ok, err)
+	}
+	if e.scans.Load() != scans || e.gets.Load() > 2 || e.applies.Load() != applies {
+		t.Errorf("the engine was read though all is in memory: %d gets, %d scans", e.gets.Load(), e.scans.Load()-scans)
+	}
+}
+
+// TestWindowKeys: windows of keys that begin with each other do not mix.
+func TestWindowKeys(t *testing.T) {
+	t.Parallel()
+	s, _, _ := openWindows(t, newEngine(), 10*time.Millisecond, time.Hour)
+	keys := []string{"", "a", "a\x80", "a\x80\x00\x00\x00\x00\x00\x00\x00", "ab", "\xff"}
+	for i, k := range keys {
+		for start := int64(0); start < 3000; start += 1000 {
+			must(t, s.Put(k, start, int64(i), 0, none))
+		}
+	}
+	check := func() {
+		for i, k := range keys {
+			want := []string{fmt.Sprintf("%s@1000=%d", k, i), fmt.Sprintf("%s@2000=%d", k, i)}
+			equal(t, fmt.Sprintf("%q", k), rows(t, s.Fetch(k, 1, 2000)), want)
+		}
+	}
+	check()
+	must(t, commitWindows(s, 1))
+	check()
+}
+
+// TestWindowChanges: changes come with the window's start.
+func TestWindowChanges(t *testing.T) {
+	t.Parallel()
+	s, _, _ := openWindows(t, newEngine(), 10*time.Millisecond, time.Hour)
+	must(t, s.Put("b", 10, 1, 7, none))
+	must(t, s.Put("a", 20, 2, 8, header("h")))
+	var got []string
+	must(t, s.Changes(func(k string, start int64, c state.Change[int64], ts int64, h serde.Headers) error {
+		got = append(got, fmt.Sprintf("%s@%d: %s > %s @%d %d", k, start, maybe(c.Old), maybe(c.New), ts, len(h.All())))
+		return nil
+	}))
+	equal(t, "changes", got, []string{"b@10: - > 1 @7 0", "a@20: - > 2 @8 1"})
+}
