@@ -25,6 +25,8 @@ type crashRun struct {
 	lossMu sync.Mutex
 	loss   error // the first one found
 	stop   atomic.Bool
+
+	sealed, checkpoints int // how much the workload went through
 }
 
 // crashClone is a disk after a crash, and what had been promised before it.
@@ -103,6 +105,14 @@ func (r *crashRun) run(t *testing.T, rounds int) {
 	for range 2 {
 		checkers.Go(r.check)
 	}
+	r.drive(t, rounds)
+	close(r.clones)
+	checkers.Wait()
+}
+
+// drive opens the log, works and closes it.
+func (r *crashRun) drive(t *testing.T, rounds int) {
+	t.Helper()
 	m := newTxnMachine()
 	l, err := Open(ctx, testConfig(r.fs), machineMap([]Machine{m}))
 	if err != nil {
@@ -115,8 +125,10 @@ func (r *crashRun) run(t *testing.T, rounds int) {
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
-	close(r.clones)
-	checkers.Wait()
+	r.checkpoints = int(l.epoch)
+	for _, p := range l.catalog.partitions() {
+		r.sealed += max(0, len(p.mu.segments)-1)
+	}
 }
 
 // workload is three producers on shared topics: plain and transactional, with topics coming and going.
@@ -259,16 +271,64 @@ func (w *workload) shortLived(id int64, round int) error {
 // TestCrashAtEverySync is the promise: whatever was acknowledged survives a crash, wherever it strikes.
 func TestCrashAtEverySync(t *testing.T) {
 	t.Parallel()
+	rounds, want := 60, int64(1000)
+	if raceEnabled {
+		rounds, want = 10, 100
+	}
 	r := newCrashRun(1, "")
-	r.run(t, 60)
+	r.run(t, rounds)
 	if r.loss != nil {
 		t.Fatal(r.loss)
 	}
-	if n := r.points.Load(); n < 1000 {
-		t.Errorf("%d crash points, want at least 1000", n)
+	if n := r.points.Load(); n < want {
+		t.Errorf("%d crash points, want at least %d", n, want)
 	} else {
 		t.Logf("%d crash points, every acknowledged record there after each", n)
 	}
+	if r.sealed == 0 || r.checkpoints < 3 && !raceEnabled {
+		t.Errorf("the workload sealed %d segments in %d checkpoints: too little to prove anything", r.sealed, r.checkpoints)
+	}
+}
+
+// TestCrashInRecovery crashes a recovery at each of its syncs, and recovers from that.
+func TestCrashInRecovery(t *testing.T) {
+	t.Parallel()
+	r := newCrashRun(3, "")
+	var disks []crashClone
+	var g sync.WaitGroup
+	g.Go(func() {
+		for c := range r.clones {
+			if c.point%40 == 0 && len(disks) < 12 {
+				disks = append(disks, c)
+			}
+		}
+	})
+	r.drive(t, 30)
+	close(r.clones)
+	g.Wait()
+	points := 0
+	for _, d := range disks {
+		fs := &syncFS{FS: d.disk}
+		var again []crashClone
+		fs.observe = func(class string) {
+			again = append(again, crashClone{point: d.point, class: class, disk: d.disk.CrashClone(vfs.CrashCloneCfg{}), ledger: d.ledger})
+		}
+		l, err := Open(ctx, testConfig(fs), machineMap([]Machine{newTxnMachine()}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs.observe = func(string) {}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range again {
+			if err := checkClone(&again[i]); err != nil {
+				t.Fatalf("crash at sync point %d, and again in the recovery at its sync %d (%s): %v", d.point, i+1, again[i].class, err)
+			}
+			points++
+		}
+	}
+	t.Logf("%d crash points in %d recoveries", points, len(disks))
 }
 
 // TestCrashWithoutOneSync shows that the test above would notice: it leaves out the syncs of one class, and must find a loss.

@@ -66,3 +66,34 @@ func TestLocked(t *testing.T) {
 		t.Fatalf("second open: %v", err)
 	}
 }
+
+// TestAppendAllocates: an append allocates a few times per batch, whatever the number of records, and a read from memory once.
+func TestAppendAllocates(t *testing.T) {
+	cfg := testConfig(vfs.NewMem())
+	cfg.TailBytes, cfg.CheckpointBytes, cfg.SegmentBytes = 64<<20, 64<<20, 1<<20
+	l := open(t, cfg)
+	p := l.Partition(create(t, l, "t", 1, nil).ID, 0)
+	const runs = 100
+	raws := make([][]byte, 0, 2*runs)
+	for range cap(raws) {
+		raws = append(raws, plain(200, 80).raw())
+	}
+	var last LSN
+	if n := testing.AllocsPerRun(runs, func() {
+		res, err := p.Append(raws[0], AppendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		raws, last = raws[1:], res.LSN
+	}); n > 5 { // the committer's group is in it
+		t.Errorf("append of 200 records: %v allocations", n)
+	}
+	wait(t, l, last)
+	if n := testing.AllocsPerRun(runs, func() {
+		if _, err := p.Read(0, ReadOptions{MaxBytes: 100 << 10}); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 1 {
+		t.Errorf("read from memory: %v allocations", n)
+	}
+}

@@ -24,12 +24,12 @@ var where = map[string]func(t testing.TB, l *Log) *Log{
 	},
 }
 
-func reopen(t testing.TB, l *Log) *Log {
+func reopen(t testing.TB, l *Log, machines ...Machine) *Log {
 	t.Helper()
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return open(t, l.cfg)
+	return open(t, l.cfg, machines...)
 }
 
 // TestReadEverywhere reads from every offset, with several limits, in memory and from rolled segments, and compares with what
