@@ -13,6 +13,8 @@ const (
 	// MaxTimeout is the longest transaction that a producer may ask for (transaction.max.timeout.ms).
 	MaxTimeout = 15 * time.Minute
 
+	// maxTransactionalIDs bounds the coordinator's memory. Ids do not expire.
+	maxTransactionalIDs = 100_000
 	// lastEpoch is the highest epoch that a producer gets (T5). One more fences it.
 	lastEpoch = 1<<15 - 2
 	// none stands for no producer id, or no epoch.

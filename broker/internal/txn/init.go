@@ -31,6 +31,9 @@ func (c *Coordinator) Init(r InitRequest) (Producer, Effects, *kerr.Error) {
 	}
 	t := c.transactions[*r.TransactionalID]
 	if t == nil {
+		if len(c.transactions) >= maxTransactionalIDs {
+			return noProducer, e, kerr.PolicyViolation
+		}
 		next := &transaction{
 			id: *r.TransactionalID, producer: Producer{ID: c.allocate(&e)}, previous: noProducer, timeout: r.Timeout, ended: noEnd,
 		}

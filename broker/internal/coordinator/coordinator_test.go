@@ -1,0 +1,193 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
+	"github.com/millrace-io/millrace/broker/internal/group"
+	"github.com/millrace-io/millrace/broker/internal/txn"
+)
+
+// open returns a coordinator on a log with topic "t", and a function that closes both.
+func open(t *testing.T, fs vfs.FS) (*Coordinator, commitlog.Topic, func()) {
+	t.Helper()
+	logger := slog.New(slog.DiscardHandler)
+	c := New(time.Now, logger)
+	log, err := commitlog.Open(t.Context(), commitlog.Config{FS: fs, Dir: "d", Logger: logger}, c.Machines())
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic, ok := log.Topic("t")
+	if !ok {
+		if topic, _, err = log.CreateTopic(commitlog.TopicSpec{Name: "t", Partitions: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Start(log)
+	return c, topic, func() {
+		c.Close()
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func joinRequest(id string) group.JoinRequest {
+	return group.JoinRequest{
+		Group: "g", NewMemberID: id, SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute,
+		ProtocolType: "consumer", Protocols: []group.Protocol{{Name: "range"}},
+	}
+}
+
+func beginTransaction(t *testing.T, c *Coordinator, topic commitlog.Topic) txn.Producer {
+	t.Helper()
+	id := "tx"
+	p, kerror, _, err := c.InitProducer(txn.InitRequest{TransactionalID: &id, Timeout: 10 * time.Second, Producer: txn.Producer{ID: -1, Epoch: -1}})
+	if kerror != nil || err != nil {
+		t.Fatal(kerror, err)
+	}
+	results, kerror, lsn, err := c.StageOffsets(id, p, true, group.CommitRequest{
+		Group: "h", Generation: -1, Offsets: []group.Offset{{Partition: group.Partition{Topic: topic.ID}, At: 5}},
+	})
+	if kerror != nil || err != nil || results[0] != nil {
+		t.Fatal(results, kerror, err)
+	}
+	if err := c.Wait(t.Context(), lsn); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func offset(c *Coordinator, topic commitlog.Topic) (int64, *kerr.Error) {
+	f, _ := c.FetchOffsets("h", []group.Partition{{Topic: topic.ID}}, true)
+	return f[0].At, f[0].Err
+}
+
+// TestTimersRun: members expire and transactions time out when their time has come, and not before.
+func TestTimersRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, topic, done := open(t, vfs.NewMem())
+		defer done()
+		if r, err := c.Join(joinRequest("m")).Await(t.Context()); err != nil || r.Join.Err != nil {
+			t.Fatal(r, err)
+		}
+		beat := group.HeartbeatRequest{Group: "g", MemberID: "m", Generation: 1}
+		for range 3 {
+			time.Sleep(9 * time.Second)
+			if err := c.Heartbeat(beat); err != nil {
+				t.Errorf("alive: %v", err)
+			}
+		}
+		beginTransaction(t, c, topic)
+		time.Sleep(9 * time.Second)
+		if _, err := offset(c, topic); err != kerr.UnstableOffsetCommit {
+			t.Errorf("before the time-out: %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		if at, err := offset(c, topic); at != -1 || err != nil {
+			t.Errorf("after the time-out: %d, %v", at, err)
+		}
+		if err := c.Heartbeat(beat); err != kerr.UnknownMemberID {
+			t.Errorf("expired: %v", err)
+		}
+	})
+}
+
+// TestRestartKeepsTime: a session starts anew, a transaction has the time that was left.
+func TestRestartKeepsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		c, topic, done := open(t, fs)
+		if _, err := c.Join(joinRequest("m")).Await(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		beginTransaction(t, c, topic)
+		time.Sleep(9 * time.Second)
+		done()
+		c, topic, done = open(t, fs)
+		defer done()
+		time.Sleep(2 * time.Second)
+		if err := c.Heartbeat(group.HeartbeatRequest{Group: "g", MemberID: "m", Generation: 1}); err != nil {
+			t.Errorf("the session did not start anew: %v", err)
+		}
+		if at, err := offset(c, topic); at != -1 || err != nil {
+			t.Errorf("the transaction did not time out: %d, %v", at, err)
+		}
+	})
+}
+
+// TestParkedCallsEnd: with their client, and when the coordinator closes.
+func TestParkedCallsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _, done := open(t, vfs.NewMem())
+		if _, err := c.Join(joinRequest("m")).Await(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		gone, waiting := c.Join(joinRequest("n")), c.Join(joinRequest("o"))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := gone.Await(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("client gone: %v", err)
+			}
+		})
+		wg.Go(func() {
+			if _, err := waiting.Await(t.Context()); !errors.Is(err, ErrClosing) {
+				t.Errorf("closing: %v", err)
+			}
+		})
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		done()
+		wg.Wait()
+	})
+}
+
+// TestLockOrder runs everything that locks both machines, or one and the log, at once.
+func TestLockOrder(t *testing.T) {
+	c, topic, done := open(t, vfs.NewMem())
+	defer done()
+	p := beginTransaction(t, c, topic)
+	var wg sync.WaitGroup
+	both := func(f func()) {
+		wg.Go(func() {
+			for range 200 {
+				f()
+			}
+		})
+	}
+	both(func() {
+		next, _, _, err := c.EndTxn(txn.EndRequest{ID: "tx", Producer: p, Commit: true, Bump: true})
+		if err != nil {
+			t.Error(err)
+		}
+		p = next
+		if _, _, _, err := c.StageOffsets("tx", p, true, group.CommitRequest{
+			Group: "h", Generation: -1, Offsets: []group.Offset{{Partition: group.Partition{Topic: topic.ID}, At: 6}},
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	both(func() {
+		if _, _, err := c.CommitOffsets(group.CommitRequest{Group: "i", Generation: -1, Offsets: []group.Offset{{Partition: group.Partition{Topic: topic.ID}}}}); err != nil {
+			t.Error(err)
+		}
+	})
+	both(func() { c.FetchOffsets("h", nil, true) })
+	both(func() {
+		if err := c.ForgetTopic(commitlog.TopicID{9}); err != nil {
+			t.Error(err)
+		}
+	})
+	wg.Wait()
+}
