@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -27,6 +28,21 @@ func (t *Topic) leader(p int32) PartitionLeader {
 		return PartitionLeader{-1, -1}
 	}
 	return t.Partitions[p]
+}
+
+// ofLeader reports whether a failure may mean that another node leads the partition now: what the broker says so, and every
+// failure to reach it.
+func ofLeader(err error) bool {
+	k, ok := errors.AsType[*kerr.Error](err)
+	if !ok {
+		return true
+	}
+	switch k {
+	case kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator,
+		kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.ThrottlingQuotaExceeded:
+		return false
+	}
+	return true
 }
 
 // Topics returns the topics of these names, from memory where known. A topic that does not exist is missing in the map.

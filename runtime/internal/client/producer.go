@@ -488,8 +488,10 @@ func (p *Producer) settle(l *lane, base int64, err error) {
 		p.recycleLocked(b)
 	case ClassOf(err) == ClassRetry && now.Sub(l.since) < p.cfg.DeliveryTimeout:
 		l.tries++
-		l.notBefore = now.Add(backoff(l.tries))
-		l.leader = noLeader
+		l.notBefore = now.Add(waitAfter(l.tries, err))
+		if ofLeader(err) {
+			l.leader = noLeader
+		}
 	default:
 		if p.mu.err == nil {
 			p.mu.err = p.failed(l, err)

@@ -2,7 +2,10 @@ package client
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // Bounds of the wait between two tries.
@@ -14,6 +17,20 @@ const (
 // backoff returns how long to wait after the given number of failed tries, 1 at first.
 func backoff(tries int) time.Duration {
 	return min(firstBackoff<<min(max(tries-1, 0), 10), maxBackoff)
+}
+
+// settling is how long to wait while the coordinator still completes the transaction before: it takes a few milliseconds, so
+// the first tries are quick.
+func settling(tries int) time.Duration {
+	return min(time.Millisecond<<min(max(tries-1, 0), 10), 50*time.Millisecond)
+}
+
+// waitAfter returns how long to wait after the given number of tries, the last of which ended with err.
+func waitAfter(tries int, err error) time.Duration {
+	if errors.Is(err, kerr.ConcurrentTransactions) {
+		return settling(tries)
+	}
+	return backoff(tries)
 }
 
 // pause waits, or returns the error of ctx.
@@ -36,7 +53,7 @@ func retry(ctx context.Context, try func() error) error {
 		if err == nil || ClassOf(err) != ClassRetry || ctx.Err() != nil {
 			return err
 		}
-		if pause(ctx, backoff(tries)) != nil {
+		if pause(ctx, waitAfter(tries, err)) != nil {
 			return err
 		}
 	}
