@@ -2,11 +2,14 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -144,6 +147,47 @@ func TestConnectSaysWhere(t *testing.T) {
 	}
 	if _, err := Connect(testContext(t), Config{}); err == nil {
 		t.Error("connected to nowhere")
+	}
+}
+
+// TLS comes on top of whatever Dial opens, and the server's name is the host's.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	web := httptest.NewTLSServer(nil) // for its certificate
+	defer web.Close()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", web.TLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			outside, err := l.Accept()
+			if err != nil {
+				return
+			}
+			inside, err := b.Dial(t.Context(), "", "")
+			if err != nil {
+				outside.Close()
+				return
+			}
+			go func() { defer inside.Close(); _, _ = io.Copy(inside, outside) }()
+			go func() { defer outside.Close(); _, _ = io.Copy(outside, inside) }()
+		}
+	}()
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	cfg := Config{Brokers: []string{"example.com:9093"}, Dial: dial, TLS: &tls.Config{RootCAs: roots}}
+	if _, err := Connect(testContext(t), cfg); err != nil {
+		t.Errorf("as the host that the certificate is for: %v", err)
+	}
+	cfg.Brokers = []string{"example.org:9093"}
+	if _, err := Connect(testContext(t), cfg); err == nil {
+		t.Error("connected to a host that the certificate is not for")
 	}
 }
 

@@ -110,11 +110,12 @@ func (f *Fetcher) answer(node int32, round []ask, resp *kmsg.FetchResponse, err 
 	answers := make(map[TopicPartition]*kmsg.FetchResponseTopicPartition, len(round))
 	if err == nil {
 		collectFetched(resp, round, answers)
+		unpin(answers)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.mu.polls, node)
-	var fed []*feed
+	fed := 0
 	for _, a := range round {
 		d := a.feed
 		d.busy = false
@@ -128,14 +129,44 @@ func (f *Fetcher) answer(node int32, round []ask, resp *kmsg.FetchResponse, err 
 		case !ok:
 			f.againLocked(d, errNoAnswer)
 		case f.takeLocked(d, p):
-			fed = append(fed, d)
+			d.fed = true
+			fed++
 		}
 		if d.leader.Leader != node {
 			f.crew.wake(d.leader.Leader)
 		}
 	}
-	if len(fed) > 0 && len(fed) < len(f.mu.order) { // those that had nothing yet come first the next time
-		f.mu.order = append(slices.DeleteFunc(f.mu.order, func(d *feed) bool { return slices.Contains(fed, d) }), fed...)
+	if fed > 0 {
+		f.rotateLocked()
+	}
+}
+
+// rotateLocked puts the feeds that were fed behind the others, so that a full answer starves none.
+func (f *Fetcher) rotateLocked() {
+	var fed []*feed
+	hungry := f.mu.order[:0]
+	for _, d := range f.mu.order {
+		if d.fed {
+			d.fed = false
+			fed = append(fed, d)
+		} else {
+			hungry = append(hungry, d)
+		}
+	}
+	f.mu.order = append(hungry, fed...)
+}
+
+// unpin copies what is a small part of an answer: all of its records share one buffer, and a slow partition must not hold
+// the memory of fast ones.
+func unpin(answers map[TopicPartition]*kmsg.FetchResponseTopicPartition) {
+	total := 0
+	for _, p := range answers {
+		total += len(p.RecordBatches)
+	}
+	for _, p := range answers {
+		if n := len(p.RecordBatches); n > 0 && n < total/4 {
+			p.RecordBatches = slices.Clone(p.RecordBatches)
+		}
 	}
 }
 

@@ -86,7 +86,8 @@ type feed struct {
 	lastEpoch int32 // leader epoch of the last batch, -1 before
 	ended     bool  // by an error or by Remove
 	busy      bool
-	held      int // bytes
+	fed       bool // by the answer at hand
+	held      int  // bytes
 	tries     int
 	since     time.Time // of the first of the tries
 	notBefore time.Time

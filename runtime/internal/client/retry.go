@@ -46,12 +46,16 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // retry calls try until it returns nil, an error that is not ClassRetry, or ctx ends. The last error is returned then: it says
-// more than the context's.
+// more than the context's. A topic that is missing may be about to be created, but not for ever.
 func retry(ctx context.Context, try func() error) error {
+	start := time.Now()
 	for tries := 1; ; tries++ {
 		err := try()
 		if err == nil || ClassOf(err) != ClassRetry || ctx.Err() != nil {
 			return err
+		}
+		if errors.Is(err, kerr.UnknownTopicOrPartition) && time.Since(start) > missingTimeout {
+			return withClass(err, ClassFatal)
 		}
 		if pause(ctx, waitAfter(tries, err)) != nil {
 			return err
