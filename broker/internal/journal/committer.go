@@ -1,7 +1,5 @@
 package journal
 
-import "fmt"
-
 // commit is the committer goroutine: take everything pending, write it in groups, sync once, tell.
 func (j *Journal) commit() {
 	var taken pending
@@ -44,16 +42,13 @@ func (j *Journal) take(taken *pending) (rotate, ok bool) {
 		return false, false
 	}
 	if j.mu.rotating && (len(j.mu.pending.entries) == 0 || j.mu.pending.first > j.mu.boundary) {
-		j.mu.rotating = false
 		return true, true
 	}
 	*taken, j.mu.pending = j.mu.pending, *taken
 	if j.mu.rotating {
-		j.mu.rotating = false
-		rotate = true
 		j.returnLocked(taken)
 	}
-	return rotate, true
+	return j.mu.rotating, true
 }
 
 // returnLocked gives back to pending what was taken but lies behind the boundary.
@@ -125,15 +120,16 @@ func (j *Journal) switchFile() error {
 		}
 	}
 	j.mu.Lock()
-	next := j.next
-	j.next = nil
+	next := j.mu.next
 	j.mu.Unlock()
-	if next == nil {
-		return fmt.Errorf("journal rotation without a prepared file")
-	}
 	next.synced = j.Durable()
 	old := j.file
 	j.file = next
 	j.written.Store(next.size)
-	return old.close()
+	err := old.close()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.mu.next, j.mu.rotating = nil, false
+	j.wakeLocked()
+	return err
 }

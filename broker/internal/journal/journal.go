@@ -35,18 +35,18 @@ type Journal struct {
 	mu struct {
 		sync.Mutex
 		pending  pending
-		boundary LSN // rotate once all up to it is synced; valid if rotating
-		rotating bool
+		next     *file // prepared for the next rotation, or nil
+		rotating bool  // until the committer goes on in next
+		boundary LSN   // the last entry before it
 		closing  bool
 		err      error
-		moved    chan struct{} // closed and replaced when durable moves, the journal fails or ends
+		moved    chan struct{} // closed and replaced when durable moves, a rotation is over, the journal fails or ends
 	}
 	work    sync.Cond     // pending, rotating or closing; with mu
 	stopped chan struct{} // closed when a write has failed
 
-	file   *file // owned by the committer
-	next   *file // prepared; owned by the caller of Prepare until Rotate hands it over under mu
-	spares []string
+	file   *file    // owned by the committer
+	spares []string // to be used again; owned by the caller of Prepare and Release
 
 	done sync.WaitGroup
 }
@@ -165,18 +165,18 @@ func (j *Journal) Close() error {
 	if cerr := j.file.close(); err == nil {
 		err = cerr
 	}
-	if j.next != nil {
-		if cerr := j.next.close(); err == nil {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.mu.next != nil {
+		if cerr := j.mu.next.close(); err == nil {
 			err = cerr
 		}
 	}
-	j.mu.Lock()
 	j.wakeLocked()
-	j.mu.Unlock()
 	return err
 }
 
-// wakeLocked wakes all that wait for an LSN.
+// wakeLocked wakes all that wait for an LSN or a rotation.
 func (j *Journal) wakeLocked() {
 	close(j.mu.moved)
 	j.mu.moved = make(chan struct{})
