@@ -140,7 +140,9 @@ func TestConnectSaysWhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := l.Addr().String()
-	l.Close()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
 	_, err = Connect(testContext(t), Config{Brokers: []string{address}})
 	if err == nil || !strings.Contains(err.Error(), address) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v, want one line with the address", err)
@@ -160,7 +162,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			outside, err := l.Accept()
@@ -169,11 +171,11 @@ func TestTLS(t *testing.T) {
 			}
 			inside, err := b.Dial(t.Context(), "", "")
 			if err != nil {
-				outside.Close()
+				_ = outside.Close()
 				return
 			}
-			go func() { defer inside.Close(); _, _ = io.Copy(inside, outside) }()
-			go func() { defer outside.Close(); _, _ = io.Copy(outside, inside) }()
+			go func() { _, _ = io.Copy(inside, outside); _ = inside.Close() }()
+			go func() { _, _ = io.Copy(outside, inside); _ = outside.Close() }()
 		}
 	}()
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {

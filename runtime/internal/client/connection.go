@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"time"
@@ -60,16 +61,14 @@ func (cfg *Config) dialer() func(context.Context, string, string) (net.Conn, err
 		if c.ServerName == "" {
 			host, _, err := net.SplitHostPort(address)
 			if err != nil {
-				conn.Close()
-				return nil, err
+				return nil, errors.Join(err, conn.Close())
 			}
 			c = c.Clone()
 			c.ServerName = host
 		}
 		secure := tls.Client(conn, c)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			conn.Close()
-			return nil, err
+			return nil, errors.Join(err, conn.Close())
 		}
 		return secure, nil
 	}

@@ -285,7 +285,7 @@ type dyingConn struct {
 func (c *dyingConn) spend(n int) {
 	if c.u.limit.Load() != 0 && c.u.limit.Add(-int64(n)) <= 0 {
 		c.u.limit.Store(20_000)
-		c.once.Do(func() { c.u.cuts.Add(1); c.Conn.Close() })
+		c.once.Do(func() { c.u.cuts.Add(1); _ = c.Conn.Close() })
 	}
 }
 

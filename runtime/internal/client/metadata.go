@@ -118,11 +118,10 @@ func requestTopics(ctx context.Context, conn *kgo.Client, names []string) (map[s
 		if rt.Topic == nil {
 			continue
 		}
-		switch err := kerr.ErrorForCode(rt.ErrorCode); err {
-		case nil:
+		switch err := kerr.ErrorForCode(rt.ErrorCode); {
+		case err == nil:
 			found[*rt.Topic] = topicOf(rt)
-		case kerr.UnknownTopicOrPartition:
-		default:
+		case !errors.Is(err, kerr.UnknownTopicOrPartition):
 			return nil, doing(err, "topic %q", *rt.Topic)
 		}
 	}
