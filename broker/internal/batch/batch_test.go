@@ -140,20 +140,18 @@ func TestSetMaxTimestamp(t *testing.T) {
 // TestBomb does not unfold what is far larger than it looks.
 func TestBomb(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("takes a second")
-	}
-	raw, _ := build(t, Header{}, []Record{{Value: make([]byte, MaxDecompressed+1)}})
-	raw, err := Compress(raw, CodecZstd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := ParseHeader(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ScanRecords(raw, &h); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("%d bytes: %v", len(raw), err)
+	const limit = 1 << 20
+	for codec := CodecGzip; codec <= CodecZstd; codec++ {
+		for size, fits := range map[int]bool{limit: true, limit + 1: false, 20 * limit: false} {
+			b, err := compress(codec, make([]byte, size))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := decompress(codec, b, limit)
+			if fits && (err != nil || len(out) != size) || !fits && !errors.Is(err, ErrCorrupt) {
+				t.Errorf("codec %d: %d bytes to %d: %d, %v", codec, len(b), size, len(out), err)
+			}
+		}
 	}
 }
 

@@ -29,13 +29,13 @@ const (
 const MaxDecompressed = 128 << 20
 
 // errTooLarge is wrapped with ErrCorrupt.
-var errTooLarge = fmt.Errorf("records unfold to more than %d bytes", MaxDecompressed)
+var errTooLarge = errors.New("records unfold to more than a batch may")
 
 // Known reports whether c is one of the codecs.
 func (c Codec) Known() bool { return c >= CodecNone && c <= CodecZstd }
 
-// decompress returns the records block. The error wraps ErrCorrupt or ErrCodec.
-func decompress(c Codec, src []byte) ([]byte, error) {
+// decompress returns the records block, of at most limit bytes. The error wraps ErrCorrupt or ErrCodec.
+func decompress(c Codec, src []byte, limit int) ([]byte, error) {
 	var out []byte
 	var err error
 	switch c {
@@ -44,14 +44,14 @@ func decompress(c Codec, src []byte) ([]byte, error) {
 	case CodecGzip:
 		var r *gzip.Reader
 		if r, err = gzip.NewReader(bytes.NewReader(src)); err == nil {
-			out, err = readBounded(r)
+			out, err = readBounded(r, limit)
 		}
 	case CodecSnappy:
-		out, err = decompressSnappy(src)
+		out, err = decompressSnappy(src, limit)
 	case CodecLZ4:
-		out, err = readBounded(lz4.NewReader(bytes.NewReader(src)))
+		out, err = readBounded(lz4.NewReader(bytes.NewReader(src)), limit)
 	case CodecZstd:
-		out, err = decompressZstd(src)
+		out, err = decompressZstd(src, limit)
 	default:
 		return nil, fmt.Errorf("%w: %d", ErrCodec, c)
 	}
@@ -63,35 +63,35 @@ func decompress(c Codec, src []byte) ([]byte, error) {
 
 // decompressSnappy takes both the framing of the Java client and a bare block. It tries growing buffers, since the framing
 // does not say the whole length.
-func decompressSnappy(src []byte) ([]byte, error) {
+func decompressSnappy(src []byte, limit int) ([]byte, error) {
 	for n := 4*len(src) + 64; ; n *= 4 {
-		out, err := xerial.DecodeCapped(make([]byte, 0, min(n, MaxDecompressed)), src)
+		out, err := xerial.DecodeCapped(make([]byte, 0, min(n, limit)), src)
 		if !errors.Is(err, xerial.ErrDstTooSmall) {
 			return out, err
 		}
-		if n >= MaxDecompressed {
+		if n >= limit {
 			return nil, errTooLarge
 		}
 	}
 }
 
-func decompressZstd(src []byte) ([]byte, error) {
+func decompressZstd(src []byte, limit int) ([]byte, error) {
 	d, err := zstd.NewReader(bytes.NewReader(src), zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderMaxMemory(MaxDecompressed), zstd.WithDecoderLowmem(true))
+		zstd.WithDecoderMaxMemory(uint64(limit)), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	return readBounded(d)
+	return readBounded(d, limit)
 }
 
-func readBounded(r io.Reader) ([]byte, error) {
+func readBounded(r io.Reader, limit int) ([]byte, error) {
 	var b bytes.Buffer
-	n, err := io.Copy(&b, io.LimitReader(r, MaxDecompressed+1))
+	n, err := io.Copy(&b, io.LimitReader(r, int64(limit)+1))
 	if err != nil {
 		return nil, err
 	}
-	if n > MaxDecompressed {
+	if n > int64(limit) {
 		return nil, errTooLarge
 	}
 	return b.Bytes(), nil

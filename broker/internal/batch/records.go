@@ -31,7 +31,7 @@ func NewRecords(raw []byte, h *Header) (*Records, error) {
 	if len(raw) != h.Size() {
 		return nil, fmt.Errorf("%w: %d bytes for a batch of %d", ErrCorrupt, len(raw), h.Size())
 	}
-	data, err := decompress(h.Attributes.Codec(), raw[HeaderSize:])
+	data, err := decompress(h.Attributes.Codec(), raw[HeaderSize:], MaxDecompressed)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ type Scan struct {
 // without a gap. The error wraps ErrCorrupt or ErrCodec.
 func ScanRecords(raw []byte, h *Header) (Scan, error) {
 	s := Scan{MinTimestamp: math.MaxInt64, MaxTimestamp: NoTimestamp, NullKey: -1}
-	rest, err := decompress(h.Attributes.Codec(), raw[HeaderSize:])
+	rest, err := decompress(h.Attributes.Codec(), raw[HeaderSize:], MaxDecompressed)
 	if err != nil {
 		return s, err
 	}

@@ -26,7 +26,8 @@ type crashRun struct {
 	loss   error // the first one found
 	stop   atomic.Bool
 
-	sealed, checkpoints int // how much the workload went through
+	storm               bool // a checkpoint is begun with every append
+	sealed, checkpoints int  // how much the workload went through
 }
 
 // crashClone is a disk after a crash, and what had been promised before it.
@@ -205,6 +206,9 @@ func (w *workload) produce(rng *rand.Rand, id int64, rounds int, topics []Topic)
 }
 
 func (w *workload) append(tp TopicPartition, b producerBatch) error {
+	if w.run.storm {
+		w.log.kickCheckpoint()
+	}
 	p := w.log.Partition(tp.Topic, tp.Partition)
 	raw := b.raw()
 	res, err := p.Append(raw, AppendOptions{Begin: b.txn})
@@ -285,9 +289,21 @@ func TestCrashAtEverySync(t *testing.T) {
 	} else {
 		t.Logf("%d crash points, every acknowledged record there after each", n)
 	}
-	if r.sealed == 0 || r.checkpoints < 3 && !raceEnabled {
+	if (r.sealed == 0 || r.checkpoints < 3) && !raceEnabled {
 		t.Errorf("the workload sealed %d segments in %d checkpoints: too little to prove anything", r.sealed, r.checkpoints)
 	}
+}
+
+// TestCrashAmongCheckpoints has one checkpoint follow the other, so that they meet everything.
+func TestCrashAmongCheckpoints(t *testing.T) {
+	t.Parallel()
+	r := newCrashRun(4, "")
+	r.storm = true
+	r.run(t, 10)
+	if r.loss != nil {
+		t.Fatal(r.loss)
+	}
+	t.Logf("%d crash points, %d checkpoints", r.points.Load(), r.checkpoints)
 }
 
 // TestCrashInRecovery crashes a recovery at each of its syncs, and recovers from that.
