@@ -77,7 +77,7 @@ func decompressSnappy(src []byte, limit int) ([]byte, error) {
 
 func decompressZstd(src []byte, limit int) ([]byte, error) {
 	d, err := zstd.NewReader(bytes.NewReader(src), zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderMaxMemory(uint64(limit)), zstd.WithDecoderLowmem(true))
+		zstd.WithDecoderMaxMemory(MaxDecompressed), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return nil, err
 	}
