@@ -42,18 +42,22 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	cfg = cfg.withDefaults()
 	b := &Broker{cfg: cfg, draining: make(chan struct{})}
-	b.coord = coordinator.New(cfg.Now, cfg.Logger)
 	var err error
+	if cfg.Listen != "" {
+		// Before the recovery: clients that come back meanwhile wait in the queue of the socket, instead of being refused.
+		if b.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+			return nil, fmt.Errorf("broker: %w", err)
+		}
+	}
+	b.coord = coordinator.New(cfg.Now, cfg.Logger)
 	b.log, err = commitlog.Open(ctx, commitlog.Config{
 		FS: cfg.FS, Dir: cfg.Dir, Durability: commitlog.Durability(cfg.Durability), Now: cfg.Now, Logger: cfg.Logger,
 	}, b.coord.Machines())
 	if err != nil {
-		return nil, fmt.Errorf("broker: open: %w", err) // names the directory or file
-	}
-	if cfg.Listen != "" {
-		if b.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
-			return nil, errors.Join(fmt.Errorf("broker: %w", err), b.log.Close())
+		if b.listener != nil {
+			_ = b.listener.Close() // nobody was served; why the log did not open is the error
 		}
+		return nil, fmt.Errorf("broker: open: %w", err) // names the directory or file
 	}
 	b.start()
 	cfg.Logger.Info("broker open", "dir", cfg.Dir, "addresses", b.Brokers(), "durability", cfg.Durability.String(), "topics", len(b.log.Topics()))

@@ -16,10 +16,13 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-io/millrace/broker/internal/coordinator"
 	"github.com/millrace-io/millrace/broker/internal/group"
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
@@ -42,7 +45,10 @@ func (a *API) joinGroup(req *server.Request, r *kmsg.JoinGroupRequest) server.Re
 	parked := a.coord.Join(jr)
 	return func(ctx context.Context) (server.Response, error) {
 		reply, err := parked.Await(ctx)
-		if err != nil {
+		switch {
+		case errors.Is(err, coordinator.ErrClosing):
+			reply.Join = &group.JoinResult{Err: kerr.CoordinatorNotAvailable, Generation: -1, MemberID: r.MemberID}
+		case err != nil:
 			return server.Response{}, err
 		}
 		return server.Response{Body: joined(r, reply.Join)}, nil

@@ -9,9 +9,12 @@ package api
 
 import (
 	"context"
+	"errors"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-io/millrace/broker/internal/coordinator"
 	"github.com/millrace-io/millrace/broker/internal/group"
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
@@ -27,7 +30,10 @@ func (a *API) syncGroup(_ *server.Request, r *kmsg.SyncGroupRequest) server.Repl
 	parked := a.coord.Sync(sr)
 	return func(ctx context.Context) (server.Response, error) {
 		reply, err := parked.Await(ctx)
-		if err != nil {
+		switch {
+		case errors.Is(err, coordinator.ErrClosing):
+			reply.Sync = &group.SyncResult{Err: kerr.CoordinatorNotAvailable}
+		case err != nil:
 			return server.Response{}, err
 		}
 		resp := r.ResponseKind().(*kmsg.SyncGroupResponse)

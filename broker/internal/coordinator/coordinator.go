@@ -2,9 +2,8 @@ package coordinator
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -19,9 +18,8 @@ const (
 	groupMachineID commitlog.MachineID = 2
 )
 
-// ErrClosing ends the waits of parked calls when the coordinator closes. Their connections close without an answer, so
-// that the clients ask again after the restart.
-var ErrClosing = fmt.Errorf("coordinator is closing: %w", net.ErrClosed)
+// ErrClosing ends the waits of parked calls when the coordinator closes. Their clients are told to ask again.
+var ErrClosing = errors.New("coordinator is closing")
 
 // Coordinator serves groups and transactions. New makes one; its machines are passed to the log, then Start begins.
 type Coordinator struct {

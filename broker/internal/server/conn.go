@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/millrace-io/millrace/broker/internal/wire"
@@ -210,8 +211,9 @@ func isTimeout(err error) bool {
 	return errors.As(err, &ne) && ne.Timeout()
 }
 
-// quiet reports whether err is the ordinary end of a connection.
+// quiet reports whether err is an ordinary end of a connection.
 func quiet(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, errDraining) ||
-		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, context.Canceled)
+		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
