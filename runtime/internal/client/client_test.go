@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -279,4 +280,88 @@ func TestBrokerRestarts(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+}
+
+// A log that does not answer is an error after the delivery time-out, and the transaction cannot commit.
+func TestDeliveryTimeout(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	var away atomic.Bool
+	c := connect(t, Config{Brokers: b.Brokers(), Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if away.Load() {
+			return nil, errors.New("the log is away")
+		}
+		return b.Dial(ctx, network, address)
+	}})
+	tp := TopicPartition{Topic: createTopic(t, c, 1)}
+	p := newProducer(t, c, ProducerConfig{TransactionalID: "id", DeliveryTimeout: 200 * time.Millisecond})
+	away.Store(true)
+	start := time.Now()
+	send(t, p, tp, "v")
+	err := p.Flush(testContext(t))
+	if ClassOf(err) != ClassAbort || !strings.Contains(err.Error(), tp.Topic) {
+		t.Errorf("got %v (%v)", err, ClassOf(err))
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if err := p.End(testContext(t), true); ClassOf(err) != ClassAbort {
+		t.Errorf("committed: %v (%v)", err, ClassOf(err))
+	}
+	away.Store(false)
+	end(t, p, false)
+	send(t, p, tp, "v")
+	flush(t, p)
+	end(t, p, true)
+}
+
+// An end whose answer is lost for good leaves the outcome unknown; a new session tells.
+func TestOutcomeUnknown(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	var away atomic.Bool
+	c := connect(t, Config{Brokers: b.Brokers(), Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if away.Load() {
+			return nil, errors.New("the log is away")
+		}
+		conn, err := b.Dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &deafConn{Conn: conn, deaf: &away}, nil
+	}})
+	tp := TopicPartition{Topic: createTopic(t, c, 1)}
+	p := newProducer(t, c, ProducerConfig{TransactionalID: "id"})
+	send(t, p, tp, "v")
+	flush(t, p)
+	away.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := p.End(ctx, true); ClassOf(err) != ClassUnknown {
+		t.Errorf("got %v (%v)", err, ClassOf(err))
+	}
+	away.Store(false)
+	if err := p.Init(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	send(t, p, tp, "next")
+	flush(t, p)
+	end(t, p, true)
+	if got := read(t, c, FetcherConfig{}, tp, 0, 2); !slices.Equal(got, []string{"v", "next"}) { // it had been committed
+		t.Errorf("got %v", got)
+	}
+}
+
+// deafConn is a connection on which no answer is heard while deaf is set: it fails when one comes.
+type deafConn struct {
+	net.Conn
+	deaf *atomic.Bool
+}
+
+func (c *deafConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.deaf.Load() {
+		return 0, errors.Join(io.ErrUnexpectedEOF, c.Conn.Close())
+	}
+	return n, err
 }

@@ -143,7 +143,7 @@ func (f *Fetcher) Remove(tp TopicPartition) {
 		return q.feed == d
 	})
 	d.ended = true
-	f.mu.held -= d.held
+	f.freeLocked(d.held, false)
 	f.mu.Unlock()
 	for _, b := range dropped {
 		b.Release()
@@ -221,16 +221,21 @@ func (f *Fetcher) againLocked(d *feed, err error) {
 func (f *Fetcher) released(d *feed, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	full := f.mu.held >= f.cfg.BufferBytes || d.held >= f.cfg.PartitionBufferBytes
+	full := d.held >= f.cfg.PartitionBufferBytes
 	d.held -= n
-	if d.ended && f.mu.feeds[d.tp] != d {
-		return // Remove has accounted for it
+	if f.mu.feeds[d.tp] == d { // else Remove has accounted for it
+		f.freeLocked(n, full)
 	}
+}
+
+// freeLocked gives buffer space back. If that was what feeds waited for, or full says so, they are fetched again.
+func (f *Fetcher) freeLocked(n int, full bool) {
+	full = full || f.mu.held >= f.cfg.BufferBytes
 	f.mu.held -= n
 	if !full || f.mu.held >= f.cfg.BufferBytes {
 		return
 	}
-	for _, o := range f.mu.order {
-		f.crew.wake(o.leader.Leader)
+	for _, d := range f.mu.order {
+		f.crew.wake(d.leader.Leader)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/topology"
 )
@@ -254,6 +255,68 @@ func TestPositionPassesMarkers(t *testing.T) {
 		if values := drainBatch(t, &got); len(values) != 0 {
 			t.Fatalf("got %v of an aborted transaction", values)
 		}
+	})
+}
+
+// A topic that is deleted and created again is another log: its offsets mean nothing any more.
+func TestTopicIsRecreated(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, cfg Config) {
+		ctx := testContext(t)
+		c := connect(t, cfg)
+		tp := TopicPartition{Topic: createTopic(t, c, 1)}
+		f := newFetcher(t, c, FetcherConfig{})
+		f.Add(tp, 0)
+		next(t, f, "the first one", func(n *Fetched) bool { return n.Err == nil })
+		req := kmsg.NewPtrDeleteTopicsRequest()
+		rt := kmsg.NewDeleteTopicsRequestTopic()
+		rt.Topic = kmsg.StringPtr(tp.Topic)
+		req.Topics, req.TopicNames, req.TimeoutMillis = append(req.Topics, rt), []string{tp.Topic}, 10_000
+		resp, err := req.RequestWith(ctx, c.conn)
+		if err != nil || resp.Topics[0].ErrorCode != 0 {
+			t.Fatalf("delete topic: %+v, %v", resp, err)
+		}
+		if err := retry(ctx, func() error { return c.CreateTopics(ctx, NewTopic{Name: tp.Topic, Partitions: 1}) }); err != nil {
+			t.Fatal(err)
+		}
+		got := next(t, f, "the second one", func(n *Fetched) bool { return n.Err != nil })
+		if !isA[*RecreatedError](got.Err) || ClassOf(got.Err) != ClassFatal {
+			t.Errorf("got %v (%v)", got.Err, ClassOf(got.Err))
+		}
+	})
+}
+
+// The memory of a partition that is removed is free for others, though its batches were not released.
+func TestRemoveFreesTheBuffer(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		topic := createTopic(t, c, 2)
+		a, b := TopicPartition{Topic: topic, Partition: 0}, TopicPartition{Topic: topic, Partition: 1}
+		p := newProducer(t, c, ProducerConfig{BatchBytes: 1000})
+		for range 10 {
+			send(t, p, a, string(make([]byte, 900)))
+		}
+		flush(t, p)
+		f := newFetcher(t, c, FetcherConfig{BufferBytes: 5_000})
+		f.Add(a, 0)
+		kept := next(t, f, "fills the buffer", func(n *Fetched) bool { return n.Batch != nil })
+		send(t, p, b, "waits")
+		flush(t, p)
+		f.Add(b, 0)
+		select {
+		case <-f.Ready():
+			t.Fatalf("got %+v with a full buffer", f.Take(nil))
+		case <-time.After(100 * time.Millisecond):
+		}
+		f.Remove(a)
+		got := next(t, f, "the other one", func(n *Fetched) bool { return n.Batch != nil })
+		got.Batch.Release()
+		kept.Batch.Release()
+		if f.mu.Lock(); f.mu.held != 0 {
+			t.Errorf("%d bytes are held and nothing is out", f.mu.held)
+		}
+		f.mu.Unlock()
 	})
 }
 

@@ -71,7 +71,7 @@ func (p *Producer) rotateLocked(last *lane) {
 
 // lookUp finds the leaders of the round's partitions. After a failure it asks the log, not the memory.
 func (p *Producer) lookUp(ctx context.Context, round []*lane) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, min(requestTimeout, p.cfg.DeliveryTimeout))
 	defer cancel()
 	var names []string
 	tried := false
