@@ -54,13 +54,22 @@ func createTopic(t testing.TB, cl *kgo.Client, topic string, partitions int32) {
 	}
 }
 
-// values returns the record "topic-n" for each n.
+// numbered returns the record "topic-n" for each n.
 func numbered(topic string, from, to int) []*kgo.Record {
 	var rs []*kgo.Record
 	for i := from; i < to; i++ {
 		rs = append(rs, &kgo.Record{Topic: topic, Key: fmt.Appendf(nil, "k%d", i), Value: fmt.Appendf(nil, "%s-%d", topic, i)})
 	}
 	return rs
+}
+
+// numberedValues returns the values of numbered.
+func numberedValues(topic string, from, to int) []string {
+	var vs []string
+	for _, r := range numbered(topic, from, to) {
+		vs = append(vs, string(r.Value))
+	}
+	return vs
 }
 
 // consume polls until n records have come, and returns their values in order of arrival.

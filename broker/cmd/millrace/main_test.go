@@ -33,7 +33,7 @@ func TestBrokerRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { _ = c.Close() }) // the other end may have closed first
 	// ApiVersions version 0, correlation id 7, no client id.
 	if _, err := c.Write([]byte{0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff}); err != nil {
 		t.Fatal(err)
