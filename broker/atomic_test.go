@@ -34,7 +34,7 @@ func TestTransactionsAreAtomicOverCrashes(t *testing.T) {
 			acknowledged.Store(n)
 		}
 	}()
-	for i := range 30 {
+	for i := range 15 {
 		seen := acknowledged.Load()
 		eventually(t, "progress", func() bool { return acknowledged.Load() > seen })
 		least := acknowledged.Load()
@@ -46,7 +46,7 @@ func TestTransactionsAreAtomicOverCrashes(t *testing.T) {
 	}
 	cancel()
 	<-done
-	t.Logf("%d transactions, 30 crashes", acknowledged.Load())
+	t.Logf("%d transactions, 15 crashes", acknowledged.Load())
 }
 
 // transactRaw runs the n-th transaction: value n to both partitions, and offset n. It returns the next producer.

@@ -40,8 +40,8 @@ var features = []feature{
 
 func (a *API) apiVersions(req *server.Request) server.Reply {
 	resp := kmsg.NewPtrApiVersionsResponse()
-	for _, k := range slices.Sorted(maps.Keys(allKeys())) {
-		r := allKeys()[k].announced
+	for _, k := range slices.Sorted(maps.Keys(a.keys)) {
+		r := a.keys[k].announced
 		entry := kmsg.NewApiVersionsResponseApiKey()
 		entry.ApiKey, entry.MinVersion, entry.MaxVersion = k, r.Min, r.Max
 		resp.ApiKeys = append(resp.ApiKeys, entry)

@@ -26,37 +26,38 @@ type Config struct {
 // API is the server.Handler.
 type API struct {
 	cfg   Config
+	keys  map[int16]key
 	log   *commitlog.Log
 	coord *coordinator.Coordinator
 }
 
 // New returns the handler of requests to log and coord.
 func New(cfg Config, log *commitlog.Log, coord *coordinator.Coordinator) *API {
-	return &API{cfg: cfg, log: log, coord: coord}
+	return &API{cfg: cfg, keys: servedKeys(), log: log, coord: coord}
 }
 
 // Served implements server.Handler.
 func (a *API) Served(key int16) (wire.Range, bool) {
-	k, ok := keys[key]
+	k, ok := a.keys[key]
 	return k.served, ok
 }
 
 // Handle implements server.Handler. req is of a version that is served, or an ApiVersions request of any.
-func (a *API) Handle(ctx context.Context, req *server.Request) server.Reply {
-	return keys[req.Key].handle(a, ctx, req)
+func (a *API) Handle(_ context.Context, req *server.Request) server.Reply {
+	return a.keys[req.Key].handle(a, req)
 }
 
 // key is one served request key.
 type key struct {
 	// announced is what ApiVersions tells. It is wider than served only for Produce; see its file.
 	announced, served wire.Range
-	handle            func(*API, context.Context, *server.Request) server.Reply
+	handle            func(*API, *server.Request) server.Reply
 }
 
 // serve makes the entry of a key whose versions lo to hi are served by handle.
 func serve[R kmsg.Request](lo, hi int16, handle func(*API, *server.Request, R) server.Reply) key {
 	r := wire.Range{Min: lo, Max: hi}
-	return key{announced: r, served: r, handle: func(a *API, _ context.Context, req *server.Request) server.Reply {
+	return key{announced: r, served: r, handle: func(a *API, req *server.Request) server.Reply {
 		return handle(a, req, req.Body.(R))
 	}}
 }
@@ -67,10 +68,8 @@ func (k key) announce(lo int16) key {
 	return k
 }
 
-// keys is every key that is served, filled by allKeys because the handlers refer to it.
-var keys = allKeys()
-
-func allKeys() map[int16]key {
+// servedKeys returns every key that is served.
+func servedKeys() map[int16]key {
 	return map[int16]key{
 		0:  serve(3, 13, (*API).produce).announce(0),
 		1:  serve(4, 18, (*API).fetch),
@@ -85,7 +84,7 @@ func allKeys() map[int16]key {
 		14: serve(0, 5, (*API).syncGroup),
 		18: {
 			announced: wire.Range{Min: 0, Max: 4}, served: wire.Range{Min: 0, Max: 4},
-			handle: func(a *API, _ context.Context, req *server.Request) server.Reply { return a.apiVersions(req) },
+			handle: (*API).apiVersions,
 		},
 		19: serve(2, 7, (*API).createTopics),
 		20: serve(1, 6, (*API).deleteTopics),
