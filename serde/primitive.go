@@ -4,12 +4,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"unicode/utf8"
 )
 
 // The serdes of Kafka's built-in types. Numbers are big endian.
 var (
-	// String is UTF-8 text (Kafka's StringSerializer). Decode refuses bytes that are not UTF-8, which Java would replace.
+	// String is text (Kafka's StringSerializer). Neither direction fails: a Go string holds any bytes, so those that are not
+	// UTF-8 stay as they are, and what is read is written the same. (Java replaces them by U+FFFD, so that a key read and
+	// written there changes, and with it its partition.)
 	String Serde[string] = stringSerde{}
 	// Bytes is bytes as they are (ByteArraySerializer). Decode returns a copy. It returns an empty slice, never nil, for
 	// bytes that are present but empty.
@@ -40,12 +41,7 @@ type stringSerde struct{}
 
 func (stringSerde) Append(dst []byte, v string) ([]byte, error) { return append(dst, v...), nil }
 
-func (stringSerde) Decode(src []byte) (string, error) {
-	if !utf8.Valid(src) {
-		return "", fmt.Errorf("decode string: %d bytes that are not UTF-8", len(src))
-	}
-	return string(src), nil
-}
+func (stringSerde) Decode(src []byte) (string, error) { return string(src), nil }
 
 type bytesSerde struct{}
 

@@ -112,7 +112,6 @@ func TestDecodeErrors(t *testing.T) {
 		{"float32", decoder(serde.Float32), "123", "decode float32: 3 bytes, want 4"},
 		{"bool of two bytes", decoder(serde.Bool), "12", "decode bool: 2 bytes, want 1"},
 		{"bool of 2", decoder(serde.Bool), "\x02", "decode bool: byte 0x02, want 0 or 1"},
-		{"string", decoder(serde.String), "a\xff", "decode string: 2 bytes that are not UTF-8"},
 		{"nullable", decoder(serde.Nullable(serde.Int64)), "1", "decode int64: 1 bytes, want 8"},
 		{"JSON of nothing", decoder(serde.JSON[point]()), "", "decode serde_test.point from JSON: unexpected end of JSON input"},
 		{"JSON with a tail", decoder(serde.JSON[point]()), "{} {}", "after top-level value"},
@@ -176,5 +175,18 @@ func TestAliases(t *testing.T) {
 	a := aliasing{serde.Bytes}
 	if !serde.Aliases[[]byte](a) || !serde.Aliases(serde.Nullable[[]byte](a)) {
 		t.Error("a serde that aliases is not said to")
+	}
+}
+
+// TestStringKeepsBytes: text that is not UTF-8 stays as it is, in both directions.
+func TestStringKeepsBytes(t *testing.T) {
+	t.Parallel()
+	const src = "a\xff\xc3"
+	v, err := serde.String.Decode([]byte(src))
+	if err != nil || v != src {
+		t.Errorf("decoded %q, %v", v, err)
+	}
+	if b, err := serde.String.Append(nil, v); err != nil || string(b) != src {
+		t.Errorf("encoded %q, %v", b, err)
 	}
 }

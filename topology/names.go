@@ -32,12 +32,8 @@ func (t *Topology) IsRepartition(topic string) bool {
 }
 
 func (t *Topology) repartition(topic string) (RepartitionTopic, bool) {
-	base, ok := strings.CutSuffix(topic, repartitionSuffix)
-	if !ok {
-		return RepartitionTopic{}, false
-	}
 	for _, r := range t.Repartition {
-		if r.Name == base {
+		if r.Topic() == topic {
 			return r, true
 		}
 	}

@@ -16,6 +16,8 @@ type Scope interface {
 	StreamTime() int64
 	// Now is the worker's wall clock in milliseconds, read once a round.
 	Now() int64
+	// Partition is the partition that the task works on: the second half of its id.
+	Partition() int32
 	// Source returns where the record that is being processed came from.
 	Source() Coordinates
 	// Schedule calls f every interval milliseconds, of wall-clock time if wall, else of stream time, until cancel.
@@ -44,6 +46,8 @@ const (
 	ReasonNullKey         Reason = "null key"
 	ReasonNullValue       Reason = "null value"
 	ReasonLate            Reason = "late"
+	ReasonOutOfOrder      Reason = "out of order" // a table's update that is not its latest
+	ReasonOvertaken       Reason = "overtaken"    // an answer in a foreign-key join to a row that has changed since (D-135)
 	ReasonTimestamp       Reason = "invalid timestamp"
 	ReasonDeserialization Reason = "deserialization"
 	ReasonProcessing      Reason = "processing"

@@ -1,6 +1,10 @@
 package topology
 
-import "github.com/millrace-io/millrace/state"
+import (
+	"cmp"
+
+	"github.com/millrace-io/millrace/state"
+)
 
 // Topology is what to run: nodes, the stores they use, and the topics that they read and write. It is data, made by a
 // builder and not changed afterwards; the runtime, the test driver and Describe only read it.
@@ -23,7 +27,8 @@ type Topology struct {
 type RepartitionTopic struct {
 	Name       string // base name
 	Partitions int32  // 0: derived as X-06 says
+	Suffix     string // empty: "-repartition". The topics of a foreign-key join end in "-topic"
 }
 
 // Topic returns the name that sources and sinks of the topology hold.
-func (r RepartitionTopic) Topic() string { return r.Name + repartitionSuffix }
+func (r RepartitionTopic) Topic() string { return r.Name + cmp.Or(r.Suffix, repartitionSuffix) }

@@ -63,6 +63,7 @@ func (s *scope) Store(name string) state.Layer {
 }
 
 func (s *scope) StreamTime() int64            { return s.streamTime }
+func (s *scope) Partition() int32             { return s.cfg.Partition }
 func (s *scope) Now() int64                   { return s.now }
 func (s *scope) Source() topology.Coordinates { return s.source }
 func (s *scope) RequestCommit()               { s.requested = true }
