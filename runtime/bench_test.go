@@ -98,7 +98,7 @@ func benchInput(parts int32) []record {
 	for i := range benchRecords {
 		key := fmt.Sprintf("key-%012d", (i*7919)%benchKeys)
 		p := topology.PartitionOf([]byte(key), parts)
-		byPartition[p] = append(byPartition[p], record{partition: p, key: key, value: value, timestamp: int64(i)})
+		byPartition[p] = append(byPartition[p], record{partition: p, key: key, value: value, timestamp: eventBase + int64(i)})
 	}
 	var all []record
 	for _, records := range byPartition {

@@ -101,6 +101,9 @@ func (l *testLog) write(t testing.TB, topic string, records []record) {
 		b := p.Builder()
 		for n < len(records) && records[n].partition == partition && n < 1000 {
 			r := records[n]
+			if r.timestamp == 0 {
+				r.timestamp = eventBase
+			}
 			if err := b.Append([]byte(r.key), []byte(r.value), r.timestamp, nil); err != nil {
 				t.Fatal(err)
 			}

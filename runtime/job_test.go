@@ -43,7 +43,12 @@ func (n jobNames) topology() (*topology.Topology, error) {
 	return b.Topology()
 }
 
-// jobInput makes n records with seed, from event time start on: some late, keys in the partition that Kafka's partitioner chooses.
+// eventBase is where the tests' event time begins: about now, since a log deletes records, those of changelogs of window
+// stores too, by their age.
+var eventBase = time.Now().Truncate(windowSize).UnixMilli()
+
+// jobInput makes n records with seed, from event time start after eventBase on: some late, keys in the partition that Kafka's
+// partitioner chooses.
 func jobInput(seed uint64, n int, partitions int32, start int64) []record {
 	r := rand.New(rand.NewPCG(seed, 1))
 	records := make([]record, n)
@@ -53,7 +58,7 @@ func jobInput(seed uint64, n int, partitions int32, start int64) []record {
 			partition: topology.PartitionOf([]byte(key), partitions),
 			key:       key,
 			value:     fmt.Sprintf("word-%d", r.IntN(200)),
-			timestamp: start + int64(i)*20 + r.Int64N(90_000),
+			timestamp: eventBase + start + int64(i)*20 + r.Int64N(90_000),
 		}
 	}
 	return records
@@ -71,6 +76,19 @@ func (n jobNames) check(t testing.TB, l *testLog) {
 	}
 	checkCounts(t, "words", l.read(t, n.Counts), words)
 	checkCounts(t, "windows", l.read(t, n.Windows), windows)
+	if t.Failed() {
+		n.dump(t, l)
+	}
+}
+
+// dump writes what a failed check needs to be understood: the results and the changelogs, in order.
+func (n jobNames) dump(t testing.TB, l *testLog) {
+	t.Helper()
+	for _, topic := range []string{n.Windows, n.App + "-windows-changelog", n.Counts, n.App + "-counts-changelog"} {
+		for _, r := range l.read(t, topic) {
+			t.Logf("%s-%d: %q = %d at %d", topic, r.partition, r.key, int64Of(r.value), r.timestamp)
+		}
+	}
 }
 
 func windowKey(r record) string {

@@ -78,7 +78,7 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 	failures := make(chan error, len(in.workers)+2)
 	var members, others sync.WaitGroup
 	for _, w := range in.workers {
-		others.Go(func() { failures <- w.Run(running) })
+		others.Go(func() { failures <- in.explain(w.Run(running)) })
 	}
 	members.Go(func() { failures <- in.runMember(joined) })
 	followed, unfollow := context.WithCancel(running)
@@ -112,6 +112,15 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 var errMember = errors.New("membership")
 
 func lostMember(err error) bool { return errors.Is(err, errMember) }
+
+// explain adds to a worker's failure what only the instance knows.
+func (in *instance) explain(err error) error {
+	if errors.Is(err, ErrInstanceInUse) {
+		return fmt.Errorf("instance %s: %w; is a copy of state directory %s in use? Each instance needs one of its own",
+			in.id, err, in.statePath())
+	}
+	return err
+}
 
 func (in *instance) runMember(ctx context.Context) error {
 	err := in.member.Run(ctx)

@@ -156,7 +156,7 @@ func (w *Worker) abandon() error {
 	if w.cfg.transactional() && w.cfg.Producer.InTransaction() {
 		ctx, cancel := context.WithTimeout(context.Background(), abandonTimeout)
 		defer cancel()
-		if err := w.cfg.Producer.End(ctx, false); err != nil {
+		if err := w.cfg.Producer.End(ctx, false); err != nil && client.ClassOf(err) != client.ClassFenced {
 			w.log.Warn("the open transaction could not be aborted; its time-out ends it", "err", err)
 		}
 	}

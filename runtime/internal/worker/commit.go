@@ -145,8 +145,12 @@ func (w *Worker) produce(ctx context.Context) error {
 	if err := w.cfg.Producer.Flush(ctx); err != nil {
 		return err
 	}
+	wrote := w.out.Records() > 0 // else the producer still speaks of the transaction before
 	for _, r := range w.tasks {
 		clear(r.next)
+		if !wrote {
+			continue
+		}
 		for _, s := range r.spec.Stores {
 			if next, ok := w.cfg.Producer.Next(s.Changelog); ok {
 				r.next[s.Name] = next
