@@ -49,7 +49,7 @@ func TestBuilder(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "builder.txt", top.Describe())
-	if counts.Name() != "counts" || fmt.Sprint(top.Repartition, top.Copartitioned) != "[{by-key 3}] [[a b c]]" {
+	if counts.Name() != "counts" || fmt.Sprint(top.Repartition, top.Copartitioned) != "[{by-key 3 }] [[a b c]]" {
 		t.Errorf("%s %v %v", counts.Name(), top.Repartition, top.Copartitioned)
 	}
 }
