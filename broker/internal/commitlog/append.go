@@ -80,7 +80,7 @@ func (p *Partition) Append(raw []byte, o AppendOptions) (AppendResult, error) {
 		res.LogAppendTime = now
 	}
 	batch.SetPlace(raw, &h, p.mu.end, p.leaderEpochLocked())
-	a := appendChange{TopicPartition: TopicPartition{p.topic.ID, p.index}, begin: o.Begin, time: now, h: h, raw: raw}
+	a := appendChange{TopicPartition: p.name(), begin: o.Begin, time: now, h: h, raw: raw}
 	res.LSN, err = p.appendLocked(&a, o.Records)
 	return res, err
 }

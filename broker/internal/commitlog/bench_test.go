@@ -87,7 +87,11 @@ func BenchmarkAppendSync(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.Close()
+	defer func() {
+		if err := l.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
 	topic, _, err := l.CreateTopic(TopicSpec{Name: "t", Partitions: 1})
 	if err != nil {
 		b.Fatal(err)

@@ -245,7 +245,7 @@ func (l *Log) expireProducers() error {
 		p.mu.Lock()
 		ids := p.mu.producers.idle(before, most)
 		if len(ids) > 0 && !p.mu.deleted {
-			e := entry{expire: &expireChange{TopicPartition: TopicPartition{p.topic.ID, p.index}, producers: ids}}
+			e := entry{expire: &expireChange{TopicPartition: p.name(), producers: ids}}
 			_, err = l.commitLocked(&e, []*Partition{p})
 		}
 		p.mu.Unlock()

@@ -79,7 +79,7 @@ func (c Config) validate() error {
 		errs = append(errs, errors.New("Dir is empty"))
 	}
 	if c.Durability > Async {
-		errs = append(errs, fmt.Errorf("Durability %d is neither Sync nor Async", c.Durability))
+		errs = append(errs, fmt.Errorf("field Durability: %d is neither Sync nor Async", c.Durability))
 	}
 	if c.SegmentBytes < 4<<10 || c.SegmentBytes > 1<<30 {
 		errs = append(errs, fmt.Errorf("SegmentBytes %d is not in 4 KiB..1 GiB", c.SegmentBytes))

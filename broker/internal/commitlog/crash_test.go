@@ -89,6 +89,9 @@ func checkClone(c *crashClone) (err error) {
 			return fmt.Errorf("open: %w", err)
 		}
 		err = c.ledger.check(l, m)
+		if c.point%8 == 0 {
+			err = errors.Join(err, l.Verify(ctx))
+		}
 		if err = errors.Join(err, l.Close()); err != nil {
 			return err
 		}

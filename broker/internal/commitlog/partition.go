@@ -1,6 +1,8 @@
 package commitlog
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -172,10 +174,15 @@ func (p *Partition) readableLocked() [2]int64 {
 
 // comparePartitions is the lock order of partitions.
 func comparePartitions(a, b *Partition) int {
-	for i := range a.topic.ID {
-		if a.topic.ID[i] != b.topic.ID[i] {
-			return int(a.topic.ID[i]) - int(b.topic.ID[i])
-		}
+	return compareNames(a.name(), b.name())
+}
+
+// name returns what the partition is called in an entry.
+func (p *Partition) name() TopicPartition { return TopicPartition{p.topic.ID, p.index} }
+
+func compareNames(a, b TopicPartition) int {
+	if c := bytes.Compare(a.Topic[:], b.Topic[:]); c != 0 {
+		return c
 	}
-	return int(a.index - b.index)
+	return cmp.Compare(a.Partition, b.Partition)
 }

@@ -114,8 +114,8 @@ func (l *Log) touchedBy(u *Update) (all []*Partition) {
 
 // findPartition returns the locked partition of that name, unless it is not there or deleted.
 func findPartition(locked []*Partition, tp TopicPartition) *Partition {
-	i := slices.IndexFunc(locked, func(p *Partition) bool { return p.topic.ID == tp.Topic && p.index == tp.Partition })
-	if i < 0 || locked[i].mu.deleted {
+	i, found := slices.BinarySearchFunc(locked, tp, func(p *Partition, tp TopicPartition) int { return compareNames(p.name(), tp) })
+	if !found || locked[i].mu.deleted {
 		return nil
 	}
 	return locked[i]

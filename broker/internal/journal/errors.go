@@ -8,11 +8,11 @@ import (
 // LSN numbers entries from 1. Zero is before every entry.
 type LSN uint64
 
-// ErrStopped: a write or sync failed, and the journal takes no entry any more. A sync that failed is never tried again:
+// ErrStopped says that a write or sync failed, and that the journal takes no entry any more. A sync that failed is never tried again:
 // the operating system may have dropped the pages, and would then report success.
 var ErrStopped = errors.New("journal stopped after a failed write")
 
-// ErrClosed: the journal is closed.
+// ErrClosed says that the journal is closed.
 var ErrClosed = errors.New("journal closed")
 
 // CorruptionError reports acknowledged data that cannot be read back.

@@ -1,0 +1,67 @@
+package commitlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Verify reads everything that is in segments and checks it: the checksum of each batch, the fields that it does not cover, that
+// offsets have no gap, that indexes say what the segments hold. It goes on after a fault, and returns all of them, each a
+// *CorruptionError. What is in memory only is not looked at. ctx ends it early, with ctx's error.
+func (l *Log) Verify(ctx context.Context) error {
+	var errs []error
+	for _, p := range l.catalog.partitions() {
+		p.mu.Lock()
+		segments := slices.Clone(p.mu.segments)
+		p.mu.Unlock()
+		for _, s := range segments {
+			if err := ctx.Err(); err != nil {
+				return errors.Join(append(errs, err)...)
+			}
+			if err := p.verify(s); err != nil {
+				errs = append(errs, fmt.Errorf("partition %s-%d: %w", p.topic.Name, p.index, p.readError(err)))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// verify compares a segment with its index, which it makes anew. A segment that is being written is compared as far as both go.
+func (p *Partition) verify(s *segment) error {
+	p.mu.Lock()
+	written := segmentIndex{}
+	sealed, path := s.index == nil, s.path
+	if !sealed {
+		written = segmentIndex{blocks: slices.Clone(s.index.blocks), aborted: slices.Clone(s.index.aborted)}
+	}
+	p.mu.Unlock()
+	stored := &written
+	if sealed {
+		err := p.withSealed(s, func(_ *openFile, x *segmentIndex) error { stored = x; return nil })
+		if err != nil {
+			return err
+		}
+	}
+	made, err := p.rebuildIndex(s)
+	if err != nil {
+		return err
+	}
+	full := max(0, len(stored.blocks)-1) // the last block of a segment that is written may have grown meanwhile
+	if sealed {
+		full = len(stored.blocks)
+	}
+	for i, k := range stored.blocks[:full] {
+		if i >= len(made.blocks) || made.blocks[i] != k {
+			return corruptSegment(path, k.position, fmt.Errorf("batches from offset %d on are not what the index says", k.offset))
+		}
+	}
+	for _, a := range stored.aborted {
+		if !slices.Contains(made.aborted, a) {
+			return corruptSegment(path, 0, fmt.Errorf("the index has an aborted transaction of producer %d from %d to %d, the segment has not",
+				a.producer, a.first, a.last))
+		}
+	}
+	return nil
+}
