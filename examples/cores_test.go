@@ -16,6 +16,9 @@ var cores = []string{
 	"broker/internal/group", "broker/internal/txn", "broker/internal/batch",
 }
 
+// shells are the files in a core's package that perform what it decides.
+var shells = []string{"runtime/internal/member/run.go", "runtime/internal/member/member.go", "runtime/internal/member/gate.go"}
+
 // outside are the packages by which a core would reach the world.
 var outside = []string{"os", "net", "os/exec", "syscall", "io/ioutil"}
 
@@ -29,7 +32,7 @@ var clockReaders = map[string][]string{
 func TestCoresDoNotReachOutside(t *testing.T) {
 	t.Parallel()
 	for _, s := range sources(t) {
-		if !slices.ContainsFunc(cores, func(dir string) bool { return within(s.dir, dir) }) {
+		if !slices.ContainsFunc(cores, func(dir string) bool { return within(s.dir, dir) }) || slices.Contains(shells, s.path) {
 			continue
 		}
 		for _, imp := range s.imports {

@@ -20,7 +20,7 @@ type InternalTopic struct {
 }
 
 // InternalTopics returns the repartition and changelog topics of t, sorted by name, with partition counts from p and the
-// settings that Kafka Streams gives them. A changelog has one partition per task.
+// settings that Kafka Streams gives them, and one more: see anyTime. A changelog has one partition per task.
 func (t *Topology) InternalTopics(applicationID string, p Partitions) []InternalTopic {
 	var topics []InternalTopic
 	for _, r := range t.Repartition {
@@ -46,11 +46,16 @@ func (t *Topology) InternalTopics(applicationID string, p Partitions) []Internal
 	return topics
 }
 
+// anyTime lets a topic take records however far ahead of the log's clock their event times are. Kafka refuses more than an hour by
+// default, and would stop an application whose extractor finds such a time in its input. (KIP-937, Kafka 3.6)
+const anyTime = "message.timestamp.after.max.ms"
+
 // repartitionSettings: records are deleted once they are consumed, not by age.
 func repartitionSettings() map[string]string {
 	return map[string]string{
 		"cleanup.policy":         "delete",
 		"message.timestamp.type": "CreateTime",
+		anyTime:                  strconv.FormatInt(math.MaxInt64, 10),
 		"retention.ms":           "-1",
 		"segment.bytes":          strconv.Itoa(50 << 20),
 	}
@@ -63,6 +68,7 @@ func changelogSettings(spec *state.Spec) map[string]string {
 	s := map[string]string{
 		"cleanup.policy":         "compact",
 		"message.timestamp.type": "CreateTime",
+		anyTime:                  strconv.FormatInt(math.MaxInt64, 10),
 	}
 	if spec.Kind == state.KindWindow {
 		retention := int64(math.MaxInt64)

@@ -196,10 +196,10 @@ func TestInternalTopics(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s store=%q partitions=%d %v", it.Name, it.Store, it.Partitions, it.Settings))
 	}
 	want := lines(
-		`app-by-key-repartition store="" partitions=4 map[cleanup.policy:delete message.timestamp.type:CreateTime retention.ms:-1 segment.bytes:52428800]`,
-		`app-counts-changelog store="counts" partitions=4 map[cleanup.policy:compact,delete message.timestamp.type:CreateTime min.insync.replicas:2]`,
-		`app-for-ever-changelog store="for-ever" partitions=4 map[cleanup.policy:compact,delete message.timestamp.type:CreateTime retention.ms:9223372036854775807]`,
-		`app-windows-changelog store="windows" partitions=4 map[cleanup.policy:compact,delete message.timestamp.type:CreateTime retention.ms:86400015]`)
+		`app-by-key-repartition store="" partitions=4 map[cleanup.policy:delete message.timestamp.after.max.ms:9223372036854775807 message.timestamp.type:CreateTime retention.ms:-1 segment.bytes:52428800]`,
+		`app-counts-changelog store="counts" partitions=4 map[cleanup.policy:compact,delete message.timestamp.after.max.ms:9223372036854775807 message.timestamp.type:CreateTime min.insync.replicas:2]`,
+		`app-for-ever-changelog store="for-ever" partitions=4 map[cleanup.policy:compact,delete message.timestamp.after.max.ms:9223372036854775807 message.timestamp.type:CreateTime retention.ms:9223372036854775807]`,
+		`app-windows-changelog store="windows" partitions=4 map[cleanup.policy:compact,delete message.timestamp.after.max.ms:9223372036854775807 message.timestamp.type:CreateTime retention.ms:86400015]`)
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}

@@ -13,6 +13,7 @@ import (
 type console struct {
 	w        io.Writer
 	terminal bool
+	every    time.Duration // between two plain lines
 
 	mu struct {
 		sync.Mutex
@@ -21,16 +22,21 @@ type console struct {
 	}
 }
 
-// How often progress is shown.
+// How often progress is looked at, and how often it is written where there is no terminal.
 const (
 	drawEvery  = 100 * time.Millisecond
 	plainEvery = time.Second
 )
 
-const clearLine = "\r\x1b[K"
+// Terminal sequences. A line that is longer than the terminal is cut off, since a second line could not be drawn over.
+const (
+	clearLine = "\r\x1b[K"
+	cutLines  = "\x1b[?7l"
+	wrapLines = "\x1b[?7h"
+)
 
-func newConsole(w io.Writer) *console {
-	c := &console{w: w}
+func newConsole(w io.Writer, every time.Duration) *console {
+	c := &console{w: w, every: every}
 	if f, ok := w.(*os.File); ok {
 		st, err := f.Stat()
 		c.terminal = err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
@@ -45,7 +51,7 @@ func (c *console) Write(p []byte) (int, error) {
 	if c.mu.line == "" {
 		return c.w.Write(p)
 	}
-	_, err := fmt.Fprintf(c.w, "%s%s%s", clearLine, p, c.mu.line)
+	_, err := fmt.Fprint(c.w, clearLine, string(p), cutLines, c.mu.line, wrapLines)
 	return len(p), err
 }
 
@@ -55,10 +61,10 @@ func (c *console) progress(now time.Time, line string) {
 	defer c.mu.Unlock()
 	if c.terminal {
 		c.mu.line = line
-		_, _ = fmt.Fprint(c.w, clearLine, line)
+		_, _ = fmt.Fprint(c.w, clearLine, cutLines, line, wrapLines)
 		return
 	}
-	if now.Sub(c.mu.at) >= plainEvery {
+	if now.Sub(c.mu.at) >= c.every {
 		c.mu.at = now
 		_, _ = fmt.Fprintln(c.w, line)
 	}

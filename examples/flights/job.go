@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -164,12 +165,25 @@ func (j *job) loaded() bool {
 	}
 }
 
-// progress says in one line how far the job is.
+// progress says in one line how far the job is. Its lag is that of each topic that the pipeline reads, in their order.
 func (j *job) progress(now time.Time) string {
 	s := j.app.Stats()
+	lag := make(map[string]int64)
+	for _, task := range s.Tasks {
+		for _, in := range task.Inputs {
+			lag[in.Topic] += max(in.Lag, 0)
+		}
+	}
+	lags := make([]string, len(j.order))
+	for i, topic := range j.order {
+		lags[i] = "?"
+		if n, known := lag[topic]; known {
+			lags[i] = grouped(n)
+		}
+	}
 	rate := float64(s.Read) / now.Sub(j.began).Seconds()
-	return fmt.Sprintf("loaded %s of %s flights · processed %s records, %s/s · lag %s · %s commits",
-		grouped(j.loader.flights.Load()), grouped(j.loader.total()), grouped(s.Read), grouped(int64(rate)), grouped(s.Lag), grouped(s.Commits))
+	return fmt.Sprintf("loaded %s/%s · %s records · %s/s · lag %s · %s commits", grouped(j.loader.flights.Load()), grouped(j.loader.total()),
+		grouped(s.Read), grouped(int64(rate)), strings.Join(lags, "|"), grouped(s.Commits))
 }
 
 // summary is what this run did, for the report.

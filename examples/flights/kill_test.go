@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,7 +36,7 @@ const (
 func TestMain(m *testing.M) {
 	if prefix, child := os.LookupEnv(childEnv); child {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		status := mainStatus(runNamed(ctx, namesWith(prefix), os.Args[1:], os.Stdout, os.Stderr), os.Stderr)
+		status := mainStatus(program{names: namesWith(prefix)}.run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr)
 		stop()
 		os.Exit(status)
 	}
@@ -95,7 +96,8 @@ type killer struct {
 	open   func() (*cluster.Log, error) // to look at the log between two processes
 
 	rng   *rand.Rand
-	spell time.Duration // how long a process may live at most
+	spell time.Duration // how long a process may live at most once it has begun to load
+	idle  int           // kills in a row that came before the process had got on
 }
 
 // loadingRate is the -rate while kills should meet the loading: slow enough for a dozen of them.
@@ -114,7 +116,7 @@ func (k *killer) test(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills, %s=%d", kills, seedEnv, seed)
-	k.rng, k.spell = rand.New(rand.NewPCG(seed, 0)), 600*time.Millisecond
+	k.rng, k.spell = rand.New(rand.NewPCG(seed, 0)), 300*time.Millisecond
 	began := time.Now()
 	count := k.killAll(t, kills)
 	k.report(t, count, kills, time.Since(began))
@@ -130,45 +132,127 @@ func (k *killer) killAll(t *testing.T, kills int) (count [stages]int) {
 	at, done := starting, int64(0)
 	for i := range kills {
 		args := k.args
-		if at <= loadingUp && 2*i < kills {
+		target := aim(i, kills)
+		if target == loadingUp {
 			args = append([]string{"-rate", strconv.Itoa(loadingRate)}, args...)
 		}
-		life := time.Duration(k.rng.Int64N(int64(k.spell)))
-		k.killAfter(t, life, args)
+		m := k.next(at, target)
+		k.killAt(t, m, args)
 		var now int64
 		at, now = k.look(t)
 		count[at]++
-		t.Logf("kill %d after %v: %v, %d steps done", i+1, life.Round(time.Millisecond), at, now)
+		t.Logf("kill %d, %v: %v, %d steps done", i+1, m, at, now)
 		// A process must live long enough to get on, and not so long that the next stage is missed.
 		switch gain := now - done; {
 		case gain == 0:
 			k.spell += k.spell / 5
+			k.idle++
 		case gain > 4000:
 			k.spell -= k.spell / 4
+			k.idle = 0
+		default:
+			k.idle = 0
 		}
 		done = now
 	}
 	return count
 }
 
-// killAfter starts a process and kills it after life. One that ends before with an error fails the test.
-func (k *killer) killAfter(t *testing.T, life time.Duration, args []string) {
+// moment is when to kill: a while after the process has said something.
+type moment struct {
+	after time.Duration
+	said  *regexp.Regexp // a line of progress; nil: its start
+	what  string
+}
+
+func (m moment) String() string {
+	return fmt.Sprintf("%v after %s", m.after.Round(time.Millisecond), m.what)
+}
+
+var (
+	anything = regexp.MustCompile(`loaded`)
+	loaded   = regexp.MustCompile(`loaded 20,000/20,000 `)
+	enriched = regexp.MustCompile(`loaded 20,000/20,000 .* lag 0\|`)
+)
+
+// aim is the stage that kill i of several should meet: two in five the loading, three in ten the enriching, the rest what
+// comes after. Where they land the log will say.
+func aim(i, kills int) stage {
+	switch {
+	case 5*i < 2*kills:
+		return loadingUp
+	case 10*i < 7*kills:
+		return enriching
+	default:
+		return aggregating
+	}
+}
+
+// next draws the next moment. at is where the last kill landed.
+func (k *killer) next(at, target stage) moment {
+	within := func(d time.Duration) time.Duration { return time.Duration(k.rng.Int64N(int64(d))) }
+	switch {
+	case at < enriching && target == enriching:
+		return moment{within(50 * time.Millisecond), loaded, "all is loaded"}
+	case at < aggregating && target == aggregating:
+		return moment{within(20 * time.Millisecond), enriched, "all is enriched"}
+	case k.rng.IntN(5) == 0:
+		return moment{within(k.spell), nil, "its start"}
+	case at == enriching || at == aggregating:
+		// These stages are over in no time: begin with little, and grant more to processes that got nothing done.
+		return moment{within(time.Duration(2+k.idle) * 50 * time.Millisecond), anything, "its first word"}
+	default:
+		return moment{within(k.spell), anything, "its first word"}
+	}
+}
+
+// killAt starts a process and kills it at a moment. One that ends by itself with an error fails the test.
+func (k *killer) killAt(t *testing.T, m moment, args []string) {
 	t.Helper()
 	cmd := child(t.Context(), k.prefix, args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	stderr := &listener{until: m.said, heard: make(chan struct{})}
+	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(life) // the moment of the kill is the test's input
-	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Fatal(err)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	if m.said != nil {
+		select {
+		case <-stderr.heard:
+		case err := <-ended: // without a word
+			ended <- err
+		}
 	}
-	err := cmd.Wait()
+	var err error
+	select {
+	case err = <-ended:
+	case <-time.After(m.after): // the moment of the kill is the test's input
+		if err = cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		err = <-ended
+	}
 	var exit *exec.ExitError
 	if killed := errors.As(err, &exit) && !exit.Exited(); err != nil && !killed {
-		t.Fatalf("the process failed by itself: %v\n%s", err, stderr.Bytes())
+		t.Fatalf("the process failed by itself: %v\n%s", err, stderr.all.String())
 	}
+}
+
+// listener keeps what a process writes, and tells when it has written a certain line.
+type listener struct {
+	all   bytes.Buffer
+	until *regexp.Regexp
+	heard chan struct{}
+	told  bool
+}
+
+func (l *listener) Write(p []byte) (int, error) {
+	if l.until != nil && !l.told && l.until.Match(p) {
+		l.told = true
+		close(l.heard)
+	}
+	return l.all.Write(p)
 }
 
 // look opens the log that a killed process left, and finds out at what it was. steps are the records that the job has

@@ -21,7 +21,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(mainStatus(run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
+	p := program{names: namesWith(""), every: plainEvery}
+	os.Exit(mainStatus(p.run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
 }
 
 // mainStatus says on stderr, in one line, what went wrong, and returns the exit status.
@@ -32,9 +33,4 @@ func mainStatus(err error, stderr io.Writer) int {
 	line := strings.ReplaceAll(err.Error(), "\n", "; ") // errors that were joined
 	fmt.Fprintf(stderr, "flights: %s\n", line)
 	return 1
-}
-
-// run is the program: args are its flags, results go to stdout, progress and log lines to stderr.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	return runNamed(ctx, namesWith(""), args, stdout, stderr)
 }

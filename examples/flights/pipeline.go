@@ -38,6 +38,9 @@ func pipeline(n names) (*topology.Topology, error) {
 // enrich is stage 1: it gives each flight its city. A flight's event time is its departure.
 func enrich(b *stream.Builder, n names) {
 	departure := func(r topology.Record[string, Flight], _ topology.Coordinates, _ int64) (int64, error) {
+		if !r.HasValue() {
+			return r.Timestamp, nil // there is no flight; the join will leave it out
+		}
 		return r.Value.Departure.UnixMilli(), nil
 	}
 	flights := stream.From(b, n.flights, serde.String, flights, stream.Timestamps(departure))

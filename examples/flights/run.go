@@ -14,14 +14,20 @@ import (
 // stopTimeout bounds the graceful end.
 const stopTimeout = 30 * time.Second
 
-// runNamed is run with names of its own.
-func runNamed(ctx context.Context, n names, args []string, stdout, stderr io.Writer) (err error) {
+// program is what tests change of the example: the names that it uses, and how often it says how far it is.
+type program struct {
+	names names
+	every time.Duration
+}
+
+// run is the program: args are its flags, results go to stdout, progress and log lines to stderr.
+func (p program) run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	o, err := parseOptions(args, stderr)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	con := newConsole(stderr)
+	con := newConsole(stderr, p.every)
 	defer con.clear()
 	logger := slog.New(slog.NewTextHandler(con, &slog.HandlerOptions{Level: slog.LevelWarn}))
 
@@ -40,7 +46,7 @@ func runNamed(ctx context.Context, n names, args []string, stdout, stderr io.Wri
 		defer cancel()
 		err = errors.Join(err, log.Close(stop))
 	}()
-	j := &job{names: n, log: log, console: con, logger: logger, began: began}
+	j := &job{names: p.names, log: log, console: con, logger: logger, began: began}
 	if err := j.open(ctx, &o, src, want); err != nil {
 		return interrupted(ctx, &o, err)
 	}
@@ -48,7 +54,7 @@ func runNamed(ctx context.Context, n names, args []string, stdout, stderr io.Wri
 	if err := j.run(ctx); err != nil {
 		return interrupted(ctx, &o, err)
 	}
-	res, err := readResults(ctx, log.ClientOptions(), n)
+	res, err := readResults(ctx, log.ClientOptions(), p.names)
 	if err != nil {
 		return interrupted(ctx, &o, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,13 +16,15 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/examples/internal/cluster"
 )
 
 // runJob runs the example in this process.
 func runJob(t *testing.T, n names, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	var out, log bytes.Buffer
-	err = runNamed(t.Context(), n, args, &out, &log)
+	err = program{n, plainEvery}.run(t.Context(), args, &out, &log)
 	return out.String(), log.String(), err
 }
 
@@ -173,7 +176,7 @@ func TestRunRefusesInOneLine(t *testing.T) {
 		{[]string{"hello"}, []string{"is not a flag"}},
 	} {
 		var stdout, stderr bytes.Buffer
-		status := mainStatus(runNamed(t.Context(), namesWith(""), c.args, &stdout, &stderr), &stderr)
+		status := mainStatus(program{namesWith(""), plainEvery}.run(t.Context(), c.args, &stdout, &stderr), &stderr)
 		if status != 1 {
 			t.Errorf("%v: status %d, want 1", c.args, status)
 		}
@@ -191,26 +194,17 @@ func TestRunRefusesInOneLine(t *testing.T) {
 
 func TestRunRefusesADirectoryInUse(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	ctx, cancel := context.WithCancel(t.Context())
-	first := make(chan error, 1)
-	go func() {
-		var out, log bytes.Buffer
-		first <- runNamed(ctx, namesWith(""), []string{"-dir", dir, "-rate", "100"}, &out, &log)
-	}()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		_, _, err := runJob(t, namesWith(""), "-dir", dir, "-rate", "1")
-		if err != nil && strings.Contains(err.Error(), "in use by another process") {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("a directory in use was not refused: %v", err)
-		}
+	held := cluster.Flags{Dir: t.TempDir()}
+	log, err := held.Open(t.Context(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
 	}
-	cancel()
-	if err := <-first; err == nil || !strings.Contains(err.Error(), "interrupted; run again with -dir "+dir) {
-		t.Errorf("the first run: %v", err)
+	_, _, err = runJob(t, namesWith(""), "-dir", held.Dir)
+	if err == nil || !strings.Contains(err.Error(), "-dir "+held.Dir+" is in use by another process") {
+		t.Errorf("a directory in use: %v", err)
+	}
+	if err := log.Close(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -221,7 +215,7 @@ func TestInterruptedRunGoesOn(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 		defer cancel()
 		var out, log bytes.Buffer
-		err := runNamed(ctx, n, append(args, "-rate", "2000"), &out, &log)
+		err := program{n, plainEvery}.run(ctx, append(args, "-rate", "2000"), &out, &log)
 		if err == nil || !strings.Contains(err.Error(), "interrupted") {
 			t.Fatalf("interrupted run: %v\n%s", err, log.String())
 		}

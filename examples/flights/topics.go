@@ -35,9 +35,15 @@ func namesWith(prefix string) names {
 
 // Settings of the topics. Event times lie in 2001, and a log deletes by the time that its records bear: streams are
 // therefore kept for ever, and tables are compacted and never deleted by time.
+// And in somebody's -data they may lie in the future, which Kafka by default refuses.
 var (
-	keepForEver = map[string]string{"retention.ms": "-1", "retention.bytes": "-1"}
-	compacted   = map[string]string{"cleanup.policy": "compact"}
+	keepForEver = map[string]string{"retention.ms": "-1", "retention.bytes": "-1", anyTime: maxInt64}
+	compacted   = map[string]string{"cleanup.policy": "compact", anyTime: maxInt64}
+)
+
+const (
+	anyTime  = "message.timestamp.after.max.ms"
+	maxInt64 = "9223372036854775807"
 )
 
 // topicSpec is one topic that the example creates.

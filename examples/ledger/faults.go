@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// hurt goes through the schedule.
+func (s *segment) hurt(ctx context.Context) error {
+	for _, f := range newSchedule(s.options) {
+		if err := s.runUntil(ctx, s.start.Add(f.At)); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := s.apply(f); err != nil {
+			return fmt.Errorf("%s: %w", f.Kind, err)
+		}
+	}
+	return s.runUntil(ctx, s.start.Add(s.options.duration))
+}
+
+// runUntil does what falls due until a time, or until ctx ends.
+func (s *segment) runUntil(ctx context.Context, until time.Time) error {
+	for {
+		s.look()
+		if err := s.doDue(time.Now()); err != nil {
+			return err
+		}
+		left := time.Until(until)
+		if left <= 0 || sleep(ctx, min(left, 10*time.Millisecond)) != nil {
+			return nil
+		}
+	}
+}
+
+// doDue does what is due by now.
+func (s *segment) doDue(now time.Time) error {
+	slices.SortStableFunc(s.agenda, func(a, b due) int { return a.at.Compare(b.at) })
+	for len(s.agenda) > 0 && !s.agenda[0].at.After(now) {
+		next := s.agenda[0]
+		s.agenda = s.agenda[1:]
+		if err := next.do(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *segment) later(d time.Duration, do func() error) {
+	s.agenda = append(s.agenda, due{time.Now().Add(d), do})
+}
+
+// look finds out what has ended by itself. Nothing may, but an instance that was told to.
+func (s *segment) look() {
+	for _, sl := range s.slots {
+		if sl.proc == nil || !sl.proc.gone() {
+			continue
+		}
+		switch {
+		case sl.proc.killed(): // by an order that came too late for its fault
+			s.report.Kills.add(sl.status().deepest())
+		case sl.proc.err != nil || !sl.leaving:
+			s.verdict.add(oracleLive, sl.name, "it stopped by itself: %v: %s", sl.proc.err, sl.proc.lastWords())
+			s.say("%s stopped by itself: %s", sl.name, sl.proc.lastWords())
+		}
+		again := !sl.leaving
+		sl.ended()
+		if again {
+			s.restart(sl, 0)
+		}
+	}
+	if s.broker != nil && s.broker.gone() && !s.brokerAway {
+		if !s.broker.killed() {
+			s.verdict.add(oracleLive, "broker", "it stopped by itself: %v: %s", s.broker.err, s.broker.lastWords())
+		}
+		s.brokerAway = true
+		s.later(0, s.brokerBack)
+	}
+}
+
+// restart starts an instance again after a while.
+func (s *segment) restart(sl *slot, after time.Duration) {
+	sl.waiting = true
+	s.later(after, func() error {
+		if !sl.waiting {
+			return nil
+		}
+		return sl.start(nil)
+	})
+}
+
+// among chooses one of the slots for which ok holds.
+func (s *segment) among(pick int, ok func(*slot) bool) *slot {
+	var found []*slot
+	for _, sl := range s.slots {
+		if ok(sl) {
+			found = append(found, sl)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return found[pick%len(found)]
+}
+
+// apply does one fault. One that finds nothing to hit waits until it does.
+func (s *segment) apply(f fault) error {
+	switch f.Kind {
+	case joinOne:
+		if sl := s.among(f.Pick, func(sl *slot) bool { return sl.proc == nil && !sl.waiting }); sl != nil {
+			s.say("%s joins", sl.name)
+			s.report.Joins++
+			return sl.start(nil)
+		}
+		return nil
+	case killLog:
+		return s.applyBrokerKill(f)
+	}
+	healthy := 0
+	for _, sl := range s.slots {
+		if sl.healthy() {
+			healthy++
+		}
+	}
+	sl := s.among(f.Pick, (*slot).healthy)
+	switch {
+	case sl == nil:
+		s.later(100*time.Millisecond, func() error { return s.apply(f) })
+	case f.Kind == leaveOne && healthy > 1:
+		s.say("%s leaves", sl.name)
+		s.report.Leaves++
+		sl.leaving = true
+		return signalEnd(sl.proc.pid())
+	case f.Kind == killOne:
+		sl.kill(f.Point, f.After)
+		s.restart(sl, f.Down)
+	case f.Kind == killYoung:
+		sl.killNow()
+		if err := sl.start(&order{Act: killSelf, Point: f.Point}); err != nil {
+			return err
+		}
+		sl.proc.within(patience)
+		sl.killNow()
+		s.restart(sl, f.Down)
+	case f.Kind == pauseOne:
+		return s.applyPause(sl, f)
+	}
+	return nil
+}
+
+// applyPause stops an instance, at a point or at once, and lets it go on later.
+func (s *segment) applyPause(sl *slot, f fault) error {
+	before := sl.status().Obeyed
+	if f.Point != "" {
+		sl.proc.order(order{Act: pauseSelf, Point: f.Point, After: f.After})
+		for began := time.Now(); sl.status().Obeyed == before && time.Since(began) < patience && !sl.proc.gone(); {
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	if sl.proc.gone() {
+		return nil // look says so
+	}
+	pid := sl.proc.pid()
+	if sl.status().Obeyed == before {
+		sl.proc.order(order{Act: nothing})
+		if err := signalStop(pid); err != nil {
+			return err
+		}
+	}
+	sl.paused = true
+	st := sl.status()
+	s.report.Pauses.add(st.deepest())
+	s.say("paused %s for %v: %s", sl.name, f.Pause.Round(time.Millisecond), st.said())
+	proc := sl.proc
+	s.later(f.Pause, func() error {
+		if sl.proc == proc && !proc.gone() {
+			sl.paused = false
+			return signalContinue(pid)
+		}
+		return nil
+	})
+	return nil
+}
+
+// applyBrokerKill kills the broker, at a point of some instance's or at once, and starts it again later.
+func (s *segment) applyBrokerKill(f fault) error {
+	if s.brokerAway {
+		s.later(100*time.Millisecond, func() error { return s.apply(f) })
+		return nil
+	}
+	if sl := s.among(f.Pick, (*slot).healthy); sl != nil && f.Point != "" {
+		sl.proc.order(order{Act: killBroker, Point: f.Point, After: f.After, Pid: s.broker.pid()})
+		if !s.broker.within(patience) {
+			sl.proc.order(order{Act: nothing})
+		}
+	}
+	s.broker.kill()
+	deepest := idle
+	for _, sl := range s.slots {
+		if sl.proc != nil {
+			deepest = deeper(deepest, sl.status().deepest())
+		}
+	}
+	s.report.BrokerKills.add(deepest)
+	s.say("killed the broker: %s", deepest)
+	s.brokerAway = true
+	s.later(f.Down, s.brokerBack)
+	return nil
+}
+
+// brokerBack starts the broker again.
+func (s *segment) brokerBack() error {
+	if !s.brokerAway {
+		return nil
+	}
+	s.report.MaxRSS = max(s.report.MaxRSS, maxRSS(s.broker.cmd.ProcessState))
+	s.brokerAway = false
+	return s.startBroker()
+}
+
+// heal ends all faults: what is paused goes on, what is down starts.
+func (s *segment) heal() error {
+	for len(s.agenda) > 0 {
+		last := slices.MaxFunc(s.agenda, func(a, b due) int { return a.at.Compare(b.at) })
+		if err := s.runUntil(context.Background(), last.at); err != nil {
+			return err
+		}
+	}
+	for _, sl := range s.slots {
+		if sl.proc != nil && !sl.proc.gone() {
+			if err := signalContinue(sl.proc.pid()); err != nil {
+				return err
+			}
+		}
+	}
+	if s.among(0, (*slot).healthy) == nil {
+		return s.slots[0].start(nil)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	goruntime "runtime"
+	"time"
+)
+
+// report is what a run did and found: one line of JSON. Counts are sums over the segments.
+type report struct {
+	Seed     uint64  `json:"seed"`
+	Log      string  `json:"log"`
+	Go       string  `json:"go"`
+	Seconds  float64 `json:"seconds"`
+	Segments int     `json:"segments"`
+
+	Records struct {
+		Acked   int `json:"acked"`
+		Unknown int `json:"unknown"`
+		Refused int `json:"refused"`
+		Visible int `json:"visible"` // committed, over all topics
+		Aborted int `json:"aborted"`
+	} `json:"records"`
+	Hostile      map[string]int `json:"hostile"`
+	Transactions struct {
+		Committed int `json:"committed"` // of instances and drivers, counted by the markers of each partition
+		Aborted   int `json:"aborted"`
+		Driver    struct {
+			Committed int `json:"committed"`
+			Aborted   int `json:"aborted"`
+			Unclear   int `json:"unclear"`
+		} `json:"driver"`
+	} `json:"transactions"`
+
+	Kills       faultCount `json:"kills"`
+	BrokerKills faultCount `json:"brokerKills"`
+	Pauses      faultCount `json:"pauses"`
+	Joins       int        `json:"joins"`
+	Leaves      int        `json:"leaves"`
+	Rebalances  int        `json:"joinRequests"` // of the instances, at rebalances
+	SlowestUp   float64    `json:"slowestCatchUpSeconds"`
+	MaxRSS      int64      `json:"maxRSSBytes"` // of any process
+
+	Checked    map[string]int `json:"checked"` // by oracle
+	Violations map[string]int `json:"violations"`
+	First      []violation    `json:"first,omitempty"`
+	Kept       string         `json:"kept,omitempty"` // directory, after a violation
+}
+
+// faultCount counts faults of a kind by the phase of the transactions that they met.
+type faultCount struct {
+	Total   int            `json:"total"`
+	Open    int            `json:"transactionOpen"`
+	ByPhase map[string]int `json:"byPhase"`
+}
+
+func (c *faultCount) add(p phase) {
+	if c.ByPhase == nil {
+		c.ByPhase = make(map[string]int)
+	}
+	c.Total++
+	c.ByPhase[p.String()]++
+	if p.open() {
+		c.Open++
+	}
+}
+
+func newReport(o *options) *report {
+	r := &report{Seed: o.seed, Log: "millrace", Go: goruntime.Version(), Hostile: make(map[string]int),
+		Checked: make(map[string]int), Violations: make(map[string]int)}
+	if len(o.brokers) > 0 {
+		r.Log = "kafka"
+	}
+	return r
+}
+
+// book adds what a segment's history and verdict say.
+func (r *report) book(h *history, v *verdict) {
+	r.Segments++
+	for _, s := range h.journal {
+		switch s.Outcome {
+		case sent:
+			if s.Kind != "transfer" {
+				r.Hostile[s.Kind]++
+			}
+		case acked:
+			r.Records.Acked++
+		case lost:
+			r.Records.Unknown++
+		case refused:
+			r.Records.Refused++
+		case committed:
+			r.Transactions.Driver.Committed++
+		case aborted:
+			r.Transactions.Driver.Aborted++
+		case unclear:
+			r.Transactions.Driver.Unclear++
+		}
+	}
+	for topic, partitions := range h.log {
+		for p, records := range partitions {
+			all := 0
+			for _, x := range records {
+				switch {
+				case !x.Control:
+					all++
+				case x.Commit:
+					r.Transactions.Committed++
+				default:
+					r.Transactions.Aborted++
+				}
+			}
+			r.Records.Visible += len(h.visible[topic][p])
+			r.Records.Aborted += all - len(h.visible[topic][p])
+		}
+	}
+	for oracle, n := range v.Checked {
+		r.Checked[oracle] += n
+	}
+	for oracle, n := range v.Counts {
+		r.Violations[oracle] += n
+	}
+	r.First = append(r.First, v.First...)
+}
+
+func (r *report) write(w io.Writer, took time.Duration) error {
+	r.Seconds = took.Seconds()
+	return json.NewEncoder(w).Encode(r)
+}
+
+func (r *report) violated() bool { return len(r.Violations) > 0 }

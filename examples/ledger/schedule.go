@@ -1,0 +1,95 @@
+package main
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// faultKind is what is done to the system.
+type faultKind string
+
+const (
+	killOne   faultKind = "kill"        // SIGKILL of an instance
+	killYoung faultKind = "kill young"  // SIGKILL of an instance, and again while it starts
+	killLog   faultKind = "kill broker" // SIGKILL of the broker, then a restart on the same directory and port
+	pauseOne  faultKind = "pause"       // SIGSTOP of an instance beyond the session time-out, then SIGCONT
+	joinOne   faultKind = "join"        // one more instance starts
+	leaveOne  faultKind = "leave"       // an instance stops in order
+)
+
+// fault is one entry of the schedule.
+type fault struct {
+	At    time.Duration // since the start
+	Kind  faultKind
+	Pick  int           // chooses the instance among those that can be hit
+	Point point         // where it is to be hit; "" at once
+	After int           // how often the point is passed before
+	Down  time.Duration // until what was killed starts again
+	Pause time.Duration
+}
+
+// newSchedule draws the faults of a run. The same seed and options give the same schedule.
+func newSchedule(o *options) []fault {
+	rng := rand.New(rand.NewPCG(o.seed, 0x5ced))
+	var faults []fault
+	add := func(n int, make func() fault) {
+		for range n {
+			f := make()
+			f.Pick = rng.IntN(1 << 16)
+			faults = append(faults, f)
+		}
+	}
+	add(o.kills, func() fault { return drawKill(rng, o) })
+	add(o.brokerKills, func() fault {
+		f := fault{Kind: killLog, Down: time.Duration(rng.Int64N(int64(400 * time.Millisecond)))}
+		if rng.IntN(4) > 0 {
+			f.Point, f.After = points[rng.IntN(transactional)], rng.IntN(8)
+		}
+		return f
+	})
+	add(o.pauses, func() fault {
+		longest := max(o.session, o.transaction)
+		f := fault{Kind: pauseOne, Pause: o.session + o.session/4 + time.Duration(rng.Int64N(int64(longest)))}
+		if rng.IntN(4) > 0 {
+			f.Point, f.After = points[rng.IntN(transactional)], rng.IntN(8)
+		}
+		return f
+	})
+	moves := (o.kills + o.brokerKills + o.pauses) / 5
+	add(moves, func() fault { return fault{Kind: []faultKind{joinOne, leaveOne}[rng.IntN(2)]} })
+
+	rng.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+	// Evenly, with a jitter of their distance; the start and the end are left in peace.
+	span := o.duration - o.duration/8 - warmUp
+	for i := range faults {
+		slot := max(span, 0) / time.Duration(len(faults))
+		faults[i].At = warmUp + slot*time.Duration(i) + time.Duration(rng.Int64N(int64(slot)+1))
+	}
+	slices.SortStableFunc(faults, func(a, b fault) int { return int(a.At - b.At) })
+	return faults
+}
+
+const (
+	// warmUp is left in peace, so that the first faults find work under way.
+	warmUp = 1500 * time.Millisecond
+	// transactional is the number of points at the front of points that a transaction passes with each commit.
+	transactional = 6
+)
+
+// drawKill draws the kill of an instance: mostly inside a transaction, sometimes at any moment, sometimes as it starts.
+func drawKill(rng *rand.Rand, o *options) fault {
+	f := fault{Kind: killOne, Down: time.Duration(rng.Int64N(int64(300 * time.Millisecond)))}
+	if rng.IntN(4) == 0 {
+		f.Down = o.session + time.Duration(rng.Int64N(int64(o.session))) // the others take over
+	}
+	switch rng.IntN(8) {
+	case 0:
+		return f
+	case 1:
+		f.Kind, f.Point = killYoung, points[transactional+rng.IntN(len(points)-transactional)]
+		return f
+	}
+	f.Point, f.After = points[rng.IntN(transactional-1)], rng.IntN(8)
+	return f
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// slot is the place of one instance: its directory, and the process that runs in it, if any.
+type slot struct {
+	segment *segment
+	name    string
+	role    *instanceRole
+	proc    *process
+	paused  bool
+	leaving bool // told to stop in order
+	waiting bool // killed, and to start again later
+}
+
+func (s *segment) newSlot(name string) *slot {
+	return &slot{segment: s, name: name, role: &instanceRole{
+		Names: s.names, Brokers: s.addresses, Dir: filepath.Join(s.dir, name), Accounts: s.accounts, Workers: s.workers,
+		Session: s.session, Transaction: s.transaction, Commit: s.commit,
+	}}
+}
+
+// start starts the instance, with an order to obey if first is not nil.
+func (sl *slot) start(first *order) error {
+	if err := os.MkdirAll(sl.role.Dir, 0o755); err != nil {
+		return err
+	}
+	sl.paused, sl.leaving, sl.waiting = false, false, false
+	sl.role.Order = first
+	// What the last process said must not be taken for what this one says.
+	if err := os.RemoveAll(sl.role.statusPath()); err != nil {
+		return err
+	}
+	r := role{Instance: sl.role}
+	var err error
+	sl.proc, err = r.start(sl.name, sl.segment.dir)
+	return err
+}
+
+// healthy reports whether the instance runs and can be hit.
+func (sl *slot) healthy() bool {
+	return sl.proc != nil && !sl.proc.gone() && !sl.paused && !sl.leaving
+}
+
+// status returns what the instance last said of itself.
+func (sl *slot) status() status { return readStatus(sl.role.statusPath()) }
+
+// stop ends the instance in order, if it runs.
+func (sl *slot) stop() error {
+	if sl.proc == nil {
+		return nil
+	}
+	defer sl.ended()
+	return sl.proc.stop()
+}
+
+// ended books a process that has ended.
+func (sl *slot) ended() {
+	r := sl.segment.report
+	r.Rebalances += sl.status().Joins
+	r.MaxRSS = max(r.MaxRSS, maxRSS(sl.proc.cmd.ProcessState))
+	sl.proc = nil
+}
+
+// patience is how long an instance that was given an order may take to pass its point.
+const patience = 1200 * time.Millisecond
+
+// kill kills the instance at a point, or at once, and counts the phase that it was in.
+func (sl *slot) kill(at point, after int) {
+	if at != "" {
+		sl.proc.order(order{Act: killSelf, Point: at, After: after})
+		sl.proc.within(patience)
+	}
+	sl.killNow()
+}
+
+func (sl *slot) killNow() {
+	s := sl.segment
+	sl.proc.kill()
+	if !sl.proc.killed() {
+		s.verdict.add(oracleLive, sl.name, "it stopped by itself: %s", sl.proc.lastWords())
+		sl.ended()
+		return
+	}
+	st := sl.status()
+	s.report.Kills.add(st.deepest())
+	s.say("killed %s: %s", sl.name, st.said())
+	sl.ended()
+}
+
+// said puts a status into words.
+func (s status) said() string {
+	words := []string{s.deepest().String()}
+	if s.Acted != "" {
+		words = append(words, s.Acted)
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"time"
+
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/window"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// The windows of the activity. The grace period is a multiple of the size: then whether a record is late depends on the
+// newest window alone, which a restarted task finds in its store.
+const (
+	windowSize  = 2 * time.Second
+	windowGrace = 10 * windowSize
+)
+
+// views builds the application that reads the bank's ledger, with the DSL: how often each account was used in each window, and
+// the entries of the accounts that have an owner, with the owner.
+func views(n names) (*topology.Topology, error) {
+	b := stream.NewBuilder()
+	entries := stream.From(b, n.entries(), serde.String, serde.JSON[entry]())
+
+	activity := entries.GroupByKey().
+		WindowedBy(window.Tumbling(windowSize).Grace(windowGrace)).
+		Count(stream.Materialized(windowsName, serde.Int64))
+	stream.ToStream(activity).To(n.activity(), window.KeySerde(serde.String, windowSize), serde.Int64)
+
+	owners := stream.GlobalTable(b, n.owners(), serde.String, serde.String)
+	statements := stream.JoinGlobal(entries, owners,
+		func(account string, _ entry) string { return account },
+		func(e entry, owner string) statement { return statement{owner, e.Seq, e.Digest} })
+	statements.To(n.statements(), serde.String, serde.JSON[statement]())
+
+	return b.Topology()
+}

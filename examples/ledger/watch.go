@@ -1,0 +1,205 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// status is what an instance says of itself, in a file that survives it. The driver reads it when it has killed the instance.
+type status struct {
+	Phases map[string]phase // of each transactional id
+	Joins  int              // JoinGroup requests sent
+	Ends   int              // transactions whose end was answered
+	Acted  string           // what order was last obeyed, and where
+	Obeyed int              // orders obeyed
+	Ready  bool             // every application runs
+}
+
+// deepest returns the phase of the transaction that has come farthest among the open ones, else the farthest of all.
+func (s status) deepest() phase {
+	deepest := idle
+	for _, p := range s.Phases {
+		deepest = deeper(deepest, p)
+	}
+	return deepest
+}
+
+// order tells an instance to act the next times that it passes a point.
+type order struct {
+	Act   act
+	Point point
+	After int // how often the point is passed before
+	Pid   int // of the broker, for killBroker
+}
+
+// act is what an order asks for.
+type act string
+
+const (
+	killSelf   act = "kill"
+	pauseSelf  act = "pause"
+	killBroker act = "kill-broker"
+	nothing    act = "nothing" // the order before is void
+)
+
+// watch follows the transactions of an instance by its requests, keeps its status file, and obeys one order at a time.
+type watch struct {
+	file *os.File
+	mu   struct {
+		sync.Mutex
+		status
+		order   order
+		running map[string]bool // by application
+	}
+}
+
+func newWatch(path string, applications ...string) (*watch, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	w := &watch{file: f}
+	w.mu.Phases, w.mu.running = make(map[string]phase), make(map[string]bool)
+	for _, a := range applications {
+		w.mu.running[a] = false
+	}
+	return w, nil
+}
+
+func (w *watch) Close() error { return w.file.Close() }
+
+// obey takes an order, in place of the one before.
+func (w *watch) obey(o order) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.order = o
+}
+
+// runs notes whether an application is running.
+func (w *watch) runs(application string, running bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.running[application] = running
+	w.mu.Ready = !slices.Contains(slices.Collect(maps.Values(w.mu.running)), false)
+	w.saveLocked()
+}
+
+// sent notes a request that has been written.
+func (w *watch) sent(r request) {
+	switch r.key {
+	case kmsg.Produce:
+		if r.txn != "" {
+			w.enter(r.txn, producing)
+		}
+	case kmsg.TxnOffsetCommit:
+		w.enter(r.txn, offsets)
+	case kmsg.EndTxn:
+		w.enter(r.txn, ending)
+	case kmsg.InitProducerID:
+		w.pass(opening)
+	case kmsg.JoinGroup:
+		w.pass(joining)
+	case kmsg.SyncGroup:
+		w.pass(syncing)
+	}
+}
+
+// answered notes an answer that the client does not know of yet.
+func (w *watch) answered(r request) {
+	switch r.key {
+	case kmsg.Produce:
+		if r.txn != "" {
+			w.enter(r.txn, produced)
+		}
+	case kmsg.TxnOffsetCommit:
+		w.enter(r.txn, offered)
+	case kmsg.EndTxn:
+		w.enter(r.txn, ended)
+	case kmsg.InitProducerID:
+		w.enter(r.txn, idle)
+	}
+}
+
+// enter moves a transaction on. A phase does not go back within a transaction: a second Produce is still producing, but the
+// answer to an early one does not undo the offsets.
+func (w *watch) enter(txn string, to phase) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at := w.mu.Phases[txn]; to == produced && at > produced || to == offered && at > offered {
+		return
+	}
+	w.mu.Phases[txn] = to
+	if to == ended {
+		w.mu.Ends++
+	}
+	w.saveLocked()
+	w.actLocked(point(to.String()))
+}
+
+func (w *watch) pass(at point) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at == joining {
+		w.mu.Joins++
+		w.saveLocked()
+	}
+	w.actLocked(at)
+}
+
+// actLocked obeys the order if this is its point.
+func (w *watch) actLocked(at point) {
+	o := &w.mu.order
+	if o.Point != at {
+		return
+	}
+	if o.After > 0 {
+		o.After--
+		return
+	}
+	obeyed := *o
+	*o = order{}
+	w.mu.Acted, w.mu.Obeyed = fmt.Sprintf("%s at %s", obeyed.Act, at), w.mu.Obeyed+1
+	w.saveLocked()
+	var err error
+	switch obeyed.Act {
+	case killSelf:
+		err = signalKill(os.Getpid())
+	case pauseSelf:
+		err = signalStop(os.Getpid())
+	case killBroker:
+		err = signalKill(obeyed.Pid)
+	}
+	if err != nil {
+		w.mu.Acted = err.Error()
+		w.saveLocked()
+	}
+}
+
+// statusBytes is the fixed size of a status file, so that one write replaces all of it.
+const statusBytes = 4096
+
+// saveLocked replaces the status file. Its loss would blur a count in the report and nothing else, so errors are let go.
+func (w *watch) saveLocked() {
+	b, err := json.Marshal(w.mu.status)
+	if err != nil || len(b) > statusBytes {
+		return
+	}
+	for len(b) < statusBytes {
+		b = append(b, ' ')
+	}
+	_, _ = w.file.WriteAt(b, 0)
+}
+
+// readStatus reads the status file of an instance. One that has not begun to write is in no phase.
+func readStatus(path string) (s status) {
+	if b, err := os.ReadFile(path); err == nil {
+		_ = json.Unmarshal(b, &s) // torn: as if it had not been written
+	}
+	return s
+}
