@@ -70,6 +70,12 @@ func (p *Partition) roll(sealed *segment, base int64) (*segment, error) {
 		p.hasDir, p.log.dirtyTopicsDir = true, true
 	}
 	p.dirtyDir = true
+	if sealed != nil {
+		// Also if it was synced since it was last written: sealing it gives it an index file.
+		if err := p.markDirty(sealed); err != nil {
+			return nil, err
+		}
+	}
 	s := newSegment(fs.PathJoin(p.dir, segmentName(base)), base)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,13 +88,8 @@ func (p *Partition) roll(sealed *segment, base int64) (*segment, error) {
 
 // write appends batches to the segment, and then has readers find them there.
 func (p *Partition) write(s *segment, batches []tailBatch) error {
-	if s.dirty == nil {
-		f, err := p.log.files.acquire(s.path, true)
-		if err != nil {
-			return err
-		}
-		s.dirty = f
-		p.dirtySegments = append(p.dirtySegments, s)
+	if err := p.markDirty(s); err != nil {
+		return err
 	}
 	buf := p.log.flushBuf[:0]
 	at := s.size // only written by the holder of flushMu
@@ -119,6 +120,20 @@ func (p *Partition) write(s *segment, batches []tailBatch) error {
 	}
 	s.addAborted(p.mu.tailAborted[:n])
 	p.mu.tailAborted = slices.Delete(p.mu.tailAborted, 0, n)
+	return nil
+}
+
+// markDirty opens the segment's file until it is synced.
+func (p *Partition) markDirty(s *segment) error {
+	if s.dirty != nil {
+		return nil
+	}
+	f, err := p.log.files.acquire(s.path, true)
+	if err != nil {
+		return err
+	}
+	s.dirty = f
+	p.dirtySegments = append(p.dirtySegments, s)
 	return nil
 }
 

@@ -97,3 +97,33 @@ func TestAppendAllocates(t *testing.T) {
 		t.Errorf("read from memory: %v allocations", n)
 	}
 }
+
+// TestSealedSegmentsHaveIndexes seals segments that were synced already, and ones that were not.
+func TestSealedSegmentsHaveIndexes(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewMem()
+	cfg := testConfig(fs)
+	cfg.SegmentBytes = 4 << 10
+	l := open(t, cfg)
+	p := l.Partition(create(t, l, "t", 1, nil).ID, 0)
+	for i := range 20 {
+		plain(20, 60).append(t, l, p)
+		if i%3 > 0 {
+			continue
+		}
+		if err := l.checkpoint(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.checkpoint(false); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range p.mu.segments {
+		if _, err := fs.Stat(s.indexPath()); (err == nil) != s.sealed {
+			t.Errorf("segment at %d, sealed %v: index file: %v", s.base, s.sealed, err)
+		}
+	}
+	if len(p.mu.segments) < 5 {
+		t.Errorf("%d segments", len(p.mu.segments))
+	}
+}
