@@ -226,7 +226,25 @@ func (db *DB) Remove(sp StorePartition) error {
 	if err := db.engine.Apply(&b); err != nil {
 		return fmt.Errorf("remove store %s: %w", sp, err)
 	}
+	r, ok := db.engine.(Reclaimer)
+	if !ok {
+		return nil
+	}
+	// The record must be gone for good before the data is, or a crash would leave a position without what it speaks of (P1).
+	if err := db.syncLocked(); err != nil {
+		return err
+	}
+	if err := r.Reclaim(prefix, keyschema.Successor(prefix)); err != nil {
+		return fmt.Errorf("remove store %s: %w", sp, err)
+	}
 	return nil
+}
+
+// Reclaimer is implemented by engines that can give back the space of a deleted range at once, rather than when they next
+// reorganise themselves.
+type Reclaimer interface {
+	// Reclaim removes what is left of lo <= key < hi, durably.
+	Reclaim(lo, hi []byte) error
 }
 
 // Sync applies what is committed to the engine and returns when it is durable.

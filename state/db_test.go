@@ -52,6 +52,37 @@ func TestRestore(t *testing.T) {
 	check(openDB(t, e, state.Config{Inline: true}))
 }
 
+// TestReset: nothing of before is left, not even of what waited to be applied.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true})
+	p := openPartition(t, db, kvSpec)
+	s := openLayer[*strings64](t, p, kvSpec, nil)
+	must(t, s.Put("applied", 1, 0, none))
+	must(t, commit(s, 1))
+	must(t, db.Sync())
+	must(t, s.Put("waiting", 1, 0, none))
+	must(t, commit(s, 2))
+	must(t, p.Restore([]byte("buffered"), []byte("12345678"), 0))
+	want := state.Position{ClusterID: "another", Next: 5}
+	must(t, p.Reset(want))
+	must(t, p.RestoredTo(5))
+	must(t, db.Sync())
+	if pos, ok := p.Position(); pos != want || !ok {
+		t.Errorf("position %+v, %v", pos, ok)
+	}
+	if n := e.len(t, data); n != 0 {
+		t.Errorf("%d entries left", n)
+	}
+	s = openLayer[*strings64](t, p, kvSpec, nil)
+	for _, k := range []string{"applied", "waiting", "buffered"} {
+		if _, _, ok, err := s.Get(k); ok || err != nil {
+			t.Errorf("%s: %v, %v", k, ok, err)
+		}
+	}
+}
+
 func TestRestoreBadWindowKey(t *testing.T) {
 	t.Parallel()
 	spec := state.WindowSpec("w", stringSerde{}, int64Serde{}, time.Second, time.Minute)

@@ -78,6 +78,12 @@ func (e Entry[K, V]) Timestamp() int64 {
 	return -1
 }
 
+// Copy is Value for a caller that keeps or forwards the value: one that is not plain is decoded anew.
+func (e Entry[K, V]) Copy() (V, bool, error) {
+	v, _, ok, err := e.t.copyOf(e.slot)
+	return v, ok, err
+}
+
 // Set stores v, which becomes the store's own: nobody else may change or keep it afterwards. For a value that others
 // can see, use SetShared. There is no difference if V is plain.
 func (e Entry[K, V]) Set(v V, timestamp int64, h serde.Headers) error {

@@ -100,6 +100,14 @@ func (e WindowEntry[K, V]) Timestamp() int64 {
 	return Entry[K, V]{e.t, e.slot}.Timestamp()
 }
 
+// Copy is as Entry.Copy.
+func (e WindowEntry[K, V]) Copy() (v V, ok bool, err error) {
+	if e.expired {
+		return v, false, nil
+	}
+	return Entry[K, V]{e.t, e.slot}.Copy()
+}
+
 // Set is as Entry.Set.
 func (e WindowEntry[K, V]) Set(v V, timestamp int64, h serde.Headers) error {
 	if e.expired {

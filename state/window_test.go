@@ -78,6 +78,21 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// TestRetentionUnapplied: windows that expire before they are applied never reach the engine.
+func TestRetentionUnapplied(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	s, db, _ := openWindows(t, e, 10*time.Millisecond, 100*time.Millisecond)
+	for _, start := range []int64{0, 50, 1000, 1010} {
+		must(t, s.Put("k", start, start, start, none))
+		must(t, commitWindows(s, start))
+	}
+	must(t, db.Sync())
+	if n := e.len(t, data); n != 2 {
+		t.Errorf("%d windows in the engine, want 2", n)
+	}
+}
+
 // TestRetentionDrop: a transaction that is dropped does not move time.
 func TestRetentionDrop(t *testing.T) {
 	t.Parallel()
@@ -126,7 +141,7 @@ func TestCenturies(t *testing.T) {
 func TestWindowKeys(t *testing.T) {
 	t.Parallel()
 	s, _, _ := openWindows(t, newEngine(), 10*time.Millisecond, time.Hour)
-	keys := []string{"", "a", "a\x80", "a\x80\x00\x00\x00\x00\x00\x00\x00", "ab", "\xff"}
+	keys := []string{"", "a", "a\x80", "a\x80\x00\x00\x00\x00\x00\x00\x00", "a\x80\x00\x00\x00\x00\x00\x03\xe9", "ab", "\xff"}
 	for i, k := range keys {
 		for start := int64(0); start < 3000; start += 1000 {
 			must(t, s.Put(k, start, int64(i), 0, none))

@@ -118,7 +118,10 @@ func crashSpecs() []*state.Spec {
 	}
 }
 
-var quiet = slog.New(slog.DiscardHandler)
+var (
+	quiet = slog.New(slog.DiscardHandler)
+	none  = serde.Headers{}
+)
 
 func openCrashDB(t *testing.T, fs vfs.FS) *state.DB {
 	t.Helper()

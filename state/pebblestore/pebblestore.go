@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,7 +41,10 @@ type Engine struct {
 	}
 }
 
-var _ state.Engine = (*Engine)(nil)
+var (
+	_ state.Engine    = (*Engine)(nil)
+	_ state.Reclaimer = (*Engine)(nil)
+)
 
 // Open opens the engine in dir, which is made if need be. It returns a *state.CorruptionError if what is there cannot be
 // read, and an error that says so if another process has it open.
@@ -164,6 +168,20 @@ func (e *Engine) Sync() error {
 	return nil
 }
 
+// Reclaim implements state.Reclaimer.
+func (e *Engine) Reclaim(lo, hi []byte) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
+	e.points.renew() // iterators keep what they see
+	err := e.guard.run(func() error { return e.db.Excise(context.Background(), pebble.KeyRange{Start: lo, End: hi}) })
+	if err != nil {
+		return fmt.Errorf("reclaim space of state: %w", e.guard.wrap(err))
+	}
+	return nil
+}
+
 // Close closes the engine. What was applied after the last Sync may be lost.
 func (e *Engine) Close() error {
 	e.mu.Lock()
@@ -173,8 +191,9 @@ func (e *Engine) Close() error {
 	}
 	e.mu.closed = true
 	if e.guard.failure() != nil {
-		// Pebble is left as it stands: it cannot be closed any more. The error has been returned where it happened.
-		return e.guard.lock.Close()
+		// Pebble is left as it stands, since it cannot be closed any more; some of its goroutines may still write, so the
+		// directory stays locked until the process ends. The error has been returned where it happened.
+		return nil
 	}
 	e.points.renew()
 	err := e.guard.run(e.db.Close)
