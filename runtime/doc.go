@@ -17,7 +17,7 @@
 //
 // # What is promised
 //
-// With ProcessingGuarantee ExactlyOnce, the default: for every record of a source topic, the effect on sink topics and on
+// With Guarantee ExactlyOnce, the default: for every record of a source topic, the effect on sink topics and on
 // state, as a read-committed reader and a restored store see it, is that of processing it once, in partition order. It
 // does not cover calls to the outside world, wall-clock punctuation, or readers that read uncommitted. AtLeastOnce gives
 // up the transaction: after a failure records are processed again.

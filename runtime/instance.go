@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	goruntime "runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -94,7 +93,7 @@ func (in *instance) connect(ctx context.Context) (err error) {
 		Logger:   in.log,
 	})
 	if err != nil {
-		return fmt.Errorf("%w; is a broker running at %s, and reachable from here?", err, strings.Join(in.cfg.Brokers, ", "))
+		return fmt.Errorf("%w; is a broker running there, and reachable from here?", err)
 	}
 	in.closeLater(func() error { in.client.Close(); return nil })
 	return nil

@@ -113,8 +113,12 @@ var errMember = errors.New("membership")
 
 func lostMember(err error) bool { return errors.Is(err, errMember) }
 
-// explain adds to a worker's failure what only the instance knows.
+// explain adds to a worker's failure what only the instance knows. The stack of a panic, which no message can hold, goes to
+// the log.
 func (in *instance) explain(err error) error {
+	if p, ok := errors.AsType[*PanicError](err); ok {
+		in.log.Error("user code panicked", "panic", p.Value, "stack", string(p.Stack))
+	}
 	if errors.Is(err, ErrInstanceInUse) {
 		return fmt.Errorf("instance %s: %w; is a copy of state directory %s in use? Each instance needs one of its own",
 			in.id, err, in.statePath())
@@ -134,6 +138,8 @@ func (in *instance) runMember(ctx context.Context) error {
 func (s *supervisor) follow(ctx context.Context, failures <-chan error) error {
 	retry := time.NewTicker(reconcileRetry)
 	defer retry.Stop()
+	summary := time.NewTicker(summaryEvery)
+	defer summary.Stop()
 	for {
 		if err := s.reconcile(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -153,12 +159,31 @@ func (s *supervisor) follow(ctx context.Context, failures <-chan error) error {
 		case <-s.member.Changed():
 		case <-s.signals.wake:
 		case <-retry.C:
+		case <-summary.C:
+			s.logSummary()
 		}
 	}
 }
 
-// reconcileRetry is how often the supervisor looks though nothing has changed: it is a level, not an edge, that it follows.
-const reconcileRetry = time.Second
+const (
+	// reconcileRetry is how often the supervisor looks though nothing has changed: it is a level, not an edge, that it
+	// follows.
+	reconcileRetry = time.Second
+	// summaryEvery is how often a line in the log says what was done.
+	summaryEvery = 2 * time.Minute
+)
+
+func (s *supervisor) logSummary() {
+	var read, commits, aborts int64
+	for _, w := range s.workers {
+		snapshot := w.Snapshot()
+		commits, aborts = commits+snapshot.Commits, aborts+snapshot.Aborts
+		for _, n := range snapshot.Read {
+			read += n
+		}
+	}
+	s.log.Info("so far", "read", read, "commits", commits, "aborts", aborts, "tasks", len(s.specs))
+}
 
 // showState tells the listener whether all assigned tasks run.
 func (s *supervisor) showState() {

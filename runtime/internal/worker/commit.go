@@ -30,11 +30,27 @@ func (w *Worker) pending(idle bool) commit.Pending {
 		dirty, _ := r.task.Bytes()
 		p.Bytes += dirty
 		for _, in := range r.inputs {
-			p.Dirty = p.Dirty || in.moved
 			p.Drained = p.Drained && in.known && in.lag == 0
 		}
 	}
+	p.Dirty = p.Dirty || w.positionsMoved()
 	return p
+}
+
+// positionsMoved reports whether a task has come past control records, or records that it left out, since the last commit: that is
+// committed though there is nothing else, so that the group's lag goes to 0.
+func (w *Worker) positionsMoved() bool {
+	for _, r := range w.tasks {
+		if !r.offered {
+			continue
+		}
+		for _, p := range r.task.Progress() {
+			if p.Next != w.byInput[p.Input].committed {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // commitIfDue commits if the policy says so. idle: this round neither fetched nor processed anything.
@@ -227,8 +243,9 @@ func (w *Worker) apply() error {
 		}
 	}
 	for _, r := range w.tasks {
+		r.offered = r.task.Buffered() > 0 // what is left of the batches may hold control records alone
 		for _, in := range r.inputs {
-			in.committed, in.moved = in.position, false
+			in.committed = in.position
 			r.spec.Known[in.tp] = true
 		}
 	}

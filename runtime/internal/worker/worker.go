@@ -107,6 +107,8 @@ type running struct {
 	inputs []*input
 	wake   time.Time
 	next   map[string]int64 // by store name: changelog offsets after the transaction
+	// offered: there are batches whose ends may not be committed yet.
+	offered bool
 }
 
 // input is one partition that a running task reads.
@@ -119,7 +121,6 @@ type input struct {
 	start      int64 // where the task began
 	position   int64 // next offset to process, as of the last commit
 	committed  int64 // -1: none
-	moved      bool  // a batch was offered since the last commit
 }
 
 // New returns a worker. It starts nothing.
@@ -250,7 +251,7 @@ func (w *Worker) offer(in *input, f *client.Fetched) error {
 		return inputError(in, f.Err)
 	}
 	if f.Batch != nil {
-		in.moved = true
+		in.owner.offered = true
 		if err := in.owner.task.Offer(in.tp, f.Batch); err != nil {
 			return w.taskError(err)
 		}
