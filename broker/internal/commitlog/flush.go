@@ -9,8 +9,10 @@ import (
 const (
 	// flushBytes is how much of a partition is durable and not in a segment before the segment writer is called.
 	flushBytes = 256 << 10
-	// writeBytes is how much one write to a segment takes, unless a batch is larger.
-	writeBytes = 1 << 20
+	// writeBytes is how many bytes of small batches are gathered for one write to a segment, and directBytes the size from
+	// which a batch is written by itself, without a copy.
+	writeBytes  = 512 << 10
+	directBytes = 64 << 10
 )
 
 // flush writes the partition's batches below an offset, all durable, to its segments, without syncing them. It needs Log.flushMu.
@@ -91,24 +93,9 @@ func (p *Partition) write(s *segment, batches []tailBatch) error {
 	if err := p.markDirty(s); err != nil {
 		return err
 	}
-	buf := p.log.flushBuf[:0]
-	at := s.size // only written by the holder of flushMu
-	for i, b := range batches {
-		buf = append(buf, b.raw...)
-		if len(buf) < writeBytes && i < len(batches)-1 {
-			continue
-		}
-		if _, err := s.dirty.WriteAt(buf, at); err != nil {
-			return fmt.Errorf("write segment %s: %w", s.path, err)
-		}
-		at += int64(len(buf))
-		buf = buf[:0]
+	if err := p.log.writeBatches(s.dirty, s.size, batches); err != nil { // size changes under flushMu only
+		return fmt.Errorf("write segment %s: %w", s.path, err)
 	}
-	if cap(buf) > 2*writeBytes {
-		buf = nil
-	}
-	p.log.flushBuf = buf
-
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.add(batches)
@@ -120,6 +107,35 @@ func (p *Partition) write(s *segment, batches []tailBatch) error {
 	}
 	s.addAborted(p.mu.tailAborted[:n])
 	p.mu.tailAborted = slices.Delete(p.mu.tailAborted, 0, n)
+	return nil
+}
+
+// writeBatches writes batches back to back from a position on: small ones are gathered, large ones written as they are.
+func (l *Log) writeBatches(f *openFile, at int64, batches []tailBatch) error {
+	buf := l.flushBuf[:0]
+	put := func(b []byte) error {
+		_, err := f.WriteAt(b, at)
+		at += int64(len(b))
+		return err
+	}
+	for i, b := range batches {
+		large := len(b.raw) >= directBytes
+		if !large {
+			buf = append(buf, b.raw...)
+		}
+		if len(buf) > 0 && (large || len(buf) >= writeBytes || i == len(batches)-1) {
+			if err := put(buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
+		}
+		if large {
+			if err := put(b.raw); err != nil {
+				return err
+			}
+		}
+	}
+	l.flushBuf = buf
 	return nil
 }
 

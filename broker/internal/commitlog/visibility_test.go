@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +15,8 @@ type heldFS struct {
 	syncFS
 	mu   sync.Mutex
 	held chan struct{} // syncs wait until it is closed; nil: they do not
+
+	syncs atomic.Int64 // of the journal, begun and ended
 }
 
 func newHeldFS() *heldFS {
@@ -23,9 +26,13 @@ func newHeldFS() *heldFS {
 		fs.mu.Lock()
 		held := fs.held
 		fs.mu.Unlock()
-		if class == "journal" && held != nil {
+		if class != "journal" {
+			return
+		}
+		if held != nil {
 			<-held
 		}
+		fs.syncs.Add(1)
 	}
 	return fs
 }
@@ -82,6 +89,29 @@ func TestNothingBeforeDurable(t *testing.T) {
 	wait(t, l, lsn)
 	if got, want := p.Offsets(), (Offsets{LastStable: 6, HighWatermark: 6, End: 6}); got != want {
 		t.Errorf("offsets after the sync %+v, want %+v", got, want)
+	}
+}
+
+// TestGroupCommit: one sync covers all that arrived during the one before it, whatever the number of partitions.
+func TestGroupCommit(t *testing.T) {
+	t.Parallel()
+	fs := newHeldFS()
+	l := open(t, testConfig(fs))
+	topic := create(t, l, "t", 64, nil)
+	release := fs.hold()
+	var last LSN
+	for i := range topic.Partitions {
+		res, err := l.Partition(topic.ID, i).Append(plain(1, 10).raw(), AppendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = res.LSN
+	}
+	before := fs.syncs.Load()
+	release()
+	wait(t, l, last)
+	if n := (fs.syncs.Load() - before) / 2; n > 2 { // the one that was held, and one for all that came meanwhile
+		t.Errorf("%d syncs for 64 partitions", n)
 	}
 }
 
