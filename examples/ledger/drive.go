@@ -74,7 +74,23 @@ func (d *driverRun) open() (err error) {
 		return err
 	}
 	d.addresses = []string{address}
-	return d.startBroker()
+	if err := d.startBroker(); err != nil {
+		return err
+	}
+	return d.awaitBroker()
+}
+
+// awaitBroker waits until the broker takes connections.
+func (d *driverRun) awaitBroker() error {
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		c, err := net.DialTimeout("tcp", d.addresses[0], time.Second)
+		if err == nil {
+			return c.Close()
+		}
+		if d.broker.gone() || time.Since(began) > closeTimeout {
+			return fmt.Errorf("the broker does not start: %w: %s", err, d.broker.lastWords())
+		}
+	}
 }
 
 // freeAddress finds a port outside the range that the system takes ports of outgoing connections from: a client that tries to
