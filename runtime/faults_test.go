@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-io/millrace/broker"
+	"github.com/millrace-io/millrace/broker/brokertest"
 	"github.com/millrace-io/millrace/runtime"
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/stream"
@@ -66,6 +68,47 @@ func TestUnreachableBroker(t *testing.T) {
 	}
 	if err := app.Run(t.Context()); !errors.Is(err, runtime.ErrRan) {
 		t.Errorf("a second Run: %v", err)
+	}
+}
+
+// A broker that is away when an instance starts, as it is while it starts again, is waited for.
+func TestBrokerComesLater(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Listen())
+	address := b.Addr().String()
+	l := connectLog(t, b.Brokers(), nil)
+	in, out := unique(t, "in"), unique(t, "out")
+	l.createTopics(t, 1, in, out)
+	if err := b.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refused := make(chan struct{}, 1)
+	app, err := runtime.New(sumJob(t, in, out), runtime.Config{
+		ApplicationID: unique(t, "app"), Brokers: []string{address}, Logger: quiet(),
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			var d net.Dialer
+			c, err := d.DialContext(ctx, network, address)
+			if err != nil {
+				select {
+				case refused <- struct{}{}:
+				default:
+				}
+			}
+			return c, err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- app.Run(ctx) }()
+	<-refused
+	brokertest.Start(t, brokertest.Config(func(c *broker.Config) { c.Dir, c.Listen = b.Config.Dir, address }))
+	eventually(t, 10*time.Second, "it runs", func() bool { return app.State() == runtime.Running })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -29,24 +29,27 @@ type testLog struct {
 // openLog connects to the log. tcp: other processes must reach it too.
 func openLog(t testing.TB, tcp bool) *testLog {
 	t.Helper()
-	l := &testLog{}
 	if address := os.Getenv("MILLRACE_KAFKA"); address != "" {
-		l.brokers = []string{address}
-	} else if tcp {
-		l.brokers = brokertest.Start(t, brokertest.Listen()).Brokers()
-	} else {
-		b := brokertest.Start(t)
-		l.brokers, l.dial = b.Brokers(), b.Dial
+		return connectLog(t, []string{address}, nil)
 	}
+	if tcp {
+		return connectLog(t, brokertest.Start(t, brokertest.Listen()).Brokers(), nil)
+	}
+	b := brokertest.Start(t)
+	return connectLog(t, b.Brokers(), b.Dial)
+}
+
+// connectLog connects to a log that runs.
+func connectLog(t testing.TB, brokers []string, dial func(ctx context.Context, network, address string) (net.Conn, error)) *testLog {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	c, err := client.Connect(ctx, client.Config{Brokers: l.brokers, Dial: l.dial, Logger: quiet()})
+	c, err := client.Connect(ctx, client.Config{Brokers: brokers, Dial: dial, Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	l.client = c
-	return l
+	return &testLog{brokers: brokers, dial: dial, client: c}
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -81,22 +81,46 @@ func (in *instance) openDir(context.Context) (err error) {
 	return nil
 }
 
+// connect reaches the log. A broker that does not answer may be starting, or starting again: it is asked until ConnectTimeout.
 func (in *instance) connect(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.ConnectTimeout)
 	defer cancel()
-	in.client, err = client.Connect(ctx, client.Config{
-		Brokers:  in.cfg.Brokers,
-		Dial:     in.cfg.Dial,
-		TLS:      in.cfg.TLS,
-		SASL:     in.cfg.SASL,
-		ClientID: in.cfg.ApplicationID + "-" + in.id,
-		Logger:   in.log,
-	})
-	if err != nil {
-		return fmt.Errorf("%w; is a broker running there, and reachable from here?", err)
+	for wait := minConnectWait; ; wait = min(2*wait, maxConnectWait) {
+		in.client, err = client.Connect(ctx, client.Config{
+			Brokers:  in.cfg.Brokers,
+			Dial:     in.cfg.Dial,
+			TLS:      in.cfg.TLS,
+			SASL:     in.cfg.SASL,
+			ClientID: in.cfg.ApplicationID + "-" + in.id,
+			Logger:   in.log,
+		})
+		if err == nil {
+			in.closeLater(func() error { in.client.Close(); return nil })
+			return nil
+		}
+		in.log.Debug("no broker answers", "err", err)
+		if client.ClassOf(err) != client.ClassRetry || !pause(ctx, wait) {
+			return fmt.Errorf("%w; is a broker running there, and reachable from here?", err)
+		}
 	}
-	in.closeLater(func() error { in.client.Close(); return nil })
-	return nil
+}
+
+// Bounds of the wait between two attempts to connect.
+const (
+	minConnectWait = 10 * time.Millisecond
+	maxConnectWait = time.Second
+)
+
+// pause waits, and reports whether ctx still holds.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }
 
 // check finds faults between topology and log before anything is started: missing topics, co-partitioning.
