@@ -73,25 +73,25 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	var errs []error
 	if c.FS == nil {
-		errs = append(errs, errors.New("FS is nil"))
+		errs = append(errs, errors.New("field FS is nil"))
 	}
 	if c.Dir == "" {
-		errs = append(errs, errors.New("Dir is empty"))
+		errs = append(errs, errors.New("field Dir is empty"))
 	}
 	if c.Durability > Async {
 		errs = append(errs, fmt.Errorf("field Durability: %d is neither Sync nor Async", c.Durability))
 	}
 	if c.SegmentBytes < 4<<10 || c.SegmentBytes > 1<<30 {
-		errs = append(errs, fmt.Errorf("SegmentBytes %d is not in 4 KiB..1 GiB", c.SegmentBytes))
+		errs = append(errs, fmt.Errorf("field SegmentBytes: %d is not in 4 KiB..1 GiB", c.SegmentBytes))
 	}
 	if c.TailBytes < 64<<10 {
-		errs = append(errs, fmt.Errorf("TailBytes %d is below 64 KiB", c.TailBytes))
+		errs = append(errs, fmt.Errorf("field TailBytes: %d is below 64 KiB", c.TailBytes))
 	}
 	if c.CheckpointBytes < 64<<10 {
-		errs = append(errs, fmt.Errorf("CheckpointBytes %d is below 64 KiB", c.CheckpointBytes))
+		errs = append(errs, fmt.Errorf("field CheckpointBytes: %d is below 64 KiB", c.CheckpointBytes))
 	}
 	if c.ProducerExpiry < 0 {
-		errs = append(errs, fmt.Errorf("ProducerExpiry %v is negative", c.ProducerExpiry))
+		errs = append(errs, fmt.Errorf("field ProducerExpiry: %v is negative", c.ProducerExpiry))
 	}
 	return errors.Join(errs...)
 }

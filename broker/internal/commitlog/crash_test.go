@@ -302,7 +302,11 @@ func TestCrashAmongCheckpoints(t *testing.T) {
 	t.Parallel()
 	r := newCrashRun(4, "")
 	r.storm = true
-	r.run(t, 10)
+	rounds := 10
+	if raceEnabled {
+		rounds = 3
+	}
+	r.run(t, rounds)
 	if r.loss != nil {
 		t.Fatal(r.loss)
 	}
@@ -313,11 +317,15 @@ func TestCrashAmongCheckpoints(t *testing.T) {
 func TestCrashInRecovery(t *testing.T) {
 	t.Parallel()
 	r := newCrashRun(3, "")
+	most := 12
+	if raceEnabled {
+		most = 2
+	}
 	var disks []crashClone
 	var g sync.WaitGroup
 	g.Go(func() {
 		for c := range r.clones {
-			if c.point%40 == 0 && len(disks) < 12 {
+			if c.point%40 == 0 && len(disks) < most {
 				disks = append(disks, c)
 			}
 		}
