@@ -50,9 +50,11 @@ type Kind uint8
 
 // The kinds of store.
 const (
-	KindKeyValue Kind = iota // timestamped key-value (S-06)
-	KindWindow               // timestamped window store (S-19)
-	KindGlobal               // key-value store of a global table; its topic is the changelog
+	KindKeyValue   Kind = iota // timestamped key-value (S-06)
+	KindWindow                 // timestamped window store (S-19)
+	KindGlobal                 // key-value store of a global table; its topic is the changelog
+	KindSession                // session store (S-17)
+	KindJoinWindow             // window store that keeps duplicates, of stream-stream joins (S-14)
 )
 
 // Spec declares a store. The typed function that makes it knows K and V and puts them into Open.
@@ -62,8 +64,10 @@ type Spec struct {
 	Logging bool
 	// Topic overrides settings of the changelog topic.
 	Topic map[string]string
-	// Retention and WindowSize are set for window stores.
+	// Retention is set for stores of windows and sessions, WindowSize for those of windows.
 	Retention, WindowSize time.Duration
+	// Hold is how much longer than Retention entries are kept, without the changelog's topic being told.
+	Hold time.Duration
 	// Open makes the typed store of one partition over its committed layer.
 	Open func(Env) (Layer, error)
 }

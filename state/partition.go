@@ -71,12 +71,12 @@ func openPartition(db *DB, spec *Spec, id StorePartition) (*Partition, error) {
 		id:        id,
 		kind:      spec.Kind,
 		logging:   spec.Logging,
-		retention: max(spec.Retention.Milliseconds(), 1),
+		retention: max(spec.held().Milliseconds(), 1),
 		prefix:    keyschema.DataPrefix(id.Store, id.Partition),
 		recordKey: keyschema.RecordKey(id.Store, id.Partition),
 	}
-	if spec.Kind == KindWindow {
-		p.width = keyschema.BucketWidth(spec.WindowSize, spec.Retention)
+	if spec.Kind.timed() {
+		p.width = keyschema.BucketWidth(spec.WindowSize, spec.held())
 	}
 	p.mu.epoch = 1
 	b, ok, err := db.engine.Get(nil, p.recordKey)
@@ -191,14 +191,14 @@ const maxRestore = 256 << 20
 func (p *Partition) Restore(key, value []byte, timestamp int64) error {
 	r := &p.restoring
 	local := key
-	if p.kind == KindWindow {
-		k, start, err := keyschema.SplitWindowChangelog(key)
-		if err != nil {
+	if p.kind.timed() {
+		var err error
+		var time int64
+		if r.buf, time, err = p.kind.appendLocal(r.buf[:0], key, p.width); err != nil {
 			return fmt.Errorf("restore store %s: changelog key %x: %w", p.id, key, err)
 		}
-		r.buf = appendWindow(r.buf[:0], k, start, p.width)
 		local = r.buf
-		r.newest.see(start)
+		r.newest.see(time)
 	}
 	if r.log.Bytes() > maxRestore {
 		return fmt.Errorf("restore store %s: more than %d bytes without RestoredTo: %w", p.id, maxRestore, ErrTooLarge)
@@ -219,11 +219,6 @@ func (p *Partition) RestoredTo(next int64) error {
 	err := p.commit(&p.restoring.log, next, p.restoring.newest)
 	p.restoring.log.Reset()
 	return err
-}
-
-func appendWindow(dst, key []byte, start, width int64) []byte {
-	dst = keyschema.AppendBucket(dst, keyschema.BucketOf(start, width))
-	return keyschema.AppendStart(append(dst, key...), start)
 }
 
 // commit makes the writes of log part of the partition. next is the changelog's position after them, -1 if there is none.

@@ -20,8 +20,9 @@ type span struct {
 type scan struct {
 	p       *Partition
 	reverse bool
-	mem     *layer.Cursor
-	engine  Cursor // nil: memory has all
+	mem     *layer.Cursor // nil: memory has nothing
+	engine  Cursor        // nil: memory has all
+	cursor  layer.Cursor  // what mem points to
 
 	memory struct { // the head of mem, copied
 		key, val  []byte
@@ -37,18 +38,26 @@ type scan struct {
 
 // scan opens a scan of s. It must be closed.
 func (p *Partition) scan(s span, reverse bool) (*scan, error) {
+	c := &scan{}
+	return c, c.open(p, s, reverse)
+}
+
+// open makes c a scan of s, in the memory of one that is closed. It keeps the bounds of s.
+func (c *scan) open(p *Partition, s span, reverse bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.closed {
-		return nil, ErrClosed
+		return ErrClosed
 	}
-	c := &scan{p: p, reverse: reverse}
+	c.p, c.reverse, c.mem, c.engine = p, reverse, nil, nil
+	c.memory.ok, c.below.ok = false, false
 	p.mu.scans++
 	b := p.mu.buckets[s.bucket]
 	if b == nil {
-		return c, nil
+		return nil
 	}
-	c.mem = b.m.Scan(s.lo, s.hi, reverse)
+	b.m.Restart(&c.cursor, s.lo, s.hi, reverse)
+	c.mem = &c.cursor
 	if !b.complete {
 		lo, hi := p.engineRange(s.bucket)
 		if len(s.lo) > 0 {
@@ -61,7 +70,7 @@ func (p *Partition) scan(s span, reverse bool) (*scan, error) {
 	}
 	c.advanceMemoryLocked()
 	c.advanceBelow()
-	return c, nil
+	return nil
 }
 
 func (c *scan) advanceMemoryLocked() {

@@ -47,6 +47,7 @@ type transaction[V any] struct {
 	ordered bool
 
 	valBuf, keyBuf []byte
+	cursor         cursor[V] // of Each, see there
 }
 
 // item is what the table holds for a key.

@@ -70,12 +70,16 @@ func changelogSettings(spec *state.Spec) map[string]string {
 		"message.timestamp.type": "CreateTime",
 		anyTime:                  strconv.FormatInt(math.MaxInt64, 10),
 	}
-	if spec.Kind == state.KindWindow {
+	switch spec.Kind {
+	case state.KindWindow, state.KindSession, state.KindJoinWindow:
 		retention := int64(math.MaxInt64)
 		if spec.Retention < math.MaxInt64 {
 			retention = spec.Retention.Milliseconds() + changelogSlack.Milliseconds()
 		}
 		s["cleanup.policy"] = "compact,delete"
+		if spec.Kind == state.KindJoinWindow {
+			s["cleanup.policy"] = "delete" // no two of its records have the same key
+		}
 		s["retention.ms"] = strconv.FormatInt(retention, 10)
 	}
 	maps.Copy(s, spec.Topic)

@@ -153,15 +153,26 @@ func (m *Map) sort() {
 // Cursor walks over a range of a Map. The map may change meanwhile: what lies ahead is seen as it is when the cursor
 // gets there.
 type Cursor struct {
-	m *Map
-	w Walk
+	m   *Map
+	key func(Slot) []byte // of m: bound once, since that allocates
+	w   Walk
 }
 
 // Scan returns a cursor before the first entry with lo <= key < hi, or behind the last one if reverse. A nil hi is open. It
 // keeps lo and hi.
 func (m *Map) Scan(lo, hi []byte, reverse bool) *Cursor {
+	c := &Cursor{}
+	m.Restart(c, lo, hi, reverse)
+	return c
+}
+
+// Restart makes c what Scan returns, in the memory of a cursor that is not used any more.
+func (m *Map) Restart(c *Cursor, lo, hi []byte, reverse bool) {
 	m.sort()
-	return &Cursor{m: m, w: NewWalk(&m.order, m.t.Key, lo, hi, reverse)}
+	if c.m != m {
+		c.m, c.key = m, m.t.Key
+	}
+	c.w.Restart(&m.order, c.key, lo, hi, reverse)
 }
 
 // Next moves to the next entry and returns it with its key, both valid until the map changes.

@@ -35,7 +35,7 @@ func TestOrder(t *testing.T) {
 			model = slices.Insert(model, i, s)
 		}
 	}
-	for range 400 {
+	for range 150 {
 		for range 20 {
 			change()
 		}

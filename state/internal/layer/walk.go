@@ -19,6 +19,13 @@ func NewWalk(o *Order, key func(Slot) []byte, lo, hi []byte, reverse bool) Walk 
 	return Walk{o: o, key: key, lo: lo, hi: hi, reverse: reverse}
 }
 
+// Restart makes w a walk over another range that has not begun. It keeps lo and hi, and the memory of the walk before.
+func (w *Walk) Restart(o *Order, key func(Slot) []byte, lo, hi []byte, reverse bool) {
+	last := w.last[:0]
+	*w = NewWalk(o, key, lo, hi, reverse)
+	w.last = last
+}
+
 // Next moves to the next slot.
 func (w *Walk) Next() (Slot, bool) {
 	if !w.started || w.changes != w.o.changes {

@@ -1,0 +1,217 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state/internal/keyschema"
+	"github.com/millrace-io/millrace/state/internal/layer"
+)
+
+// SessionSpec declares a session store (S-17): its layer is a *Session[K, V]. retention says how long sessions are kept after the newest
+// end of one, in event time; hold how much longer they stay without the changelog's topic being told.
+func SessionSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], retention, hold time.Duration, opts ...SpecOption) *Spec {
+	s := &Spec{Name: name, Kind: KindSession, Logging: true, Retention: max(retention, time.Millisecond), Hold: hold}
+	s.Open = func(e Env) (Layer, error) { return newSession(e, ks, vs) }
+	return s.with(opts)
+}
+
+// Session is the session store of one task (S-17): the transaction layer, typed, over a Partition. It belongs to the task's
+// goroutine. A session is named by its key, its start and its end, both inclusive, in milliseconds of event time.
+//
+// Sessions that end at or before the newest end minus the retention are gone: reads do not see them, writes return ErrExpired.
+type Session[K, V any] struct {
+	t        transaction[V]
+	ks       keyCodec[K]
+	width    int64
+	keep     int64 // retention in milliseconds
+	buf, log []byte
+}
+
+// SessionRow is one session of a session store. Its value is the reader's.
+type SessionRow[K, V any] struct {
+	Key        K
+	Start, End int64
+	Value      V
+	Timestamp  int64 // of the record that wrote it last
+}
+
+func newSession[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Session[K, V], error) {
+	if e.Committed == nil {
+		return nil, errNoPartition
+	}
+	return &Session[K, V]{t: newTransaction(e, vs), ks: newKeyCodec(ks), width: e.Committed.width, keep: e.Committed.retention}, nil
+}
+
+func (s *Session[K, V]) find(key K, start, end int64) (layer.Slot, error) {
+	b := keyschema.AppendBucket(s.buf[:0], keyschema.BucketOf(end, s.width))
+	b, err := s.ks.Append(b, key)
+	if err != nil {
+		return 0, fmt.Errorf("store %s: encode key: %w", s.t.below.id, err)
+	}
+	s.buf = keyschema.AppendSession(b, start, end)
+	return s.t.find(s.buf)
+}
+
+// Get returns the value of one session and the time of the record that wrote it last, and whether there is one.
+func (s *Session[K, V]) Get(key K, start, end int64) (v V, timestamp int64, ok bool, err error) {
+	if s.expired(end) {
+		return v, -1, false, nil
+	}
+	slot, err := s.find(key, start, end)
+	if err != nil {
+		return v, -1, false, err
+	}
+	return s.t.copyOf(slot)
+}
+
+// Put stores a copy of v as Entry.SetShared does. timestamp is the time of the record that brought it.
+func (s *Session[K, V]) Put(key K, start, end int64, v V, timestamp int64, h serde.Headers) error {
+	if s.expired(end) {
+		return ErrExpired
+	}
+	slot, err := s.find(key, start, end)
+	if err != nil {
+		return err
+	}
+	s.t.newest.see(end)
+	return s.t.setShared(slot, v, timestamp, h)
+}
+
+// Delete removes a session.
+func (s *Session[K, V]) Delete(key K, start, end, timestamp int64, h serde.Headers) error {
+	if s.expired(end) {
+		return ErrExpired
+	}
+	slot, err := s.find(key, start, end)
+	if err != nil {
+		return err
+	}
+	s.t.delete(slot, timestamp, h)
+	return nil
+}
+
+// Find calls f for the sessions of key that end at or after earliestEnd and start at or before latestStart, in the order of their
+// ends, then of their starts, until f returns false. It does not allocate as long as V is plain and the sessions are in memory.
+// f may write the store.
+func (s *Session[K, V]) Find(key K, earliestEnd, latestStart int64, f func(start, end int64, v V) bool) error {
+	if !s.t.newest.ok {
+		return nil
+	}
+	if low, ok := s.low(); ok {
+		earliestEnd = max(earliestEnd, low)
+	}
+	c := s.t.borrow()
+	err := lookFor(c, &s.ks, key)
+	if err == nil {
+		err = c.each(s.width, earliestEnd, s.t.newest.start, keyschema.StartLen, false, func(local []byte, v V, _ int64) error {
+			_, start, end, err := keyschema.SplitSession(local)
+			if err == nil && start <= latestStart && !f(start, end, v) {
+				err = errStop
+			}
+			return err
+		})
+	}
+	return c.release(err)
+}
+
+// All calls f for the sessions of all keys with from <= end <= to that the store shows: by time bucket, in it by encoded key,
+// then end, then start. An error of f ends the call and is returned.
+func (s *Session[K, V]) All(from, to int64, f func(SessionRow[K, V]) error) error {
+	if low, ok := s.low(); ok {
+		from = max(from, low)
+	}
+	if from > to {
+		return nil
+	}
+	for _, b := range s.t.buckets(keyschema.BucketOf(from, s.width), keyschema.BucketOf(to, s.width)) {
+		if err := s.allOf(b, from, to, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Session[K, V]) allOf(b keyschema.Bucket, from, to int64, f func(SessionRow[K, V]) error) error {
+	sp := span{bucket: b, lo: keyschema.AppendBucket(nil, b)}
+	sp.hi = keyschema.Successor(sp.lo)
+	var bad error
+	_, err := s.t.walk(sp, false, func(local []byte, v V, ts int64) bool {
+		k, start, end, err := s.split(local)
+		if err == nil && (end < from || end > to) {
+			return true
+		}
+		if err == nil {
+			err = f(SessionRow[K, V]{k, start, end, v, ts})
+		}
+		bad = err
+		return err == nil
+	})
+	return errors.Join(bad, err)
+}
+
+func (s *Session[K, V]) split(local []byte) (k K, start, end int64, err error) {
+	key, start, end, err := keyschema.SplitSession(local)
+	if err == nil {
+		k, err = s.ks.decode(key)
+	}
+	if err != nil {
+		return k, start, end, fmt.Errorf("store %s: key %x: %w", s.t.below.id, local, err)
+	}
+	return k, start, end, nil
+}
+
+// Newest returns the newest session end that the store has seen, and whether there is one: the time that its retention counts
+// from.
+func (s *Session[K, V]) Newest() (end int64, ok bool) { return s.t.newest.start, s.t.newest.ok }
+
+func (s *Session[K, V]) expired(end int64) bool {
+	low, ok := s.low()
+	return ok && end < low
+}
+
+func (s *Session[K, V]) low() (int64, bool) {
+	if !s.t.newest.ok {
+		return math.MinInt64, false
+	}
+	return lowest(s.t.newest.start, s.keep)
+}
+
+// Changes is as KeyValue.Changes, with the session's start and end.
+func (s *Session[K, V]) Changes(f func(key K, start, end int64, c Change[V], timestamp int64, h serde.Headers) error) error {
+	return s.t.changes(func(local []byte, c Change[V], ts int64, h serde.Headers) error {
+		k, start, end, err := s.split(local)
+		if err != nil {
+			return err
+		}
+		return f(k, start, end, c, ts, h)
+	})
+}
+
+// OmitOld is as KeyValue.OmitOld.
+func (s *Session[K, V]) OmitOld() { s.t.omitOld = true }
+
+// Flush implements Layer.
+func (s *Session[K, V]) Flush() error { return s.t.flush(s.changelogKey) }
+
+func (s *Session[K, V]) changelogKey(local []byte) ([]byte, error) {
+	key, start, end, err := keyschema.SplitSession(local)
+	s.t.logged.see(end)
+	s.log = keyschema.AppendSessionChangelog(s.log[:0], key, start, end)
+	return s.log, err
+}
+
+// Commit implements Layer.
+func (s *Session[K, V]) Commit(next int64) error { return s.t.commit(next) }
+
+// Drop implements Layer.
+func (s *Session[K, V]) Drop() { s.t.drop() }
+
+// Dirty implements Layer.
+func (s *Session[K, V]) Dirty() bool { return s.t.flushed < len(s.t.writes) }
+
+// Bytes implements Layer.
+func (s *Session[K, V]) Bytes() (dirty, cached int64) { return s.t.usage() }
