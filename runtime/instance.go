@@ -6,16 +6,13 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
-	goruntime "runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/assign"
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/global"
 	"github.com/millrace-io/millrace/runtime/internal/member"
-	"github.com/millrace-io/millrace/runtime/internal/restore"
 	"github.com/millrace-io/millrace/runtime/internal/statedir"
 	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/runtime/internal/worker"
@@ -38,6 +35,7 @@ type instance struct {
 	db      *state.DB
 	globals map[string]state.GlobalLayer
 	tables  *global.Tables
+	dropped dropCounts // by global tables; tasks count theirs
 	workers []*worker.Worker
 	member  *member.Member
 	signals signals
@@ -142,163 +140,7 @@ func (in *instance) openState(context.Context) (err error) {
 		return errors.Join(err, engine.Close())
 	}
 	in.closeLater(in.db.Close)
-	in.globals = make(map[string]state.GlobalLayer)
-	for _, g := range in.topology.Globals {
-		i := slices.IndexFunc(in.topology.Stores, func(s *state.Spec) bool { return s.Name == g.Store })
-		layer, err := in.topology.Stores[i].Open(state.Env{})
-		if err != nil {
-			return fmt.Errorf("open store %q of global table %s: %w", g.Store, g.Name, err)
-		}
-		store, ok := layer.(state.GlobalLayer)
-		if !ok {
-			return fmt.Errorf("store %q of global table %s is a %T, which several tasks cannot share", g.Store, g.Name, layer)
-		}
-		in.globals[g.Store] = store
-	}
 	return nil
-}
-
-// openWorkers starts a producer session for each worker, and before that one for each slot that an earlier run used: that
-// fences the instance's past, and ends what it left open, before any offset is asked for (DESIGN D7).
-func (in *instance) openWorkers(ctx context.Context) error {
-	slots := 0 // transactional ones of this run
-	if in.cfg.Guarantee == ExactlyOnce {
-		slots = in.cfg.Workers
-	}
-	if in.dir != nil {
-		recorded := in.dir.Slots()
-		if err := in.dir.RecordSlots(max(recorded, slots)); err != nil {
-			return err
-		}
-		if err := in.settlePast(ctx, slots, recorded); err != nil {
-			return err
-		}
-		if err := in.dir.RecordSlots(slots); err != nil {
-			return err
-		}
-	}
-	producers, err := in.openProducers(ctx, in.cfg.Guarantee, 0, in.cfg.Workers)
-	if err != nil {
-		return err
-	}
-	in.closeLater(func() error { closeAll(producers); return nil })
-	for i, p := range producers {
-		if err := in.openWorker(i, p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// settlePast ends what the slots from..to, which this run does not use, may have left open.
-func (in *instance) settlePast(ctx context.Context, from, to int) error {
-	producers, err := in.openProducers(ctx, ExactlyOnce, from, to)
-	closeAll(producers)
-	return err
-}
-
-// openProducers starts sessions for the slots from..to, side by side.
-func (in *instance) openProducers(ctx context.Context, g Guarantee, from, to int) ([]*client.Producer, error) {
-	var producers []*client.Producer
-	for slot := from; slot < to; slot++ {
-		cfg := client.ProducerConfig{
-			TransactionTimeout: in.cfg.TransactionTimeout,
-			MaxBufferedBytes:   int(in.cfg.OutputBytes / int64(in.cfg.Workers)),
-		}
-		if g == ExactlyOnce {
-			cfg.TransactionalID = in.transactionalID(slot)
-		}
-		p, err := client.NewProducer(in.client, cfg)
-		if err != nil {
-			closeAll(producers)
-			return nil, err
-		}
-		producers = append(producers, p)
-	}
-	if err := initAll(ctx, producers); err != nil {
-		closeAll(producers)
-		return nil, err
-	}
-	return producers, nil
-}
-
-func closeAll(producers []*client.Producer) {
-	for _, p := range producers {
-		p.Close()
-	}
-}
-
-func (in *instance) transactionalID(slot int) string {
-	return fmt.Sprintf("%s-%s-%d", in.cfg.ApplicationID, in.id, slot)
-}
-
-// initTimeout bounds the first producer sessions: a commit that was decided is completed before the session begins.
-const initTimeout = time.Minute
-
-func initAll(ctx context.Context, producers []*client.Producer) error {
-	ctx, cancel := context.WithTimeout(ctx, initTimeout)
-	defer cancel()
-	errs := make([]error, len(producers))
-	var running sync.WaitGroup
-	for i, p := range producers {
-		running.Go(func() { errs[i] = p.Init(ctx) })
-	}
-	running.Wait()
-	return errors.Join(errs...)
-}
-
-func (in *instance) openWorker(slot int, p *client.Producer) error {
-	f, err := client.NewFetcher(in.client, client.FetcherConfig{
-		BufferBytes: int(in.cfg.InputBytes / int64(in.cfg.Workers)),
-	})
-	if err != nil {
-		return err
-	}
-	in.closeLater(func() error { f.Close(); return nil })
-	restorer := restore.New(restore.Config{
-		Group:     in.cfg.ApplicationID,
-		ClusterID: in.client.ClusterID(),
-		Log:       in.client,
-		NewFetcher: func() (restore.Fetcher, error) {
-			return client.NewFetcher(in.client, client.FetcherConfig{})
-		},
-		Parallel:    max(1, goruntime.GOMAXPROCS(0)/in.cfg.Workers),
-		ExactlyOnce: in.cfg.Guarantee == ExactlyOnce,
-		StateDir:    in.statePath(),
-		Logger:      in.log,
-		Now:         in.cfg.Now,
-	})
-	cfg := worker.Config{
-		Slot:     slot,
-		Producer: p,
-		Fetcher:  f,
-		Member:   lateMember{in},
-		Prepare:  restorer.Prepare,
-		NewTask:  in.newTask,
-		Partitions: func(topic string) int32 {
-			return in.plan.partitions(topic)
-		},
-		Dropped:            in.signals.drop,
-		Changed:            in.signals.changed,
-		CommitInterval:     in.cfg.CommitInterval,
-		TransactionTimeout: in.cfg.TransactionTimeout,
-		TaskTimeout:        in.cfg.TaskTimeout,
-		MaxDirtyBytes:      in.cfg.DirtyBytes / int64(in.cfg.Workers),
-		Logger:             in.log,
-		Now:                in.cfg.Now,
-	}
-	if in.cfg.Guarantee == AtLeastOnce {
-		cfg.CommitOffsets = in.client.CommitOffsets
-	}
-	in.workers = append(in.workers, worker.New(cfg))
-	return nil
-}
-
-func (in *instance) statePath() string {
-	if in.dir == nil {
-		return "the state in memory"
-	}
-	return in.dir.StatePath()
 }
 
 // newTask builds a task over the instance's state. Workers call it, each for its own tasks.
@@ -321,36 +163,6 @@ func (in *instance) newTask(id topology.TaskID, out task.Output, start []task.Pr
 		Production:      in.cfg.Production,
 		Logger:          in.log,
 	})
-}
-
-// loadGlobals fills the global tables before the first task can run.
-func (in *instance) loadGlobals(ctx context.Context) error {
-	if len(in.topology.Globals) == 0 {
-		return nil
-	}
-	f, err := client.NewFetcher(in.client, client.FetcherConfig{})
-	if err != nil {
-		return err
-	}
-	in.closeLater(func() error { f.Close(); return nil })
-	cfg := global.Config{Log: in.client, Fetcher: f, Bad: in.badGlobal, Logger: in.log}
-	for _, g := range in.topology.Globals {
-		cfg.Tables = append(cfg.Tables, global.Table{
-			Name: g.Name, Topic: g.Topic, Partitions: in.plan.partitions(g.Topic), Store: in.globals[g.Store],
-		})
-	}
-	in.tables = global.New(cfg)
-	return in.tables.Load(ctx)
-}
-
-// badGlobal asks the deserialisation handler about a record that a global table could not take.
-func (in *instance) badGlobal(table string, from topology.Coordinates, err error) error {
-	if in.cfg.Deserialization == nil || in.cfg.Deserialization(Failure{Node: table, Source: from, Err: err}) == Fail {
-		return fmt.Errorf("global table %s: %s-%d at offset %d: %w", table, from.Topic, from.Partition, from.Offset, err)
-	}
-	in.log.Warn("record dropped", "topic", from.Topic, "partition", from.Partition, "offset", from.Offset, "node", table,
-		"reason", string(topology.ReasonOf(err, topology.ReasonDeserialization)), "err", err)
-	return nil
 }
 
 func (in *instance) openMember(context.Context) (err error) {

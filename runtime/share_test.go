@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/topology"
 )
 
 // needsEmbedded skips a test that does to its log what must not be done to a shared one.
@@ -117,6 +118,33 @@ func TestGlobalTable(t *testing.T) {
 	}
 	if !got["1Anna"] || !got["2Bert"] {
 		t.Errorf("joined %v", got)
+	}
+}
+
+// A record that a global table cannot take stops the start, or is left out and counted, as the handler says.
+func TestBadRecordOfAGlobalTable(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	in, numbers, out, id := unique(t, "in"), unique(t, "numbers"), unique(t, "out"), unique(t, "app")
+	l.createTopics(t, 1, in, numbers, out)
+	l.write(t, numbers, []record{{key: "a", value: "1"}, {key: "b", value: "no number"}})
+	b := stream.NewBuilder()
+	table := stream.GlobalTable(b, numbers, serde.String, number)
+	stream.JoinGlobal(stream.From(b, in, serde.String, serde.String), table,
+		func(_, v string) string { return v }, func(_ string, n int64) int64 { return n }).
+		To(out, serde.String, number)
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = l.start(t, top, runtime.Config{ApplicationID: id}).failure(t, 10*time.Second)
+	if err == nil || !strings.Contains(err.Error(), numbers+"-0 at offset 1") {
+		t.Errorf("error %v", err)
+	}
+	app := l.start(t, top, runtime.Config{ApplicationID: id, Deserialization: runtime.LogAndContinue})
+	eventually(t, 10*time.Second, "it runs", func() bool { return app.State() == runtime.Running })
+	if d := app.Stats().Dropped; len(d) != 1 || d[0].Count != 1 || d[0].Reason != topology.ReasonDeserialization {
+		t.Errorf("dropped %v", d)
 	}
 }
 

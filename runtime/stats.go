@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -98,7 +97,8 @@ func (a *App) Stats() Stats {
 			s.add(i, t.ID, t.Inputs)
 		}
 	}
-	for d, n := range maps.All(drops) {
+	in.dropped.each(func(d Drop, n int64) { drops[d] += n })
+	for d, n := range drops {
 		d.Count = n
 		s.Dropped = append(s.Dropped, d)
 	}

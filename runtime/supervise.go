@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -29,41 +28,6 @@ type supervisor struct {
 	specs       map[topology.TaskID]restore.Task // of the placed tasks
 	incarnation uint64
 	joined      bool
-}
-
-// signals wake the supervisor. Workers raise them and never wait.
-type signals struct {
-	wake chan struct{} // has a value when there may be something to do
-	mu   *sync.Mutex
-	gone *[]topology.TaskID // dropped by workers on their own
-}
-
-func newSignals() signals {
-	return signals{wake: make(chan struct{}, 1), mu: new(sync.Mutex), gone: new([]topology.TaskID)}
-}
-
-// changed says that the tasks of a worker started or ended.
-func (s signals) changed() {
-	select {
-	case s.wake <- struct{}{}:
-	default: // it is going to look anyway
-	}
-}
-
-// drop says that a worker has given tasks up.
-func (s signals) drop(ids []topology.TaskID) {
-	s.mu.Lock()
-	*s.gone = append(*s.gone, ids...)
-	s.mu.Unlock()
-	s.changed()
-}
-
-func (s signals) dropped() []topology.TaskID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ids := *s.gone
-	*s.gone = nil
-	return ids
 }
 
 // supervise runs the workers, the membership and the global tables until ctx ends or one of them fails, then stops them in
@@ -196,132 +160,6 @@ func (s *supervisor) showState() {
 	} else {
 		s.life.enter(Rebalancing, nil)
 	}
-}
-
-// reconcile makes what the workers run equal to what the group has assigned.
-func (s *supervisor) reconcile(ctx context.Context) error {
-	a := s.member.Assignment()
-	if !a.Joined || a.Incarnation != s.incarnation {
-		if err := s.lose(ctx); err != nil { // V3
-			return err
-		}
-		s.incarnation = a.Incarnation
-	}
-	s.joined = a.Joined
-	if !a.Joined {
-		s.member.Release(a.Revoked...)
-		return nil
-	}
-	for _, id := range s.signals.dropped() {
-		s.placed.remove(id)
-		delete(s.specs, id)
-	}
-	wanted := make(map[topology.TaskID]bool, len(a.Tasks))
-	var missing []topology.TaskID
-	for _, t := range a.Tasks {
-		id := topology.TaskID{Subtopology: t.Subtopology, Partition: t.Partition}
-		wanted[id] = true
-		if _, ok := s.specs[id]; !ok {
-			missing = append(missing, id)
-		}
-	}
-	surplus := slices.DeleteFunc(s.placed.all(), func(id topology.TaskID) bool { return wanted[id] })
-	if err := s.release(ctx, surplus); err != nil {
-		return err
-	}
-	if len(a.Revoked) > 0 {
-		s.member.Release(a.Revoked...) // those that were never started too
-	}
-	if err := s.start(ctx, missing); err != nil {
-		return err
-	}
-	return s.level(ctx)
-}
-
-// lose closes all tasks of a lost membership without a commit. The member joins anew when it is told.
-func (s *supervisor) lose(ctx context.Context) error {
-	s.signals.dropped()
-	lost := s.placed.all()
-	if len(lost) > 0 {
-		s.log.Warn("the group has forgotten this instance; its tasks are closed and it joins anew", "tasks", len(lost))
-		for _, w := range s.workers {
-			if err := w.Lose(ctx); err != nil && !errors.Is(err, worker.ErrEnded) {
-				return err
-			}
-		}
-	}
-	for i := range s.placed {
-		s.placed[i] = nil
-	}
-	clear(s.specs)
-	return nil
-}
-
-// release closes tasks that the group wants elsewhere, after the transaction that holds their offsets.
-func (s *supervisor) release(ctx context.Context, ids []topology.TaskID) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	byWorker := make([][]topology.TaskID, len(s.workers))
-	for _, id := range ids {
-		if w, ok := s.placed.remove(id); ok {
-			byWorker[w] = append(byWorker[w], id)
-		}
-		delete(s.specs, id)
-	}
-	for w, ids := range byWorker {
-		if len(ids) == 0 {
-			continue
-		}
-		if err := s.workers[w].Release(ctx, ids); err != nil && !errors.Is(err, worker.ErrEnded) {
-			return err
-		}
-	}
-	return nil
-}
-
-// start places new tasks and gives them to workers.
-func (s *supervisor) start(ctx context.Context, ids []topology.TaskID) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	specs, err := s.plan.tasks(ctx, s.db, ids)
-	if err != nil {
-		return err
-	}
-	for _, spec := range specs {
-		s.specs[spec.ID] = spec
-	}
-	for w, given := range s.placed.place(ids) {
-		if err := s.assign(ctx, w, given); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// level evens out the workers' loads.
-func (s *supervisor) level(ctx context.Context) error {
-	for _, m := range s.placed.level() {
-		if err := s.workers[m.from].Release(ctx, []topology.TaskID{m.task}); err != nil {
-			return err
-		}
-		if err := s.assign(ctx, m.to, []topology.TaskID{m.task}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *supervisor) assign(ctx context.Context, w int, ids []topology.TaskID) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	specs := make([]restore.Task, len(ids))
-	for i, id := range ids {
-		specs[i] = s.specs[id]
-	}
-	return s.workers[w].Assign(ctx, specs)
 }
 
 // stop commits and closes all tasks and gives them back to the group, within the time for a graceful stop; what takes longer is
