@@ -46,7 +46,8 @@ func (p *Partition) Append(raw []byte, o AppendOptions) (AppendResult, error) {
 	if len(o.Records) == 0 && !o.Begin {
 		l.admit()
 	}
-	h, err := p.checkBatch(raw, o.Begin)
+	config := &p.topic.now().config
+	h, err := p.checkBatch(raw, config, o.Begin)
 	if err != nil {
 		return AppendResult{}, err
 	}
@@ -56,7 +57,7 @@ func (p *Partition) Append(raw []byte, o AppendOptions) (AppendResult, error) {
 	}
 	defer done()
 	now := l.now()
-	if p.topic.config.logAppendTime {
+	if config.logAppendTime {
 		batch.SetMaxTimestamp(raw, &h, now, true)
 	}
 	p.mu.Lock()
@@ -105,8 +106,7 @@ func (p *Partition) appendLocked(a *appendChange, records []Record) (LSN, error)
 
 // checkBatch checks all that does not depend on the partition's state. Every record of an uncompressed batch is looked at; a
 // compressed one is unfolded only if the topic's configs ask for a look, and its header's maximum timestamp is trusted else.
-func (p *Partition) checkBatch(raw []byte, begin bool) (batch.Header, error) {
-	c := &p.topic.config
+func (p *Partition) checkBatch(raw []byte, c *topicConfig, begin bool) (batch.Header, error) {
 	h, err := batch.ParseHeader(raw)
 	if err != nil {
 		return h, err

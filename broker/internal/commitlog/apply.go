@@ -19,6 +19,25 @@ func (l *Log) apply(lsn LSN, e *entry) error {
 			return err
 		}
 	}
+	if e.grow != nil {
+		if err := l.applyGrowLocked(e.grow); err != nil {
+			return err
+		}
+	}
+	if e.configure != nil {
+		if err := l.applyConfigureLocked(e.configure); err != nil {
+			return err
+		}
+	}
+	if x := e.trim; x != nil {
+		p, err := l.target(x.TopicPartition)
+		if err == nil {
+			err = p.applyTrim(lsn, x)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	for i := range e.begins {
 		b := &e.begins[i]
 		p, err := l.target(b.TopicPartition)
@@ -119,5 +138,5 @@ func (p *Partition) addBatch(lsn LSN, b tailBatch) {
 	p.mu.end = b.next
 	p.mu.bytes += int64(len(b.raw))
 	p.log.tailBytes.Add(int64(len(b.raw)))
-	p.mu.unpublished = append(p.mu.unpublished, unpublished{lsn: lsn, end: p.mu.end, bytes: p.mu.bytes})
+	p.noteLocked(lsn)
 }

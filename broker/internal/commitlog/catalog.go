@@ -2,16 +2,28 @@ package commitlog
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
-// topic is a topic with its partitions. All but the partitions' own state is fixed.
+// topic is a topic. Its id and name are fixed; all else is in versions, which are replaced whole under the catalog's lock.
 type topic struct {
+	ID      TopicID
+	Name    string
+	present atomic.Pointer[topicVersion]
+}
+
+// topicVersion is a topic between two changes. Nothing in it changes but the partitions' own state.
+type topicVersion struct {
 	Topic
 	config     topicConfig
 	partitions []*Partition
 }
+
+// now returns the topic's present version.
+func (t *topic) now() *topicVersion { return t.present.Load() }
 
 // catalog holds the topics. Reading takes its lock only; a change takes it too, before the partitions' locks.
 type catalog struct {
@@ -32,10 +44,14 @@ func (c *catalog) topic(id TopicID) *topic {
 
 func (c *catalog) partition(tp TopicPartition) *Partition {
 	t := c.topic(tp.Topic)
-	if t == nil || tp.Partition < 0 || int(tp.Partition) >= len(t.partitions) {
+	if t == nil {
 		return nil
 	}
-	return t.partitions[tp.Partition]
+	all := t.now().partitions
+	if tp.Partition < 0 || int(tp.Partition) >= len(all) {
+		return nil
+	}
+	return all[tp.Partition]
 }
 
 // topics returns all topics, by id.
@@ -53,7 +69,7 @@ func (c *catalog) topics() []*topic {
 // partitions returns all partitions, in their lock order.
 func (c *catalog) partitions() (all []*Partition) {
 	for _, t := range c.topics() {
-		all = append(all, t.partitions...)
+		all = append(all, t.now().partitions...)
 	}
 	return all
 }
@@ -68,10 +84,12 @@ func (l *Log) applyCreateLocked(spec *Topic) error {
 	if err != nil {
 		return err
 	}
-	t := &topic{Topic: *spec, config: config}
+	t := &topic{ID: spec.ID, Name: spec.Name}
+	v := &topicVersion{Topic: *spec, config: config}
 	for i := range spec.Partitions {
-		t.partitions = append(t.partitions, newPartition(l, t, i))
+		v.partitions = append(v.partitions, newPartition(l, t, i))
 	}
+	t.present.Store(v)
 	c.byName[t.Name], c.byID[t.ID] = t, t
 	return nil
 }
@@ -85,10 +103,45 @@ func (l *Log) applyDeleteLocked(id TopicID) error {
 	}
 	delete(c.byID, id)
 	delete(c.byName, t.Name)
-	for _, p := range t.partitions {
+	for _, p := range t.now().partitions {
 		p.mu.deleted = true
 		p.wakeWatchersLocked()
 	}
 	l.deleted = append(l.deleted, t)
+	return nil
+}
+
+// applyGrowLocked adds partitions to a topic.
+func (l *Log) applyGrowLocked(g *growChange) error {
+	t := l.catalog.byID[g.topic]
+	if t == nil {
+		return fmt.Errorf("topic %s is not there", g.topic)
+	}
+	v := *t.now()
+	if g.partitions <= v.Partitions {
+		return fmt.Errorf("topic %q has %d partitions and is to grow to %d", t.Name, v.Partitions, g.partitions)
+	}
+	v.partitions = slices.Clip(v.partitions) // readers hold the shorter one
+	for i := v.Partitions; i < g.partitions; i++ {
+		v.partitions = append(v.partitions, newPartition(l, t, i))
+	}
+	v.Partitions = g.partitions
+	t.present.Store(&v)
+	return nil
+}
+
+// applyConfigureLocked replaces a topic's configs.
+func (l *Log) applyConfigureLocked(g *configureChange) error {
+	t := l.catalog.byID[g.topic]
+	if t == nil {
+		return fmt.Errorf("topic %s is not there", g.topic)
+	}
+	config, err := parseTopicConfig(g.configs)
+	if err != nil {
+		return err
+	}
+	v := *t.now()
+	v.Configs, v.config = maps.Clone(g.configs), config
+	t.present.Store(&v)
 	return nil
 }

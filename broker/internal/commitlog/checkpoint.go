@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -15,7 +16,7 @@ import (
 //	wait until the journal is durable up to there
 //	write the tails up to there into segments; sync segments, index files, directories
 //	write the snapshot, sync, rename, sync directory                                                    the checkpoint counts
-//	give back older journal files, remove the files of deleted topics
+//	give back older journal files, remove the files of deleted topics and of purged segments
 //
 // A crash before the rename leaves the old snapshot with all journal files that it needs.
 
@@ -48,7 +49,7 @@ type capture struct {
 	lsn      LSN
 	epoch    uint64 // of the journal file with the entries after lsn
 	clean    bool   // there are none, and nobody will write any before the next Open
-	topics   []*topic
+	topics   []*topicVersion
 	parts    []capturedPartition
 	machines []capturedMachine
 	deleted  []*topic // not part of the state any more
@@ -56,6 +57,7 @@ type capture struct {
 
 type capturedPartition struct {
 	p     *Partition
+	start int64
 	end   int64
 	state []byte // all but the segments
 }
@@ -107,6 +109,9 @@ func (l *Log) finish(c *capture) error {
 		return err
 	}
 	l.removeDeleted(c.deleted)
+	for _, x := range c.parts {
+		x.p.removeDead()
+	}
 	l.space.wake()
 	return nil
 }
@@ -130,11 +135,13 @@ func (l *Log) capture() (*capture, error) {
 // copyState fills c. Nobody changes anything meanwhile.
 func (l *Log) copyState(c *capture) error {
 	c.deleted, l.deleted = l.deleted, nil
-	c.topics = l.catalog.topics()
+	for _, t := range l.catalog.topics() {
+		c.topics = append(c.topics, t.now())
+	}
 	for _, t := range c.topics {
 		for _, p := range t.partitions {
 			p.mu.Lock()
-			c.parts = append(c.parts, capturedPartition{p: p, end: p.mu.end, state: p.appendStateLocked(nil)})
+			c.parts = append(c.parts, capturedPartition{p: p, start: p.mu.logStart, end: p.mu.end, state: p.appendStateLocked(nil)})
 			p.mu.Unlock()
 		}
 	}
@@ -163,6 +170,9 @@ func (l *Log) flushCaptured(c *capture) ([]byte, error) {
 		for range t.partitions {
 			x := c.parts[next]
 			next++
+			if err := x.p.purge(x.start); err != nil {
+				return nil, err
+			}
 			if err := x.p.flush(x.end); err != nil {
 				return nil, err
 			}
@@ -196,7 +206,7 @@ func (l *Log) flushCaptured(c *capture) ([]byte, error) {
 // removed, as on Windows while somebody reads, are removed by the next Open.
 func (l *Log) removeDeleted(topics []*topic) {
 	for _, t := range topics {
-		for _, p := range t.partitions {
+		for _, p := range t.now().partitions {
 			if err := p.remove(); err != nil {
 				l.cfg.Logger.Warn("commit log: files of a deleted topic stay until the next start",
 					"topic", t.Name, "partition", p.index, "err", err)
@@ -214,9 +224,10 @@ func (p *Partition) remove() error {
 	}
 	p.dirtySegments = nil
 	p.mu.Lock()
-	segments, bytes := p.mu.segments, p.mu.tail.bytes
+	segments, bytes := slices.Concat(p.deadSegments, p.mu.segments), p.mu.tail.bytes
 	p.mu.segments, p.mu.tail, p.mu.tailAborted, p.mu.producers = nil, tail{}, nil, nil
 	p.mu.Unlock()
+	p.deadSegments = nil
 	p.log.tailBytes.Add(-bytes)
 	for _, s := range segments {
 		if err := p.log.files.forget(s.path); err != nil {

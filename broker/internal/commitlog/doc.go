@@ -14,9 +14,11 @@
 //   - L2: an entry is enqueued under the locks of all it changes, so that journal order is offset order.
 //   - L3: high watermark = durable. Nothing above it is ever read, and a transaction that is decided but not yet durable
 //     still holds the last stable offset back.
-//   - L4: last stable offset <= high watermark <= end offset.
+//   - L4: log start <= last stable offset <= high watermark <= end offset.
 //   - L5: segments hold durable batches only, and what they hold beyond the last checkpoint is rewritten by recovery.
 //   - L6: a failed write or sync stops writes for good: the same error for every waiter, now and later.
+//   - L7: what lies below the log start may be gone: batches in memory once the entry that moved it is durable, files of segments once
+//     a snapshot does without them. So nothing of a snapshot's segments is ever missing.
 //
 // # Concurrency
 //
@@ -25,7 +27,8 @@
 // caller of Commit or Append for every machine whose records are passed in, and taken by the log only to snapshot.
 //
 // Durability order: journal entry synced -> high watermark moves -> waiters are answered. Segments synced -> their directories
-// synced -> snapshot synced, renamed, directory synced -> older journal files reused, deleted topics' files removed.
+// synced -> snapshot synced, renamed, directory synced -> older journal files reused, files of deleted topics and of
+// purged segments removed.
 //
 // # Formats
 //
@@ -33,6 +36,6 @@
 //
 // # Left out, for now
 //
-// Retention, compaction and DeleteRecords: no record is ever removed except with its topic. cleanup.policy decides only whether
+// Retention and compaction: no record is removed except by DeleteRecords or with its topic. cleanup.policy decides only whether
 // records need keys. Compressed batches are opened to check keys and timestamps only when the topic is compacted.
 package commitlog

@@ -19,6 +19,9 @@ const (
 	kindCreate
 	kindDelete
 	kindExpire
+	kindTrim
+	kindGrow
+	kindConfigure
 )
 
 // entry is what one journal entry says: changes that happen together. All that depends on time, on randomness or on the state
@@ -31,6 +34,10 @@ type entry struct {
 	create  *Topic
 	delete  *TopicID
 	expire  *expireChange
+	trim    *trimChange
+	grow    *growChange
+	// configure has the topic's new configs, all of them.
+	configure *configureChange
 }
 
 // placedMarker is a marker with its place.
@@ -53,6 +60,24 @@ type appendChange struct {
 type expireChange struct {
 	TopicPartition
 	producers []int64
+}
+
+// trimChange deletes the records of a partition below an offset.
+type trimChange struct {
+	TopicPartition
+	start int64
+}
+
+// growChange adds partitions to a topic, up to a number.
+type growChange struct {
+	topic      TopicID
+	partitions int32
+}
+
+// configureChange replaces the configs of a topic.
+type configureChange struct {
+	topic   TopicID
+	configs map[string]string
 }
 
 // encode appends the entry to b, without the bytes of its batch, which follow.
@@ -89,6 +114,18 @@ func (e *entry) encode(b []byte) []byte {
 		for _, id := range x.producers {
 			b = binary.AppendVarint(b, id)
 		}
+	}
+	if x := e.trim; x != nil {
+		b = appendTopicPartition(append(b, kindTrim), x.TopicPartition)
+		b = binary.AppendVarint(b, x.start)
+	}
+	if x := e.grow; x != nil {
+		b = append(append(b, kindGrow), x.topic[:]...)
+		b = binary.AppendVarint(b, int64(x.partitions))
+	}
+	if x := e.configure; x != nil {
+		b = append(append(b, kindConfigure), x.topic[:]...)
+		b = appendConfigs(b, x.configs)
 	}
 	if a := e.append; a != nil {
 		b = appendTopicPartition(append(b, kindAppend), a.TopicPartition)
@@ -134,6 +171,12 @@ func decodeEntry(b []byte) (e entry, err error) {
 			for range r.count(1) {
 				e.expire.producers = append(e.expire.producers, r.varint())
 			}
+		case kindTrim:
+			e.trim = &trimChange{TopicPartition: r.topicPartition(), start: r.varint()}
+		case kindGrow:
+			e.grow = &growChange{topic: r.topicID(), partitions: r.partitionCount()}
+		case kindConfigure:
+			e.configure = &configureChange{topic: r.topicID(), configs: decodeConfigs(&r)}
 		default:
 			if r.err == nil {
 				return e, fmt.Errorf("change of kind %d is not known", kind)
@@ -158,23 +201,37 @@ func appendTopic(b []byte, t *Topic) []byte {
 	b = append(b, t.ID[:]...)
 	b = appendBytes(b, t.Name)
 	b = binary.AppendVarint(b, int64(t.Partitions))
-	b = binary.AppendUvarint(b, uint64(len(t.Configs)))
-	for _, k := range sortedKeys(t.Configs) {
-		b = appendBytes(appendBytes(b, k), t.Configs[k])
+	return appendConfigs(b, t.Configs)
+}
+
+func appendConfigs(b []byte, configs map[string]string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(configs)))
+	for _, k := range sortedKeys(configs) {
+		b = appendBytes(appendBytes(b, k), configs[k])
 	}
 	return b
 }
 
 func decodeTopic(r *reader) *Topic {
-	t := &Topic{ID: r.topicID(), Name: r.string(), Partitions: r.int32(), Configs: map[string]string{}}
-	for range r.count(2) {
-		k := r.string()
-		t.Configs[k] = r.string()
-	}
-	if r.err == nil && (t.Partitions < 1 || t.Partitions > MaxPartitions) {
+	return &Topic{ID: r.topicID(), Name: r.string(), Partitions: r.partitionCount(), Configs: decodeConfigs(r)}
+}
+
+// partitionCount reads how many partitions a topic has.
+func (r *reader) partitionCount() int32 {
+	n := r.int32()
+	if r.err == nil && (n < 1 || n > MaxPartitions) {
 		r.fail()
 	}
-	return t
+	return n
+}
+
+func decodeConfigs(r *reader) map[string]string {
+	configs := map[string]string{}
+	for range r.count(2) {
+		k := r.string()
+		configs[k] = r.string()
+	}
+	return configs
 }
 
 func sortedKeys(m map[string]string) []string {

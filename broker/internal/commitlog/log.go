@@ -161,7 +161,7 @@ func (l *Log) publish(durable LSN) {
 			continue // it has moved to where durable takes it
 		}
 		last = t.p
-		if t.p.publish(durable) >= flushBytes {
+		if dirty, purge := t.p.publish(durable); purge || dirty >= flushBytes {
 			l.queueDirty(t.p)
 		}
 	}

@@ -29,6 +29,7 @@ type Partition struct {
 
 		// What readers see.
 		highWatermark int64 // L3
+		durableStart  int64 // the log start as of the high watermark's entry: what is below may be purged
 		durableBytes  int64 // position of the high watermark
 		unstable      txns
 		unpublished   []unpublished // applied, not yet durable, by LSN
@@ -45,14 +46,20 @@ type Partition struct {
 
 	// Guarded by Log.flushMu.
 	dirtySegments []*segment // written since they were synced, oldest first
+	deadSegments  []*segment // below the log start: their files go once a checkpoint does without them
 	hasDir        bool       // the directory exists
 	dirtyDir      bool       // and has entries that are not synced
 }
 
 // unpublished says where the partition will be once an entry is durable.
 type unpublished struct {
-	lsn        LSN
-	end, bytes int64
+	lsn               LSN
+	start, end, bytes int64
+}
+
+// noteLocked remembers what publish makes visible once the entry is durable.
+func (p *Partition) noteLocked(lsn LSN) {
+	p.mu.unpublished = append(p.mu.unpublished, unpublished{lsn: lsn, start: p.mu.logStart, end: p.mu.end, bytes: p.mu.bytes})
 }
 
 // epochStart is where a leader epoch begins.
@@ -104,7 +111,7 @@ func (p *Partition) offsetsLocked() Offsets {
 	first, _ := p.mu.unstable.stable()
 	return Offsets{
 		LogStart:      p.mu.logStart,
-		LastStable:    min(first, p.mu.highWatermark),
+		LastStable:    max(min(first, p.mu.highWatermark), p.mu.logStart), // a transaction's beginning may be deleted
 		HighWatermark: p.mu.highWatermark,
 		End:           p.mu.end,
 	}
@@ -144,8 +151,8 @@ func (p *Partition) cutLocked() {
 }
 
 // publish makes visible what is durable now: the high watermark, then the transactions that have ended.
-// It wakes the waiters, and returns the durable bytes that are not in a segment.
-func (p *Partition) publish(durable LSN) (dirty int64) {
+// It wakes the waiters, and returns the durable bytes that are not in a segment, and whether there is something to purge.
+func (p *Partition) publish(durable LSN) (dirty int64, purge bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.readableLocked()
@@ -155,7 +162,8 @@ func (p *Partition) publish(durable LSN) (dirty int64) {
 	}
 	if n > 0 {
 		u := p.mu.unpublished[n-1]
-		p.mu.highWatermark, p.mu.durableBytes = u.end, u.bytes
+		purge = u.start > p.mu.durableStart
+		p.mu.highWatermark, p.mu.durableBytes, p.mu.durableStart = u.end, u.bytes, u.start
 		p.mu.unpublished = append(p.mu.unpublished[:0], p.mu.unpublished[n:]...)
 	}
 	p.mu.unstable.settle(durable)
@@ -163,8 +171,11 @@ func (p *Partition) publish(durable LSN) (dirty int64) {
 	for _, w := range p.mu.watchers {
 		w.add(after[w.isolation] - before[w.isolation])
 	}
-	return p.mu.tail.dirty - (p.mu.bytes - p.mu.durableBytes)
+	return p.durableDirtyLocked(), purge
 }
+
+// durableDirtyLocked returns the durable bytes that are not in a segment.
+func (p *Partition) durableDirtyLocked() int64 { return p.mu.tail.dirty - (p.mu.bytes - p.mu.durableBytes) }
 
 // readableLocked returns the position up to which each isolation level reads.
 func (p *Partition) readableLocked() [2]int64 {

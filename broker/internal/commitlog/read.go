@@ -69,13 +69,13 @@ func (p *Partition) Read(offset int64, o ReadOptions) (ReadResult, error) {
 		p.mu.Unlock()
 		var err error
 		if end, err = r.fromSegment(p, v, offset, limit, o); err != nil {
-			return r, p.readError(err)
+			return r, p.readErrorAt(offset, err)
 		}
 	}
 	if o.Isolation == ReadCommitted && end > offset {
 		var err error
 		if r.Aborted, err = p.aborted(offset, end); err != nil {
-			return r, p.readError(err)
+			return r, p.readErrorAt(offset, err)
 		}
 	}
 	return r, nil
@@ -89,6 +89,14 @@ func (p *Partition) readError(err error) error {
 		return ErrUnknownTopic
 	}
 	return fmt.Errorf("read partition %s-%d: %w", p.topic.Name, p.index, err)
+}
+
+// readErrorAt is readError for a read at an offset, whose segment may have been purged under the reader.
+func (p *Partition) readErrorAt(offset int64, err error) error {
+	if p.Offsets().LogStart > offset {
+		return ErrOffsetOutOfRange
+	}
+	return p.readError(err)
 }
 
 // fromTail takes batches from memory, and returns the offset after the last.

@@ -57,7 +57,7 @@ func (p *Partition) rebuildIndex(target *segment) (*segmentIndex, error) {
 		}
 		if err := p.scanSegment(s, func(f *openFile, h *batch.Header, at int64) error {
 			return x.rebuild(f, h, at, open, s == target)
-		}); err != nil {
+		}); err != nil && (s == target || !p.purged(s)) { // else it was purged, and what began there with it
 			return nil, err
 		}
 	}

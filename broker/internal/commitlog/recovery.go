@@ -244,6 +244,11 @@ func (l *Log) publishEntry(lsn LSN, e *entry) {
 			p.publish(lsn)
 		}
 	}
+	if x := e.trim; x != nil {
+		if p := l.catalog.partition(x.TopicPartition); p != nil {
+			p.publish(lsn)
+		}
+	}
 	for i := range e.markers {
 		if p := l.catalog.partition(e.markers[i].TopicPartition); p != nil {
 			p.publish(lsn)

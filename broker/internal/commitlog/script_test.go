@@ -150,6 +150,30 @@ func (s *script) command(words []string) string {
 		return ""
 	case "producers":
 		return s.producers()
+	case "delete":
+		start, lsn, err := s.partition().DeleteRecords(s.int(args, "before", -1))
+		if err != nil {
+			return err.Error() + "\n"
+		}
+		wait(s.t, s.log, lsn)
+		return fmt.Sprintf("start %d\n", start)
+	case "configure":
+		lsn, err := s.log.ConfigureTopic(s.topic.ID, func(map[string]string) (map[string]string, error) { return args, nil })
+		if err != nil {
+			return err.Error() + "\n"
+		}
+		wait(s.t, s.log, lsn)
+		return ""
+	case "grow":
+		lsn, err := s.log.GrowTopic(s.topic.ID, int32(s.int(args, "to", 0)))
+		if err != nil {
+			return err.Error() + "\n"
+		}
+		wait(s.t, s.log, lsn)
+		return ""
+	case "topic":
+		t, _ := s.log.TopicByID(s.topic.ID)
+		return fmt.Sprintf("%d partitions, configs %v\n", t.Partitions, t.Configs)
 	}
 	s.t.Fatalf("unknown command %q", words[0])
 	return ""

@@ -74,7 +74,7 @@ func (l *Log) loadSnapshot(body []byte) (h snapshotHeader, err error) {
 		if err := l.applyCreateLocked(spec); err != nil {
 			return h, err
 		}
-		for _, p := range l.catalog.byID[spec.ID].partitions {
+		for _, p := range l.catalog.byID[spec.ID].now().partitions {
 			p.readState(&r)
 			p.readSegments(&r)
 			if r.err == nil && p.mu.written != p.mu.end {
@@ -130,7 +130,10 @@ func (p *Partition) appendStateLocked(b []byte) []byte {
 func (p *Partition) readState(r *reader) {
 	p.mu.logStart = int64(r.uvarint())
 	p.mu.end = int64(r.uvarint())
-	p.mu.highWatermark = p.mu.end // a snapshot holds durable entries only
+	p.mu.highWatermark, p.mu.durableStart = p.mu.end, p.mu.logStart // a snapshot holds durable entries only
+	if p.mu.logStart > p.mu.end {
+		r.fail()
+	}
 	if n := r.count(2); n > 0 {
 		p.mu.epochs = make([]epochStart, 0, n)
 		for range n {

@@ -48,6 +48,35 @@ func (t *tail) setWritten(n int) {
 	t.written += n
 }
 
+// firstUnwritten returns the offset of the first batch that is not in a segment, or end.
+func (t *tail) firstUnwritten(end int64) int64 {
+	if t.written < len(t.batches) {
+		return t.batches[t.written].base
+	}
+	return end
+}
+
+// purge drops the batches that lie wholly below start, written or not. It returns the bytes dropped.
+func (t *tail) purge(start int64) (dropped int64) {
+	n := 0
+	for n < len(t.batches) && t.batches[n].next <= start {
+		size := int64(len(t.batches[n].raw))
+		if n >= t.written {
+			t.dirty -= size
+		}
+		t.batches[n] = tailBatch{} // readers hold their own slices
+		dropped += size
+		n++
+	}
+	t.bytes -= dropped
+	t.batches = t.batches[n:]
+	t.written = max(0, t.written-n)
+	if len(t.batches) == 0 {
+		t.batches = nil
+	}
+	return dropped
+}
+
 // evict drops written batches, oldest first, until at most keep bytes are left or none is written. It returns the bytes dropped.
 func (t *tail) evict(keep int64) (dropped int64) {
 	n := 0

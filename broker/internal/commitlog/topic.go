@@ -116,10 +116,80 @@ func (l *Log) DeleteTopic(id TopicID) (LSN, error) {
 	if t == nil {
 		return 0, fmt.Errorf("%w: %s", ErrUnknownTopic, id)
 	}
-	unlock := lockAll(t.partitions)
+	unlock := lockAll(t.now().partitions)
 	defer unlock()
 	defer l.kickCheckpoint()
 	return l.commitLocked(&entry{delete: &id}, nil)
+}
+
+// GrowTopic gives a topic more partitions, which are empty: partitions in all. They can be used at once; Wait for the LSN before
+// telling anybody.
+//
+// Errors: ErrUnknownTopic, ErrInvalidPartitions, ErrStopped, ErrClosed.
+func (l *Log) GrowTopic(id TopicID, partitions int32) (LSN, error) {
+	done, err := l.enter()
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	l.catalog.mu.Lock()
+	defer l.catalog.mu.Unlock()
+	t := l.catalog.byID[id]
+	if t == nil {
+		return 0, fmt.Errorf("%w: %s", ErrUnknownTopic, id)
+	}
+	if err := t.checkGrow(partitions); err != nil {
+		return 0, err
+	}
+	return l.commitLocked(&entry{grow: &growChange{topic: id, partitions: partitions}}, nil)
+}
+
+// CheckGrow returns the error that GrowTopic would return, but for ErrStopped and ErrClosed.
+func (l *Log) CheckGrow(id TopicID, partitions int32) error {
+	t := l.catalog.topic(id)
+	if t == nil {
+		return fmt.Errorf("%w: %s", ErrUnknownTopic, id)
+	}
+	return t.checkGrow(partitions)
+}
+
+func (t *topic) checkGrow(partitions int32) error {
+	switch have := t.now().Partitions; {
+	case partitions > MaxPartitions:
+		return fmt.Errorf("%w: %d, the most is %d", ErrInvalidPartitions, partitions, MaxPartitions)
+	case partitions == have:
+		return fmt.Errorf("%w: topic %q has %d partitions already", ErrInvalidPartitions, t.Name, have)
+	case partitions < have:
+		return fmt.Errorf("%w: topic %q has %d partitions, and cannot shrink to %d", ErrInvalidPartitions, t.Name, have, partitions)
+	}
+	return nil
+}
+
+// ConfigureTopic replaces a topic's configs with what change makes of the present ones, which it must not change itself; no other
+// change comes in between. The new ones apply to every batch that is appended after the return. Wait for the LSN before telling
+// anybody.
+//
+// Errors: those of change, and ErrUnknownTopic, ErrInvalidConfig, ErrStopped, ErrClosed.
+func (l *Log) ConfigureTopic(id TopicID, change func(configs map[string]string) (map[string]string, error)) (LSN, error) {
+	done, err := l.enter()
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	l.catalog.mu.Lock()
+	defer l.catalog.mu.Unlock()
+	t := l.catalog.byID[id]
+	if t == nil {
+		return 0, fmt.Errorf("%w: %s", ErrUnknownTopic, id)
+	}
+	configs, err := change(t.now().Configs)
+	if err != nil {
+		return 0, err
+	}
+	if err := CheckConfigs(configs); err != nil {
+		return 0, err
+	}
+	return l.commitLocked(&entry{configure: &configureChange{topic: id, configs: configs}}, nil)
 }
 
 // Topic returns the topic of that name.
@@ -130,7 +200,7 @@ func (l *Log) Topic(name string) (Topic, bool) {
 	if t == nil {
 		return Topic{}, false
 	}
-	return t.Topic, true
+	return t.now().Topic, true
 }
 
 // TopicByID returns the topic of that id.
@@ -139,7 +209,7 @@ func (l *Log) TopicByID(id TopicID) (Topic, bool) {
 	if t == nil {
 		return Topic{}, false
 	}
-	return t.Topic, true
+	return t.now().Topic, true
 }
 
 // Topics returns all topics, sorted by name.
@@ -148,7 +218,7 @@ func (l *Log) Topics() []Topic {
 	defer l.catalog.mu.RUnlock()
 	all := make([]Topic, 0, len(l.catalog.byName))
 	for _, t := range l.catalog.byName {
-		all = append(all, t.Topic)
+		all = append(all, t.now().Topic)
 	}
 	slices.SortFunc(all, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
 	return all

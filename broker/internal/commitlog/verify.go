@@ -20,7 +20,7 @@ func (l *Log) Verify(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return errors.Join(append(errs, err)...)
 			}
-			if err := p.verify(s); err != nil {
+			if err := p.verify(s); err != nil && !p.purged(s) {
 				errs = append(errs, fmt.Errorf("partition %s-%d: %w", p.topic.Name, p.index, p.readError(err)))
 			}
 		}
@@ -33,6 +33,10 @@ func (p *Partition) verify(s *segment) error {
 	p.mu.Lock()
 	written := segmentIndex{}
 	sealed, path := s.index == nil, s.path
+	first := s.base // what begins before it was purged, and is not found again
+	if len(p.mu.segments) > 0 {
+		first = min(first, p.mu.segments[0].base)
+	}
 	if !sealed {
 		written = segmentIndex{blocks: slices.Clone(s.index.blocks), aborted: slices.Clone(s.index.aborted)}
 	}
@@ -58,10 +62,17 @@ func (p *Partition) verify(s *segment) error {
 		}
 	}
 	for _, a := range stored.aborted {
-		if !slices.Contains(made.aborted, a) {
+		if a.first >= first && !slices.Contains(made.aborted, a) {
 			return corruptSegment(path, 0, fmt.Errorf("the index has an aborted transaction of producer %d from %d to %d, the segment has not",
 				a.producer, a.first, a.last))
 		}
 	}
 	return nil
+}
+
+// purged reports whether all of the segment's records are deleted: its file may be gone.
+func (p *Partition) purged(s *segment) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return s.next <= p.mu.logStart
 }

@@ -27,7 +27,7 @@ func (l *Log) flushQueued() error {
 		if p == nil {
 			break
 		}
-		if err := l.flushPartition(p, 0); err != nil {
+		if err := l.flushDue(p); err != nil {
 			return err
 		}
 	}
@@ -37,10 +37,30 @@ func (l *Log) flushQueued() error {
 	return nil
 }
 
+// flushDue purges what may go of a partition, and writes the rest if it is enough.
+func (l *Log) flushDue(p *Partition) error {
+	l.flushMu.Lock()
+	err := p.purgeDurable()
+	l.flushMu.Unlock()
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	dirty := p.durableDirtyLocked()
+	p.mu.Unlock()
+	if dirty < flushBytes {
+		return nil
+	}
+	return l.flushPartition(p, 0)
+}
+
 // flushPartition writes what is durable of a partition, and evicts batches down to keep bytes if keep is positive.
 func (l *Log) flushPartition(p *Partition, keep int64) error {
 	l.flushMu.Lock()
 	defer l.flushMu.Unlock()
+	if err := p.purgeDurable(); err != nil {
+		return err
+	}
 	if err := p.flush(p.Offsets().HighWatermark); err != nil {
 		return err
 	}
