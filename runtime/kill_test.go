@@ -28,7 +28,8 @@ type childJob struct {
 	StateDir string
 	Workers  int
 	// Timeout, if set, is that of the session and of transactions: how long a take-over takes.
-	Timeout time.Duration
+	Timeout   time.Duration
+	Guarantee runtime.Guarantee
 }
 
 func TestMain(m *testing.M) {
@@ -59,6 +60,7 @@ func (j childJob) run() error {
 		StateDir:           j.StateDir,
 		Brokers:            j.Brokers,
 		Workers:            j.Workers,
+		Guarantee:          j.Guarantee,
 		SessionTimeout:     j.Timeout,
 		TransactionTimeout: j.Timeout,
 		Logger:             slog.New(slog.NewTextHandler(os.Stderr, nil)),
@@ -148,6 +150,38 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	eventually(t, 30*time.Second, "all is processed", func() bool { return l.drained(t, n.App, n.inputs()...) })
 	c.stop(t)
 	n.check(t, l)
+}
+
+// At least once means that nothing is lost: every record is in the copy, in order, some perhaps twice.
+func TestKilledAtLeastOnce(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, true)
+	n := newJob(t, l, partitions)
+	job := childJob{Names: n, Brokers: l.brokers, StateDir: t.TempDir(), Workers: 2, Guarantee: runtime.AtLeastOnce}
+	for i := range 3 {
+		c := job.start(t)
+		for j := range 10 {
+			l.write(t, n.In, jobInput(uint64(10*i+j), 250, partitions, int64(10*i+j)*5000))
+			time.Sleep(20 * time.Millisecond)
+		}
+		c.kill(t)
+	}
+	c := job.start(t)
+	eventually(t, 30*time.Second, "all is processed", func() bool { return l.drained(t, n.App, n.inputs()...) })
+	c.stop(t)
+	copied := make(map[record]int)
+	for _, r := range l.read(t, n.Copy) {
+		copied[r]++
+	}
+	input := l.read(t, n.In)
+	for _, r := range input {
+		copied[r]--
+	}
+	for r, more := range copied {
+		if more < 0 {
+			t.Errorf("%+v is lost", r)
+		}
+	}
 }
 
 // takeOver returns the session's and the transactions' time-out. Kafka has group.min.session.timeout.ms=6000 by default.
