@@ -38,8 +38,9 @@ func aggregate[K, V, A any](
 	b.require(name, m.retention == 0, "Retention is for windows, and this aggregation has none")
 	parent := g.parent(store)
 	b.plan.AddStore(state.KeyValueSpec(store, g.grouped.key, m.value, m.options...))
-	node := b.plan.Add(operator.Aggregate(name, store, fold), parent)
-	return KTable[K, A]{b: b, node: node, key: g.grouped.key, value: m.value}
+	kept := b.store(store, m.uncached)
+	node := b.plan.Add(operator.Aggregate(name, kept, fold), parent)
+	return KTable[K, A]{b: b, node: node, key: g.grouped.key, value: m.value, table: operator.StoredTable[K, A](kept)}
 }
 
 // missing is a fault of an aggregation, if it is one, that is found before its node has a name.

@@ -15,10 +15,26 @@ type Builder struct {
 	plan    *plan.Graph
 	handles *topology.Builder // makes the typed handles of stores that are added by hand
 	built   *topology.Topology
+
+	uncached bool
 }
 
+// BuilderOption is an option of [NewBuilder]: it holds for the whole program.
+type BuilderOption func(*Builder)
+
+// Uncached makes every table and aggregation forward each update as it comes, as Kafka Streams does with a cache of no bytes. By
+// default there is at most one change per key and commit. It costs a record downstream for each update; use it where somebody
+// needs to see every step, for one operator by [Store.Uncached].
+func Uncached() BuilderOption { return func(b *Builder) { b.uncached = true } }
+
 // NewBuilder returns an empty builder.
-func NewBuilder() *Builder { return &Builder{plan: plan.New(), handles: topology.NewBuilder()} }
+func NewBuilder(opts ...BuilderOption) *Builder {
+	b := &Builder{plan: plan.New(), handles: topology.NewBuilder()}
+	for _, o := range opts {
+		o(b)
+	}
+	return b
+}
 
 // Topology returns what to run. It reports every fault of the program at once. Nothing can be added afterwards; called
 // again it returns the same topology.

@@ -17,21 +17,26 @@ type GlobalKTable[K, V any] struct {
 }
 
 // GlobalTableOption is an option of [GlobalTable].
-type GlobalTableOption func(*globalTableConfig)
+type GlobalTableOption interface{ globalTable(*globalTableConfig) }
 
 type globalTableConfig struct{ store string }
 
-// StoreNamed names the store of a global table, so that it can be found by that name.
-func StoreNamed(name string) GlobalTableOption {
-	return func(c *globalTableConfig) { c.store = name }
-}
+// StoreName names a store. It is made by [StoreNamed].
+type StoreName struct{ name string }
+
+// StoreNamed gives a table a store of that name, with the table's own serdes: [Materialized] where nothing but the name is to be
+// said.
+func StoreNamed(name string) StoreName { return StoreName{name} }
+
+func (n StoreName) globalTable(c *globalTableConfig) { c.store = n.name }
+func (n StoreName) table(c *tableConfig)             { c.stores = append(c.stores, n) }
 
 // GlobalTable reads a topic as a global table: the last record of a key counts, one with a null value deletes, one with a
 // null key is dropped. The topic should be compacted; it is read from its start by every instance.
 func GlobalTable[K, V any](b *Builder, topic string, key serde.Serde[K], value serde.Serde[V], opts ...GlobalTableOption) GlobalKTable[K, V] {
 	var c globalTableConfig
 	for _, o := range opts {
-		o(&c)
+		o.globalTable(&c)
 	}
 	store := b.plan.StoreName(c.store, topic+"-")
 	source := b.plan.Name("", plan.Source)

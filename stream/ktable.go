@@ -6,13 +6,19 @@ import (
 	"github.com/millrace-io/millrace/stream/internal/plan"
 )
 
-// KTable is a table: one row per key, which changes. Between table operators flow changes, of which there is at most one per key
-// and commit, with the value after the last of the updates.
+// KTable is a table: one row per key, which changes. Between table operators flow changes. A table that has a store passes on at
+// most one change per key and commit, with the row after the last of the updates; one without passes on each update. A row has
+// no null value: null is the absence of the row.
+//
+// Tables are lazy. One that is read from a topic ([Table], [KStream.ToTable]), or made of another one by [KTable.Filter] or
+// [MapTable], has no store until it is given one ([Materialized]), or until an operator below needs its old or current rows: then
+// the nearest table above that is read from a topic gets a store, and the steps in between are computed again on the fly.
 type KTable[K, V any] struct {
 	b     *Builder
 	node  *plan.Node
 	key   serde.Serde[K]
 	value serde.Serde[V]
+	table *operator.Table[K, V]
 }
 
 // ToStream returns the changes of the table as a stream: the new value of a row, or null if the row is gone.

@@ -52,11 +52,16 @@ func compareDescription(t *testing.T, top *topology.Topology, v vector) {
 	}
 }
 
-// sortedNames returns a description with the neighbours of each node sorted by name: Kafka Streams lists those of one size in
-// the order of a hash set.
+// sortedNames returns a description with the neighbours and the stores of each node sorted by name: Kafka Streams lists those in
+// the order of a hash set, if they are of one size.
 func sortedNames(description string) string {
 	lines := strings.Split(strings.TrimSpace(description), "\n")
 	for i, line := range lines {
+		if head, stores, ok := strings.Cut(line, "(stores: ["); ok {
+			list := strings.Split(strings.TrimSuffix(stores, "])"), ", ")
+			slices.Sort(list)
+			lines[i] = head + "(stores: [" + strings.Join(list, ", ") + "])"
+		}
 		for _, arrow := range []string{"--> ", "<-- "} {
 			if head, names, ok := strings.Cut(line, arrow); ok {
 				list := strings.Split(names, ", ")

@@ -65,9 +65,10 @@ func repartition[K, V any](b *Builder, base string, partitions int32, key serde.
 	b.require(topic.Topic(), key != nil, "the key serde is unknown; "+fix)
 	b.require(topic.Topic(), value != nil, "the value serde is unknown; "+fix)
 	return b.plan.AddRepartition(plan.Via{
-		Topic:  topic,
-		Filter: operator.KeyFilter[K, V](filter),
-		Sink:   operator.RepartitionSink(sink, topic.Topic(), key, value),
-		Source: topology.NewSource(source, []string{topic.Topic()}, key, value),
+		Topic:   topic,
+		Filter:  operator.KeyFilter[K, V](filter),
+		Relaxed: operator.Pass[K, V](filter),
+		Sink:    operator.RepartitionSink(sink, topic.Topic(), key, value),
+		Source:  topology.NewSource(source, []string{topic.Topic()}, key, value),
 	}, parent)
 }

@@ -220,7 +220,7 @@ var programs = map[string]program{
 		to(stream.LeftJoinGlobal(l, p.table("g", "gs"), func(k, _ str) str { return k }, left), "out")
 	}},
 
-	"process-store": {timeless: true, uncached: true, build: func(p *play) {
+	"process-store": {timeless: true, build: func(p *play) {
 		p.stores["kv"] = untimed(keyValueContent[string, string]("kv"))
 		spec := state.KeyValueSpec("kv", serde.String, serde.String)
 		kv := stream.AddStore[*state.KeyValue[string, string]](p.Builder, spec)
@@ -251,7 +251,7 @@ var programs = map[string]program{
 			return n * 1000, nil
 		})), "out")
 	}},
-	"time-from-value": {uncached: true, build: func(p *play) {
+	"time-from-value": {build: func(p *play) {
 		p.stores["w"] = windowContent[str, int64](p, "w", p.v.Params.Size)
 		in := p.from("in", stream.Timestamps(timeFromValue))
 		table := in.GroupByKey().WindowedBy(p.windows()).Count(stream.Materialized("w", serde.Int64))

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -18,7 +22,8 @@ type vector struct {
 	} `json:"internal_topics"`
 	Sources []vectorTopic `json:"sources"`
 	Sinks   []vectorTopic `json:"sinks"`
-	Params  struct{ Size, Advance, Grace int64 }
+	Params  struct{ Size, Advance, Grace, H, Diff, Before, After, Min, Max, Gap, Start, Limit, Bytes int64 }
+	Config  map[string]json.RawMessage `json:"config"`
 	Runs    []vectorRun `json:"runs"`
 }
 
@@ -30,6 +35,7 @@ type vectorRun struct {
 	Cache   string
 	Commit  string
 	Steps   []vectorStep
+	Wall    int64 `json:"wall_start"`
 	Dropped int64 `json:"dropped_total"`
 	Stores  map[string][][]any
 }
@@ -62,20 +68,57 @@ type vectorBytes struct {
 	Time  int64   `json:"ts"`
 }
 
-// loadVector reads a case from testdata.
-func loadVector(t testing.TB, name string) vector {
+// vectorDir is where the recorded cases are: testdata, or another folder of the same form.
+func vectorDir() string {
+	if dir := os.Getenv("MILLRACE_VECTORS"); dir != "" {
+		return dir
+	}
+	return filepath.Join("testdata", "vectors")
+}
+
+// vectorNames returns the names of the recorded cases in a folder, sorted.
+func vectorNames(t testing.TB) []string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", "vectors", name+".json.gz"))
+	entries, err := os.ReadDir(vectorDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	z, err := gzip.NewReader(bytes.NewReader(b))
+	var names []string
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(strings.TrimSuffix(e.Name(), ".gz"), ".json")
+		if ok && name != "index" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// loadVector reads a case.
+func loadVector(t testing.TB, name string) vector {
+	t.Helper()
+	path := filepath.Join(vectorDir(), name+".json")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = readGzip(path + ".gz")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	var v vector
-	if err := json.NewDecoder(z).Decode(&v); err != nil {
+	if err := json.Unmarshal(b, &v); err != nil {
 		t.Fatalf("vector %s: %v", name, err)
 	}
 	return v
+}
+
+func readGzip(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
 }

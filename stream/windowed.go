@@ -67,7 +67,7 @@ func aggregateWindows[K, V, A any](
 	}
 	parent := g.parent(store)
 	b.plan.AddStore(state.WindowSpec(store, g.grouped.key, m.value, w.windows.Size(), retention, m.options...))
-	node := b.plan.Add(operator.Windowed(name, store, w.windows, fold), parent)
+	node := b.plan.Add(operator.Windowed(name, b.store(store, m.uncached), w.windows, fold), parent)
 	return WindowedTable[K, A]{b: b, node: node, key: window.KeySerde(g.grouped.key, w.windows.Size()), value: m.value}
 }
 

@@ -66,14 +66,14 @@ func TestWindowedNulls(t *testing.T) {
 		drops []topology.Reason
 	}{
 		{
-			"count", Windowed("n", "w", hopping, Counter[string, string]()),
+			"count", Windowed("n", Stored("w"), hopping, Counter[string, string]()),
 			state.WindowSpec("w", serde.String, serde.Int64, 10*second, time.Hour),
 			changes[int64],
 			[]string{"0 = 3", "5000 = 1", "15000 = 1", "20000 = 1"},
 			[]topology.Reason{topology.ReasonNullKey, topology.ReasonLate, topology.ReasonLate},
 		},
 		{
-			"reduce", Windowed("n", "w", hopping, Reducer[string](func(a, b string) string { return a + b })),
+			"reduce", Windowed("n", Stored("w"), hopping, Reducer[string](func(a, b string) string { return a + b })),
 			state.WindowSpec("w", serde.String, serde.String, 10*second, time.Hour),
 			changes[string],
 			[]string{"0 = ab"},
@@ -126,7 +126,7 @@ func TestRestart(t *testing.T) {
 	s.open(t, state.WindowSpec("w", serde.String, serde.Int64, 10*second, 10*second))
 	var got []string
 	for _, times := range [][]int64{{5_000, 25_000}, {5_000, 21_000}} {
-		inst, err := Windowed("n", "w", window.Tumbling(10*second), Counter[string, string]()).Build(s, changes[int64](&got))
+		inst, err := Windowed("n", Stored("w"), window.Tumbling(10*second), Counter[string, string]()).Build(s, changes[int64](&got))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +157,7 @@ func TestEndOfTime(t *testing.T) {
 	s := &scope{}
 	s.open(t, state.WindowSpec("w", serde.String, serde.Int64, 10*time.Millisecond, time.Hour))
 	var got []string
-	inst, err := Windowed("n", "w", window.Hopping(10*time.Millisecond, 5*time.Millisecond), Counter[string, string]()).Build(s, changes[int64](&got))
+	inst, err := Windowed("n", Stored("w"), window.Hopping(10*time.Millisecond, 5*time.Millisecond), Counter[string, string]()).Build(s, changes[int64](&got))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestAggregateInPlace(t *testing.T) {
 		return l
 	})
 	var emitted []*list
-	inst, err := Aggregate("n", "a", fold).Build(s, topology.Emit[string, state.Change[*list]](func(r topology.Record[string, state.Change[*list]]) {
+	inst, err := Aggregate("n", Stored("a"), fold).Build(s, topology.Emit[string, state.Change[*list]](func(r topology.Record[string, state.Change[*list]]) {
 		v, _ := r.Value.New.Get()
 		emitted = append(emitted, v)
 	}))
@@ -209,13 +209,13 @@ func TestWrongStore(t *testing.T) {
 	s := &scope{}
 	s.open(t, state.KeyValueSpec("a", serde.String, serde.String))
 	down := topology.Emit[string, state.Change[int64]](func(topology.Record[string, state.Change[int64]]) {})
-	if _, err := Aggregate("n", "a", Counter[string, string]()).Build(s, down); err == nil {
+	if _, err := Aggregate("n", Stored("a"), Counter[string, string]()).Build(s, down); err == nil {
 		t.Error("a count was built over a store of strings")
 	}
-	if _, err := Aggregate("n", "b", Counter[string, string]()).Build(s, down); err == nil {
+	if _, err := Aggregate("n", Stored("b"), Counter[string, string]()).Build(s, down); err == nil {
 		t.Error("a count was built over a store that is not there")
 	}
-	if _, err := Aggregate("n", "a", Counter[string, string]()).Build(s, topology.Emit[string, string](func(topology.Record[string, string]) {})); err == nil {
+	if _, err := Aggregate("n", Stored("a"), Counter[string, string]()).Build(s, topology.Emit[string, string](func(topology.Record[string, string]) {})); err == nil {
 		t.Error("a count was built over a child of other types")
 	}
 }
@@ -227,9 +227,9 @@ func TestAggregateAllocs(t *testing.T) {
 	s.open(t, state.KeyValueSpec("r", serde.String, serde.String))
 	s.open(t, state.WindowSpec("w", serde.String, serde.Int64, second, time.Hour))
 	for name, node := range map[string]*topology.Node{
-		"count":          Aggregate("n", "c", Counter[string, string]()),
-		"reduce":         Aggregate("n", "r", Reducer[string](func(a, _ string) string { return a })),
-		"windowed count": Windowed("n", "w", window.Tumbling(second), Counter[string, string]()),
+		"count":          Aggregate("n", Stored("c"), Counter[string, string]()),
+		"reduce":         Aggregate("n", Stored("r"), Reducer[string](func(a, _ string) string { return a })),
+		"windowed count": Windowed("n", Stored("w"), window.Tumbling(second), Counter[string, string]()),
 	} {
 		var down any
 		switch name {
@@ -261,7 +261,7 @@ func BenchmarkCount(b *testing.B) {
 	s := &scope{}
 	s.open(b, state.KeyValueSpec("c", serde.String, serde.Int64))
 	down := topology.Emit[string, state.Change[int64]](func(topology.Record[string, state.Change[int64]]) {})
-	inst, err := Aggregate("n", "c", Counter[string, string]()).Build(s, down)
+	inst, err := Aggregate("n", Stored("c"), Counter[string, string]()).Build(s, down)
 	if err != nil {
 		b.Fatal(err)
 	}

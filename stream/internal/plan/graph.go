@@ -16,6 +16,8 @@ type Graph struct {
 	sources map[string]*Node // by user topic
 	names   names
 	errs    []error
+
+	together [][]*Node // whose topics are co-partitioned
 }
 
 // New returns an empty plan.
@@ -25,8 +27,9 @@ func New() *Graph { return &Graph{sources: map[string]*Node{}} }
 type Node struct {
 	*topology.Node // its code, name and edges; id, parents and children are set when the plan is lowered
 
-	inputs []input
-	via    *Via // not nil: a repartition, lowered last
+	inputs  []input
+	via     *Via // not nil: a repartition, lowered last
+	relaxed bool // see TakesNullKeys
 }
 
 // input says which parent feeds which port.
@@ -37,10 +40,11 @@ type input struct {
 
 // Via is a logical repartition: what it is lowered to. The typed function that asked for it made the three nodes.
 type Via struct {
-	Topic  topology.RepartitionTopic
-	Filter *topology.Node // leaves out null keys
-	Sink   *topology.Node
-	Source *topology.Node
+	Topic   topology.RepartitionTopic
+	Filter  *topology.Node // leaves out null keys; nil: they cannot come
+	Relaxed *topology.Node // stands for Filter where a join below takes null keys
+	Sink    *topology.Node
+	Source  *topology.Node
 }
 
 // Fail records a fault. The format is fmt.Errorf's.
@@ -85,10 +89,24 @@ func (g *Graph) AddRepartition(v Via, parent *Node) *Node {
 		g.Fail("repartition %s: %d partitions: want a positive number, or 0 for as many as the input has", v.Topic.Name, v.Topic.Partitions)
 	}
 	// In and Out of the logical node are those of what it becomes.
-	p := g.Add(&topology.Node{Name: v.Topic.Topic(), In: v.Filter.In, Out: v.Source.Out}, parent)
+	p := g.Add(&topology.Node{Name: v.Topic.Topic(), In: v.first().In, Out: v.Source.Out}, parent)
 	p.via = &v
 	return p
 }
+
+// first returns the node that records reach first.
+func (v *Via) first() *topology.Node {
+	if v.Filter == nil {
+		return v.Sink
+	}
+	return v.Filter
+}
+
+// TakesNullKeys says that n is a join which has a result for records without a key too: they pass the repartition above it.
+func (n *Node) TakesNullKeys() { n.relaxed = true }
+
+// Copartition says that the topics above nodes must have equal partition counts, since their records meet by key.
+func (g *Graph) Copartition(nodes ...*Node) { g.together = append(g.together, nodes) }
 
 // AddStore declares a store.
 func (g *Graph) AddStore(s *state.Spec) { g.stores = append(g.stores, s) }
@@ -107,6 +125,7 @@ func (g *Graph) Topology() (*topology.Topology, error) {
 	if err := errors.Join(append(g.errs, g.check(g.nodes)...)...); err != nil {
 		return nil, err
 	}
+	relax(g.nodes)
 	nodes, topics, err := lower(g.nodes)
 	if err != nil {
 		return nil, err
@@ -116,6 +135,7 @@ func (g *Graph) Topology() (*topology.Topology, error) {
 	}
 	t := connect(nodes)
 	t.Repartition, t.Globals, t.Stores = topics, g.globals, g.stores
+	t.Copartitioned = g.copartitioned()
 	if err := t.Validate(); err != nil {
 		return nil, err
 	}

@@ -36,11 +36,15 @@ func lower(nodes []*Node) ([]*Node, []topology.RepartitionTopic, error) {
 			continue
 		}
 		seen[v.Topic.Name] = true
-		filter := &Node{Node: v.Filter, inputs: moved.inputs}
-		sink := &Node{Node: v.Sink, inputs: []input{{parent: filter}}}
+		sink := &Node{Node: v.Sink, inputs: moved.inputs}
+		if v.Filter != nil {
+			filter := &Node{Node: v.Filter, inputs: moved.inputs}
+			sink.inputs = []input{{parent: filter}}
+			out = append(out, filter)
+		}
 		source := &Node{Node: v.Source}
 		ends[n] = source
-		out = append(out, filter, sink, source)
+		out = append(out, sink, source)
 		topics = append(topics, v.Topic)
 	}
 	return out, topics, errors.Join(errs...)

@@ -24,9 +24,22 @@ const (
 	Repartition  = "KSTREAM-REPARTITION-"
 	Aggregate    = "KSTREAM-AGGREGATE-"
 	Reduce       = "KSTREAM-REDUCE-"
-	GlobalJoin   = "KSTREAM-LEFTJOIN-" // of the inner join too, as in Kafka Streams
+	GlobalJoin   = LeftJoin // of the inner join too, as in Kafka Streams
+	Join         = "KSTREAM-JOIN-"
+	LeftJoin     = "KSTREAM-LEFTJOIN-"
+	ToTable      = "KSTREAM-TOTABLE-"
 	TableSource  = "KTABLE-SOURCE-"
 	ToStream     = "KTABLE-TOSTREAM-"
+	TableFilter  = "KTABLE-FILTER-"
+	TableMap     = "KTABLE-MAPVALUES-"
+	TableTrans   = "KTABLE-TRANSFORMVALUES-"
+	TableSelect  = "KTABLE-SELECT-"
+	TableAgg     = "KTABLE-AGGREGATE-"
+	TableReduce  = "KTABLE-REDUCE-"
+	TableMerge   = "KTABLE-MERGE-"
+	JoinThis     = "KTABLE-JOINTHIS-"
+	JoinOther    = "KTABLE-JOINOTHER-"
+	TableSink    = "KTABLE-SINK-"
 	storeInfix   = "STATE-STORE-"
 	maxNameBytes = 249 // of a Kafka topic, which names end up in (D-150)
 )
@@ -52,6 +65,14 @@ func (g *Graph) Name(given, prefix string) string {
 	}
 	g.checkName("operator", given)
 	return given
+}
+
+// Suffixed is Name for one of several nodes that an operator makes: given is the operator's name, to which suffix is added.
+func (g *Graph) Suffixed(given, suffix, prefix string) string {
+	if given != "" {
+		given += suffix
+	}
+	return g.Name(given, prefix)
 }
 
 // NameUnburned is Name for the operators whose number Kafka Streams does not burn when they are named.

@@ -1,0 +1,164 @@
+package stream_test
+
+import (
+	"strings"
+
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/stream"
+)
+
+// The programs about tables, and the functions that they use under the names of the recording.
+
+func data(v str) str {
+	if v == nil {
+		return nil
+	}
+	if _, after, ok := strings.Cut(*v, ":"); ok {
+		return &after
+	}
+	return v
+}
+
+func sub(_, v, agg str) str {
+	if s(v) == "DEL" {
+		return nil
+	}
+	return tail(*agg + "-" + s(v))
+}
+
+func unreduce(a, b str) str {
+	if s(b) == "DEL" {
+		return nil
+	}
+	return tail(*a + ";" + s(b))
+}
+
+func outer(l, r serde.Maybe[str]) str  { return joined(l.Or(nil), r.Or(nil)) }
+func begins(_, v str) bool             { return isA(v) }
+func byForeignKey(_, v str) (str, str) { return fk(nil, v), data(v) }
+func itself(_, v str) (str, str)       { return v, v }
+func mark(v str) str                   { return of(*v + "!") }
+
+type table = stream.KTable[str, str]
+
+func (p *play) rows(topic string, opts ...stream.TableSourceOption) table {
+	return stream.Table(p.Builder, topic, texts, texts, opts...)
+}
+
+// stored names a store of texts and has it shown.
+func (p *play) stored(name string) stream.StoreName {
+	p.stores[name] = keyValueContent[str, str](name)
+	return stream.StoreNamed(name)
+}
+
+func (p *play) materialized(name string) stream.Store[str] {
+	p.stored(name)
+	return stream.Materialized(name, texts)
+}
+
+func (p *play) counted(name string) stream.Store[int64] {
+	p.stores[name] = keyValueContent[str, int64](name)
+	return stream.Materialized(name, serde.Int64)
+}
+
+// shown has the stores shown whose names are generated.
+func (p *play) shown(stores ...string) {
+	for _, name := range stores {
+		p.stored(name)
+	}
+}
+
+func counts64(t stream.KTable[str, int64], topic string) { t.ToStream().To(topic, texts, serde.Int64) }
+
+func (p *play) grouped(topic string) stream.GroupedTable[str, str] {
+	p.shown("in-STATE-STORE-0000000000")
+	return stream.GroupTable(p.rows(topic), byForeignKey, stream.GroupedWith(texts, texts).Named("g"))
+}
+
+func (p *play) sides() (l, r table) {
+	p.shown("l-STATE-STORE-0000000000", "r-STATE-STORE-0000000003")
+	l = p.rows("l")
+	return l, p.rows("r")
+}
+
+var tablePrograms = map[string]program{
+	"stateless-to-table": {build: func(p *play) { to(p.from("in").ToTable(p.stored("t")).ToStream(), "out") }},
+	"stateless-to-table-repartition": {build: func(p *play) {
+		to(stream.SelectKey(p.from("in"), firstCharacter).ToTable(p.stored("t"), stream.RepartitionedWith(texts, texts)).ToStream(), "out")
+	}},
+	"table-source-plain":        {build: func(p *play) { to(p.rows("in").ToStream(), "out") }},
+	"table-source-materialized": {build: func(p *play) { to(p.rows("in", p.stored("t")).ToStream(), "out") }},
+	"table-filter-plain":        {build: func(p *play) { to(p.rows("in").Filter(begins).ToStream(), "out") }},
+	"table-filter-materialized": {build: func(p *play) { to(p.rows("in").Filter(begins, p.stored("f")).ToStream(), "out") }},
+	"table-filter-not-both-materialized": {build: func(p *play) {
+		to(p.rows("in", p.stored("t")).FilterNot(begins, p.stored("f")).ToStream(), "out")
+	}},
+	"table-filter-source-materialized": {build: func(p *play) { to(p.rows("in", p.stored("t")).Filter(begins).ToStream(), "out") }},
+	"table-filter-then-group": {build: func(p *play) {
+		p.shown("in-STATE-STORE-0000000000")
+		g := stream.GroupTable(p.rows("in").Filter(begins), itself, stream.GroupedWith(texts, texts).Named("g"))
+		counts64(g.Count(p.counted("c")), "out")
+	}},
+	"table-map-values-plain": {build: func(p *play) { to(stream.MapTable(p.rows("in"), mark).ToStream(), "out") }},
+	"table-map-values-materialized": {build: func(p *play) {
+		to(stream.MapTableWithKey(p.rows("in", p.stored("t")), func(k, v str) str {
+			if strings.HasPrefix(*v, "b") {
+				return nil
+			}
+			return of(*k + *v)
+		}, p.materialized("m")).ToStream(), "out")
+	}},
+	"table-to-stream-mapper": {build: func(p *play) {
+		keyed := stream.ToStreamBy(p.rows("in", p.stored("t")), func(_, v str) str { return of(s(v)) })
+		counts64(keyed.GroupByKey(stream.GroupedWith(texts, texts).Named("g")).Count(p.counted("c")), "out")
+	}},
+	"table-group-aggregate": {build: func(p *play) {
+		to(stream.AggregateTable(p.grouped("in"), zero, add, sub, p.materialized("agg")).ToStream(), "out")
+	}},
+	"table-group-count": {build: func(p *play) { counts64(p.grouped("in").Count(p.counted("c")), "out") }},
+	"table-group-reduce": {build: func(p *play) {
+		to(p.grouped("in").Reduce(reduce, unreduce, p.materialized("red")).ToStream(), "out")
+	}},
+	"agg-old-value": {build: func(p *play) {
+		first := stream.Aggregate(p.from("in").GroupByKey(), zero, add, p.materialized("agg"))
+		all := stream.GroupTable(first, func(_, v str) (str, str) { return of("all"), v }, stream.GroupedWith(texts, texts).Named("g"))
+		with := func(sign string) func(_, v, a str) str {
+			return func(_, v, a str) str { return tail(*a + sign + *v) }
+		}
+		to(stream.AggregateTable(all, func() str { return of("") }, with("+"), with("-"), p.materialized("agg2")).ToStream(), "out")
+	}},
+
+	"table-join-inner": {build: func(p *play) {
+		l, r := p.sides()
+		to(stream.JoinTables(l, r, joined).ToStream(), "out")
+	}},
+	"table-join-left": {build: func(p *play) {
+		l, r := p.sides()
+		to(stream.LeftJoinTables(l, r, left).ToStream(), "out")
+	}},
+	"table-join-outer": {build: func(p *play) {
+		l, r := p.sides()
+		to(stream.OuterJoinTables(l, r, outer).ToStream(), "out")
+	}},
+	"table-join-outer-materialized": {build: func(p *play) {
+		l := p.rows("l", p.stored("lt"))
+		to(stream.OuterJoinTables(l, p.rows("r", p.stored("rt")), outer, p.materialized("j")).ToStream(), "out")
+	}},
+	"table-join-chain": {build: func(p *play) {
+		l, r := p.sides()
+		p.shown("x-STATE-STORE-0000000009")
+		inner := stream.LeftJoinTables(l, r, left)
+		to(stream.OuterJoinTables(inner, p.rows("x"), outer).ToStream(), "out")
+	}},
+	"table-join-filtered": {build: func(p *play) {
+		p.shown("l-STATE-STORE-0000000000", "r-STATE-STORE-0000000005")
+		l := stream.MapTable(p.rows("l").Filter(func(_, v str) bool { return !strings.HasSuffix(*v, "3") }), func(v str) str { return of(*v + "'") })
+		r := stream.MapTable(p.rows("r"), func(v str) str {
+			if strings.HasSuffix(*v, "2") {
+				return nil
+			}
+			return v
+		})
+		to(stream.LeftJoinTables(l, r, left).ToStream(), "out")
+	}},
+}
