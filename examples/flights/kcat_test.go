@@ -1,46 +1,40 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/millrace-io/millrace/broker"
 	"github.com/millrace-io/millrace/serde"
 )
 
-// TestAnIndependentClientReadsTheSameRows reads the result topics over TCP with kcat, a client that shares nothing with this
-// project (librdkafka, C), read committed, from a broker that listens, and compares with what -json printed.
+// TestAnIndependentClientReadsTheSameRows runs the stand-alone broker as a process of its own, the example against it, and reads
+// the result topics over TCP with kcat, a client that shares nothing with this project (librdkafka, C), read committed: the
+// rows must be those that -json printed.
 func TestAnIndependentClientReadsTheSameRows(t *testing.T) {
 	t.Parallel()
 	kcat, err := exec.LookPath("kcat")
 	if err != nil {
 		t.Skip("kcat is not installed: no independent client to compare with")
 	}
-	b, err := broker.Open(t.Context(), broker.Config{
-		Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}()
+	addr := standAloneBroker(t)
 	n := namesWith("")
-	rows, _, err := runJob(t, n, "-json", "-brokers", b.Addr().String(), "-dir", t.TempDir())
+	rows, _, err := runJob(t, n, "-json", "-brokers", addr, "-dir", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	var res results
-	for k, v := range kcatTable(t, kcat, b.Addr().String(), n.delays) {
+	for k, v := range kcatTable(t, kcat, addr, n.delays) {
 		key, err := cityHourKeys.Decode([]byte(k))
 		if err != nil {
 			t.Fatal(err)
@@ -51,7 +45,7 @@ func TestAnIndependentClientReadsTheSameRows(t *testing.T) {
 		}
 		res.hours = append(res.hours, hour{City: key.Key, Window: time.UnixMilli(key.Start).UTC(), HourStats: stats})
 	}
-	for k, v := range kcatTable(t, kcat, b.Addr().String(), n.routes) {
+	for k, v := range kcatTable(t, kcat, addr, n.routes) {
 		stats, err := serde.JSON[RouteStats]().Decode([]byte(v))
 		if err != nil {
 			t.Fatal(err)
@@ -64,6 +58,37 @@ func TestAnIndependentClientReadsTheSameRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameRows(t, got.String(), rows)
+}
+
+// standAloneBroker builds the command millrace, runs its broker on a free port, and returns the address.
+func standAloneBroker(t *testing.T) string {
+	t.Helper()
+	millrace := filepath.Join(t.TempDir(), "millrace")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", millrace, "../../broker/cmd/millrace")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the broker: %v\n%s", err, out)
+	}
+	var stderr bytes.Buffer
+	cmd := exec.Command(millrace, "broker", "-dir", t.TempDir(), "-listen", "127.0.0.1:0")
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait()); err != nil {
+			t.Errorf("stop the broker: %v\n%s", err, stderr.Bytes())
+		}
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	addr := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(line)
+	if err != nil || addr == "" {
+		t.Fatalf("the broker says no address: %q, %v", line, err)
+	}
+	return addr
 }
 
 // kcatTable reads a topic to its end and returns the last value per key. Keys are bytes, so each record is printed with the
