@@ -161,4 +161,58 @@ var tablePrograms = map[string]program{
 		})
 		to(stream.LeftJoinTables(l, r, left).ToStream(), "out")
 	}},
+	"table-join-self": {build: func(p *play) {
+		p.shown("in-STATE-STORE-0000000000")
+		t := p.rows("in")
+		to(stream.JoinTables(t, t, joined).ToStream(), "out")
+	}},
+	"table-join-then-count": {build: func(p *play) {
+		l, r := p.sides()
+		g := stream.GroupTable(stream.LeftJoinTables(l, r, left), itself, stream.GroupedWith(texts, texts).Named("g"))
+		counts64(g.Count(p.counted("c")), "out")
+	}},
+	"table-transform-values": {build: func(p *play) {
+		t := p.rows("in", p.stored("t"))
+		to(stream.TransformTable(t, func() keyed { return keyed{} }).ToStream(), "out")
+	}},
+	"table-transform-values-materialized": {build: func(p *play) {
+		t := p.rows("in", p.stored("t"))
+		to(stream.TransformTable(t, func() keyed { return keyed{not: "b"} }, p.materialized("m")).ToStream(), "out")
+	}},
+
+	"st-inner": {build: func(p *play) {
+		l := p.from("l")
+		to(stream.JoinTable(l, p.rows("t", p.stored("ts")), joined), "out")
+	}},
+	"st-left": {build: func(p *play) {
+		l := p.from("l")
+		to(stream.LeftJoinTableWithKey(l, p.rows("t", p.stored("ts")), left3), "out")
+	}},
+	"st-inner-repartition": {build: func(p *play) {
+		l := stream.SelectKey(p.from("l"), fk)
+		to(stream.JoinTable(l, p.rows("t", p.stored("ts")), joined, stream.Named("j"), stream.JoinedWith(texts, texts)), "out")
+	}},
+	"st-left-repartition": {build: func(p *play) {
+		l := stream.SelectKey(p.from("l"), fk)
+		to(stream.LeftJoinTable(l, p.rows("t", p.stored("ts")), left, stream.Named("j"), stream.JoinedWith(texts, texts)), "out")
+	}},
+	"st-table-lookup-chain": {build: func(p *play) {
+		p.shown("t-STATE-STORE-0000000001")
+		l := p.from("l")
+		t := p.rows("t").Filter(func(_, v str) bool { return !strings.HasSuffix(*v, "1") })
+		to(stream.JoinTable(l, stream.MapTable(t, func(v str) str { return of(*v + "'") }), joined), "out")
+	}},
+}
+
+// keyed puts the key in front of each row, also of none, and leaves out rows that begin with not.
+type keyed struct{ not string }
+
+func (keyed) Init(*stream.TableContext) error { return nil }
+func (keyed) Close() error                    { return nil }
+func (t keyed) Transform(k str, row serde.Maybe[str]) (serde.Maybe[str], error) {
+	v := s(row.Or(nil))
+	if t.not != "" && row.Present() && strings.HasPrefix(v, t.not) {
+		return serde.None[str](), nil
+	}
+	return serde.Some(of(s(k) + "=" + v)), nil
 }

@@ -16,6 +16,11 @@ type Context[K, V any] struct {
 	down  Emit[K, V]
 }
 
+// NewContext returns the context of user code that a node runs and whose results it sends on itself: Forward goes nowhere.
+func NewContext[K, V any](scope Scope, node *Node) *Context[K, V] {
+	return &Context[K, V]{scope: scope, node: node, down: func(Record[K, V]) {}}
+}
+
 // Forward sends r to every child in the order they were attached, and returns when all that follows has run (P-05, P-06).
 func (c *Context[K, V]) Forward(r Record[K, V]) { c.down(r) }
 
