@@ -101,6 +101,7 @@ func TestEngineFails(t *testing.T) {
 		must(t, s.Put("a", 1, 0, none))
 		must(t, commit(s, 1))
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		e.fail = nil
 		must(t, s.Put("b", 1, 0, none))
 		must(t, s.Flush())

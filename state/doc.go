@@ -4,7 +4,7 @@
 //
 // A store has one partition for each partition of its task. A store partition is three layers over each other:
 //
-//   - the transaction layer, typed ([KeyValue], [Window]): what this transaction has written, deduplicated by key. It is the
+//   - the transaction layer, typed ([KeyValue], [Window], [Session], [JoinWindow]): what this transaction has written, deduplicated by key. It is the
 //     record cache of Kafka Streams as well: Changes gives one change per key and commit. It belongs to a task.
 //   - the committed layer ([Partition] in a [DB]): bytes in memory, of what is committed and not yet in the engine, and of clean
 //     entries as far as the bound goes. It outlives tasks.
@@ -23,8 +23,8 @@
 //   - S1: what is dropped or crashes before its commit was never there; what is committed is there, or is read again from the
 //     changelog at the Position's offset.
 //   - S2: iteration is in the order of the encoded bytes, not of the types (S-02 of Kafka Streams' rows).
-//   - S3: changelogs are Kafka Streams', byte for byte: the plain value under the key, for windows key, start, sequence; the time is
-//     the record's.
+//   - S3: changelogs are Kafka Streams', byte for byte: the plain value under the key, for windows key, start, sequence, for
+//     sessions key, end, start; the time is the record's.
 //
 // # Whose is a value
 //
@@ -59,5 +59,5 @@
 //
 // # Left out
 //
-// Versioned and session stores, stores that keep duplicates, and queries from other goroutines are not here yet.
+// Versioned stores and queries from other goroutines are not here yet.
 package state

@@ -22,7 +22,7 @@ import (
 // checks that each store then equals its changelog up to its position.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	const commits, clones = 1200, 200
+	const commits, clones = 800, 100
 	fs := vfs.NewCrashableMem()
 	c := &crasher{fs: fs, rng: rand.New(rand.NewPCG(1, 2)), max: clones}
 	w := openCrashWorld(t, errorfs.Wrap(fs, c))

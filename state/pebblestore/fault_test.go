@@ -196,10 +196,10 @@ func TestSpaceComesBack(t *testing.T) {
 	l, err := spec.Open(state.Env{Committed: p})
 	must(t, err)
 	w := l.(*state.Window[string, string])
-	write := func(from, to int64) { // a hundred windows of a kilobyte each second
+	write := func(from, to int64) { // sixty windows of a kilobyte each second
 		for s := from; s < to; s++ {
-			for k := range 100 {
-				must(t, w.Put(fmt.Sprint(k), s*1000, string(noise(int(s)*100+k)), 0, none))
+			for k := range 60 {
+				must(t, w.Put(fmt.Sprint(k), s*1000, string(noise(int(s)*60+k)), 0, none))
 			}
 			must(t, w.Flush())
 			must(t, w.Commit(s))

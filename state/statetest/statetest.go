@@ -58,8 +58,8 @@ type cache struct {
 	bytes, applyBytes int64
 }
 
-// opsPerRun makes a run of an engine about fifty thousand operations.
-const opsPerRun = 4_000
+// opsPerRun makes a run of an engine about fifty thousand operations, a fifth of them under the race detector.
+const opsPerRun = 4_000 / raceFactor
 
 // newRand returns the run's source of random numbers, and prints its seed if the test fails.
 func newRand(t testing.TB) *rand.Rand {

@@ -50,28 +50,40 @@ func TestKafka(t *testing.T) {
 	}
 	var vectors []struct {
 		Format, Key, Bytes string
-		Start              int64
+		Start, End         int64
+		Sequence           uint32
 	}
 	if err := json.Unmarshal(b, &vectors); err != nil {
 		t.Fatal(err)
 	}
-	n := 0
+	seen := map[string]int{}
 	for _, v := range vectors {
-		if v.Format != "window changelog key" {
+		seen[v.Format]++
+		var got, key []byte
+		var start, end int64
+		var sequence uint32
+		switch {
+		case v.Format == "session changelog key":
+			got = AppendSessionChangelog(nil, []byte(v.Key), v.Start, v.End)
+			key, start, end, err = SplitSessionChangelog(got)
+		case v.Format == "window changelog key" && v.Sequence == 0:
+			got = AppendWindowChangelog(nil, []byte(v.Key), v.Start)
+			key, start, err = SplitWindowChangelog(got)
+		case v.Format == "window changelog key":
+			got = AppendDuplicateChangelog(nil, []byte(v.Key), v.Start, v.Sequence)
+			key, start, sequence, err = SplitDuplicateChangelog(got)
+		default:
 			continue
 		}
-		n++
-		got := AppendWindowChangelog(nil, []byte(v.Key), v.Start)
 		if hex.EncodeToString(got) != v.Bytes {
-			t.Errorf("%q at %d: %x, want %s", v.Key, v.Start, got, v.Bytes)
+			t.Errorf("%s %q at %d: %x, want %s", v.Format, v.Key, v.Start, got, v.Bytes)
 		}
-		key, start, err := SplitWindowChangelog(got)
-		if err != nil || string(key) != v.Key || start != v.Start {
-			t.Errorf("%x: read as %q at %d, %v", got, key, start, err)
+		if err != nil || string(key) != v.Key || start != v.Start || end != v.End || sequence != v.Sequence {
+			t.Errorf("%x: read as %q from %d to %d, %d, %v", got, key, start, end, sequence, err)
 		}
 	}
-	if n < 20 {
-		t.Errorf("only %d vectors", n)
+	if seen["window changelog key"] < 80 || seen["session changelog key"] < 20 {
+		t.Errorf("only %v vectors", seen)
 	}
 }
 

@@ -19,8 +19,8 @@ func TestTable(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
 			var table Table[int]
 			model := map[string]int{}
-			for i := range 20_000 {
-				key := fmt.Appendf(nil, "%0*d", r.IntN(40), r.IntN(400))
+			for i := range 6_000 {
+				key := fmt.Appendf(nil, "%0*d", r.IntN(40), r.IntN(200))
 				s, ok := table.Find(hash(key), key)
 				want, exists := model[string(key)]
 				if ok != exists || ok && (*table.At(s) != want || string(table.Key(s)) != string(key)) {
@@ -39,7 +39,7 @@ func TestTable(t *testing.T) {
 					}
 					*table.At(s), model[string(key)] = i, i
 				}
-				if r.IntN(5000) == 0 {
+				if r.IntN(2000) == 0 {
 					table.Reset()
 					clear(model)
 				}
