@@ -70,7 +70,7 @@ func (s *segment) look() {
 		again := !sl.leaving
 		sl.ended()
 		if again {
-			s.restart(sl, 0)
+			s.restart(sl, 300*time.Millisecond)
 		}
 	}
 	if s.broker != nil && s.broker.gone() && !s.brokerAway {
@@ -143,7 +143,7 @@ func (s *segment) apply(f fault) error {
 		if err := sl.start(&order{Act: killSelf, Point: f.Point}); err != nil {
 			return err
 		}
-		sl.proc.within(patience)
+		wait(2*patience, sl.proc.gone)
 		sl.killNow()
 		s.restart(sl, f.Down)
 	case f.Kind == pauseOne:
@@ -155,18 +155,12 @@ func (s *segment) apply(f fault) error {
 // applyPause stops an instance, at a point or at once, and lets it go on later.
 func (s *segment) applyPause(sl *slot, f fault) error {
 	before := sl.status().Obeyed
-	if f.Point != "" {
-		sl.proc.order(order{Act: pauseSelf, Point: f.Point, After: f.After})
-		for began := time.Now(); sl.status().Obeyed == before && time.Since(began) < patience && !sl.proc.gone(); {
-			time.Sleep(2 * time.Millisecond)
-		}
-	}
+	sl.hit(pauseSelf, f.Point, f.After, 0, func() bool { return sl.status().Obeyed > before || sl.proc.gone() })
 	if sl.proc.gone() {
 		return nil // look says so
 	}
 	pid := sl.proc.pid()
 	if sl.status().Obeyed == before {
-		sl.proc.order(order{Act: nothing})
 		if err := signalStop(pid); err != nil {
 			return err
 		}
@@ -192,11 +186,8 @@ func (s *segment) applyBrokerKill(f fault) error {
 		s.later(100*time.Millisecond, func() error { return s.apply(f) })
 		return nil
 	}
-	if sl := s.among(f.Pick, (*slot).healthy); sl != nil && f.Point != "" {
-		sl.proc.order(order{Act: killBroker, Point: f.Point, After: f.After, Pid: s.broker.pid()})
-		if !s.broker.within(patience) {
-			sl.proc.order(order{Act: nothing})
-		}
+	if sl := s.among(f.Pick, (*slot).healthy); sl != nil {
+		sl.hit(killBroker, f.Point, f.After, s.broker.pid(), s.broker.gone)
 	}
 	s.broker.kill()
 	deepest := idle

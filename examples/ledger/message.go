@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 )
@@ -104,8 +105,17 @@ type deadLetter struct {
 
 // digestOf tells records apart by their bytes, null from empty too.
 func digestOf(key, value []byte) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%t %d %s%t %s", key == nil, len(key), key, value == nil, value))
-	return hex.EncodeToString(sum[:8])
+	h := sha256.New()
+	for _, b := range [][]byte{key, value} {
+		var head [9]byte // whether it is null, and its length
+		if b != nil {
+			head[0] = 1
+		}
+		binary.BigEndian.PutUint64(head[1:], uint64(len(b)))
+		h.Write(head[:]) // a hash never fails to be written
+		h.Write(b)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // balance is the row of one account in the bank's store.

@@ -43,6 +43,7 @@ const (
 	joining point = "joining" // a JoinGroup has been sent
 	syncing point = "syncing" // a SyncGroup has been sent
 	opening point = "opening" // an InitProducerID has been sent
+	inside  point = "inside"  // any phase with a transaction open has begun
 )
 
 // points are those that faults are drawn from; most of them lie inside a transaction.

@@ -44,7 +44,7 @@ func newSchedule(o *options) []fault {
 	add(o.brokerKills, func() fault {
 		f := fault{Kind: killLog, Down: time.Duration(rng.Int64N(int64(400 * time.Millisecond)))}
 		if rng.IntN(4) > 0 {
-			f.Point, f.After = points[rng.IntN(transactional)], rng.IntN(8)
+			f.Point, f.After = points[rng.IntN(transactional)], rng.IntN(4)
 		}
 		return f
 	})
@@ -52,12 +52,13 @@ func newSchedule(o *options) []fault {
 		longest := max(o.session, o.transaction)
 		f := fault{Kind: pauseOne, Pause: o.session + o.session/4 + time.Duration(rng.Int64N(int64(longest)))}
 		if rng.IntN(4) > 0 {
-			f.Point, f.After = points[rng.IntN(transactional)], rng.IntN(8)
+			f.Point, f.After = points[rng.IntN(transactional)], rng.IntN(4)
 		}
 		return f
 	})
-	moves := (o.kills + o.brokerKills + o.pauses) / 5
-	add(moves, func() fault { return fault{Kind: []faultKind{joinOne, leaveOne}[rng.IntN(2)]} })
+	moves := (o.kills + o.brokerKills + o.pauses + 9) / 10
+	add(moves, func() fault { return fault{Kind: joinOne} })
+	add(moves, func() fault { return fault{Kind: leaveOne} })
 
 	rng.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
 	// Evenly, with a jitter of their distance; the start and the end are left in peace.
@@ -90,6 +91,6 @@ func drawKill(rng *rand.Rand, o *options) fault {
 		f.Kind, f.Point = killYoung, points[transactional+rng.IntN(len(points)-transactional)]
 		return f
 	}
-	f.Point, f.After = points[rng.IntN(transactional-1)], rng.IntN(8)
+	f.Point, f.After = points[rng.IntN(transactional-1)], rng.IntN(4)
 	return f
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -67,15 +66,38 @@ func (sl *slot) ended() {
 	sl.proc = nil
 }
 
-// patience is how long an instance that was given an order may take to pass its point.
-const patience = 1200 * time.Millisecond
+// patience is how long an instance that was given an order may take to pass its point, and then how long to pass any.
+const patience = time.Second
+
+// hit orders an instance to act at a point, and waits until it has. One that does not come by may act anywhere inside a
+// transaction; one that has none, because it has no tasks, say, is told to forget it.
+func (sl *slot) hit(a act, at point, after, pid int, done func() bool) {
+	if at == "" {
+		return
+	}
+	sl.proc.order(order{Act: a, Point: at, After: after, Pid: pid})
+	if wait(patience, done) {
+		return
+	}
+	sl.proc.order(order{Act: a, Point: inside, Pid: pid})
+	if !wait(patience, done) {
+		sl.proc.order(order{Act: nothing})
+	}
+}
+
+// wait waits until done, or false.
+func wait(d time.Duration, done func() bool) bool {
+	for began := time.Now(); time.Since(began) < d; time.Sleep(2 * time.Millisecond) {
+		if done() {
+			return true
+		}
+	}
+	return false
+}
 
 // kill kills the instance at a point, or at once, and counts the phase that it was in.
 func (sl *slot) kill(at point, after int) {
-	if at != "" {
-		sl.proc.order(order{Act: killSelf, Point: at, After: after})
-		sl.proc.within(patience)
-	}
+	sl.hit(killSelf, at, after, 0, sl.proc.gone)
 	sl.killNow()
 }
 
@@ -95,9 +117,8 @@ func (sl *slot) killNow() {
 
 // said puts a status into words.
 func (s status) said() string {
-	words := []string{s.deepest().String()}
-	if s.Acted != "" {
-		words = append(words, s.Acted)
+	if s.Acted == "" {
+		return s.deepest().String()
 	}
-	return strings.Join(words, ", ")
+	return s.deepest().String() + ", " + s.Acted
 }

@@ -16,7 +16,7 @@ type status struct {
 	Phases map[string]phase // of each transactional id
 	Joins  int              // JoinGroup requests sent
 	Ends   int              // transactions whose end was answered
-	Acted  string           // what order was last obeyed, and where
+	Acted  string           // the last order to act upon itself that was obeyed, and where
 	Obeyed int              // orders obeyed
 	Ready  bool             // every application runs
 }
@@ -140,6 +140,9 @@ func (w *watch) enter(txn string, to phase) {
 	}
 	w.saveLocked()
 	w.actLocked(point(to.String()))
+	if to.open() {
+		w.actLocked(inside)
+	}
 }
 
 func (w *watch) pass(at point) {
@@ -164,7 +167,10 @@ func (w *watch) actLocked(at point) {
 	}
 	obeyed := *o
 	*o = order{}
-	w.mu.Acted, w.mu.Obeyed = fmt.Sprintf("%s at %s", obeyed.Act, at), w.mu.Obeyed+1
+	w.mu.Obeyed++
+	if obeyed.Act != killBroker {
+		w.mu.Acted = fmt.Sprintf("%s at %s", obeyed.Act, at)
+	}
 	w.saveLocked()
 	var err error
 	switch obeyed.Act {
