@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sasl"
+
+	"github.com/millrace-io/millrace/state"
 )
 
 // Guarantee is what an application promises about its results.
@@ -112,6 +114,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Now is the wall clock: it drives punctuations and commits. nil: time.Now.
 	Now func() time.Time
+
+	tuneState func(*state.Config) // tests write state behind sooner than anybody would
 }
 
 // maxApplicationID leaves room for the names that are made of it: topics have at most 249 characters.

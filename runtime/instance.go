@@ -136,7 +136,11 @@ func (in *instance) openState(context.Context) (err error) {
 			return err
 		}
 	}
-	if in.db, err = state.NewDB(engine, state.Config{CacheBytes: in.cfg.CacheBytes, Logger: in.log}); err != nil {
+	cfg := state.Config{CacheBytes: in.cfg.CacheBytes, Logger: in.log}
+	if in.cfg.tuneState != nil {
+		in.cfg.tuneState(&cfg)
+	}
+	if in.db, err = state.NewDB(engine, cfg); err != nil {
 		return errors.Join(err, engine.Close())
 	}
 	in.closeLater(in.db.Close)

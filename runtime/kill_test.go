@@ -30,6 +30,8 @@ type childJob struct {
 	// Timeout, if set, is that of the session and of transactions: how long a take-over takes.
 	Timeout   time.Duration
 	Guarantee runtime.Guarantee
+	// Eager writes state to the disk at each commit.
+	Eager bool
 }
 
 func TestMain(m *testing.M) {
@@ -55,7 +57,7 @@ func (j childJob) run() error {
 	if err != nil {
 		return err
 	}
-	app, err := runtime.New(top, runtime.Config{
+	cfg := runtime.Config{
 		ApplicationID:      j.Names.App,
 		StateDir:           j.StateDir,
 		Brokers:            j.Brokers,
@@ -64,7 +66,11 @@ func (j childJob) run() error {
 		SessionTimeout:     j.Timeout,
 		TransactionTimeout: j.Timeout,
 		Logger:             slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	})
+	}
+	if j.Eager {
+		cfg = runtime.WriteStateAtOnce(cfg)
+	}
+	app, err := runtime.New(top, cfg)
 	if err != nil {
 		return err
 	}
@@ -136,8 +142,9 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	})
 	defer loading.Wait()
 	job := childJob{Names: n, Brokers: l.brokers, StateDir: t.TempDir(), Workers: 2}
-	const kills = 5
+	const kills = 6
 	for i := range kills {
+		job.Eager = i != 1 // a store that is far behind and one that is nearly up to date
 		c := job.start(t)
 		time.Sleep(150*time.Millisecond + time.Duration(rand.IntN(500))*time.Millisecond)
 		c.kill(t)
