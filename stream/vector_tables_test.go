@@ -1,10 +1,14 @@
 package stream_test
 
 import (
+	"encoding/hex"
 	"strings"
 
+	"github.com/millrace-io/millrace/runtime/topologytest"
 	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/internal/operator"
 )
 
 // The programs about tables, and the functions that they use under the names of the recording.
@@ -79,6 +83,24 @@ func (p *play) sides() (l, r table) {
 	p.shown("l-STATE-STORE-0000000000", "r-STATE-STORE-0000000003")
 	l = p.rows("l")
 	return l, p.rows("r")
+}
+
+func (p *play) foreignSides() (l, r table) {
+	p.stores["fkj-subscription-store"] = subscriptions
+	return p.sides()
+}
+
+// subscriptions shows the store of a foreign-key join: keys, contents and times.
+func subscriptions(d *topologytest.Driver) [][]any {
+	var rows [][]any
+	for row, err := range topologytest.StoreOf[*state.KeyValue[string, operator.Subscription]](d, "fkj-subscription-store").
+		Range(serde.None[string](), serde.None[string]()) {
+		if err != nil {
+			return [][]any{{err}}
+		}
+		rows = append(rows, []any{hex.EncodeToString([]byte(row.Key)), row.Value.String(), row.Timestamp})
+	}
+	return rows
 }
 
 var tablePrograms = map[string]program{
@@ -178,6 +200,19 @@ var tablePrograms = map[string]program{
 	"table-transform-values-materialized": {build: func(p *play) {
 		t := p.rows("in", p.stored("t"))
 		to(stream.TransformTable(t, func() keyed { return keyed{not: "b"} }, p.materialized("m")).ToStream(), "out")
+	}},
+
+	"table-fk-inner": {build: func(p *play) {
+		l, r := p.foreignSides()
+		to(stream.JoinForeign(l, r, fk, joined, stream.Named("fkj")).ToStream(), "out")
+	}},
+	"table-fk-left": {build: func(p *play) {
+		l, r := p.foreignSides()
+		to(stream.LeftJoinForeign(l, r, fk, left, stream.Named("fkj")).ToStream(), "out")
+	}},
+	"table-fk-inner-materialized": {build: func(p *play) {
+		l, r := p.foreignSides()
+		to(stream.JoinForeign(l, r, fk, joined, stream.Named("fkj"), p.materialized("j")).ToStream(), "out")
 	}},
 
 	"st-inner": {build: func(p *play) {

@@ -83,13 +83,13 @@ func (g *Graph) AddSource(n *topology.Node) *Node {
 	return p
 }
 
-// AddRepartition adds a logical repartition below parent.
-func (g *Graph) AddRepartition(v Via, parent *Node) *Node {
+// AddRepartition adds a logical repartition below its parents.
+func (g *Graph) AddRepartition(v Via, parents ...*Node) *Node {
 	if v.Topic.Partitions < 0 {
 		g.Fail("repartition %s: %d partitions: want a positive number, or 0 for as many as the input has", v.Topic.Name, v.Topic.Partitions)
 	}
 	// In and Out of the logical node are those of what it becomes.
-	p := g.Add(&topology.Node{Name: v.Topic.Topic(), In: v.first().In, Out: v.Source.Out}, parent)
+	p := g.Add(&topology.Node{Name: v.Topic.Topic(), In: v.first().In, Out: v.Source.Out}, parents...)
 	p.via = &v
 	return p
 }
