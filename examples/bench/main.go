@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.brokers, "brokers", "", "measure on the log at `host:port,...` instead of the embedded broker")
-	fs.IntVar(&o.records, "records", 1_000_000, "`number` of records of each job")
+	fs.IntVar(&o.records, "records", 2_000_000, "`number` of records of each job")
 	fs.IntVar(&o.count, "count", 1, "how many `times` to measure each job; the median is printed")
 	if err := fs.Parse(args); err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 func TestBench(t *testing.T) {
 	t.Parallel()
 	var out, log bytes.Buffer
-	if err := run(t.Context(), []string{"-records", "2000"}, &out, &log); err != nil {
+	if err := run(t.Context(), []string{"-records", "20000"}, &out, &log); err != nil {
 		t.Fatal(err)
 	}
 	for _, j := range jobs() {

@@ -97,12 +97,11 @@ func (m *measurement) run(ctx context.Context) (cost, error) {
 	if err != nil {
 		return cost{}, err
 	}
-	files, err := m.fileBytes()
+	goruntime.GC()
+	begin, err := m.used()
 	if err != nil {
 		return cost{}, err
 	}
-	goruntime.GC()
-	before := snapshot()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ended := make(chan error, 1)
@@ -112,23 +111,19 @@ func (m *measurement) run(ctx context.Context) (cost, error) {
 		ended <- err
 	}()
 	m.await(ctx, app)
-	used := snapshot().since(before)
+	end, err := m.used()
 	interrupted := context.Cause(ctx)
 	cancel(nil)
-	if err := errors.Join(<-ended, interrupted); err != nil {
-		return cost{}, err
-	}
-	after, err := m.fileBytes()
-	if err != nil {
+	if err := errors.Join(err, <-ended, interrupted); err != nil {
 		return cost{}, err
 	}
 	n := float64(m.records)
 	return cost{
-		cpu:    float64(used.cpu) / n,
-		allocs: float64(used.mallocs) / n,
-		bytes:  float64(used.bytes) / n,
-		copied: (float64(m.wire.Load()) + float64(after-files)) / n,
-		rate:   n / used.wall.Seconds(),
+		cpu:    float64(end.cpu-begin.cpu) / n,
+		allocs: float64(end.mallocs-begin.mallocs) / n,
+		bytes:  float64(end.bytes-begin.bytes) / n,
+		copied: float64(end.copied-begin.copied) / n,
+		rate:   n / (end.wall - begin.wall).Seconds(),
 	}, nil
 }
 
@@ -152,21 +147,21 @@ func (m *measurement) await(ctx context.Context, app *runtime.App) {
 
 // usage is what the process has used so far.
 type usage struct {
-	cpu            time.Duration
-	wall           time.Duration
+	cpu, wall      time.Duration
 	mallocs, bytes uint64
+	copied         int64
 }
 
 var started = time.Now()
 
-func snapshot() usage {
+func (m *measurement) used() (usage, error) {
 	var s goruntime.MemStats
 	goruntime.ReadMemStats(&s)
-	return usage{cpu: cpuTime(), wall: time.Since(started), mallocs: s.Mallocs, bytes: s.TotalAlloc}
-}
-
-func (u usage) since(b usage) usage {
-	return usage{cpu: u.cpu - b.cpu, wall: u.wall - b.wall, mallocs: u.mallocs - b.mallocs, bytes: u.bytes - b.bytes}
+	files, err := m.fileBytes()
+	return usage{
+		cpu: cpuTime(), wall: time.Since(started), mallocs: s.Mallocs, bytes: s.TotalAlloc,
+		copied: m.wire.Load() + files,
+	}, err
 }
 
 // dial counts the bytes of the application's connections.

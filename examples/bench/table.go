@@ -29,7 +29,7 @@ func (t *table) row(j jobKind, c cost, reference float64) error {
 }
 
 func (t *table) legend() error {
-	what := "application and embedded broker together, start of the application included"
+	what := "application and embedded broker together, the start of the application included"
 	if t.kafka {
 		what = "the application alone, its start included; the budgets are for application and embedded broker together"
 	}
@@ -37,7 +37,7 @@ func (t *table) legend() error {
 CPU ns    %s
 budget ns what a record should cost in the end; nothing checks it yet
 loop ns   the same work in a loop in plain Go, on records in memory
-peer ns   Kafka Streams 4.4 on Kafka 4.4, application and broker, steady state, on two cores of another day
+peer ns   Kafka Streams 4.4 on Kafka 4.4, application and broker, steady state, measured once on two cores of a shared machine
 copied B  bytes over the application's connections, both ways, and growth of the data directory
 `, what)
 	return err
