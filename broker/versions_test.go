@@ -89,11 +89,11 @@ func TestApiVersions(t *testing.T) {
 			if unknown := version > 4; (resp.ErrorCode == 35) != unknown || !unknown && resp.ErrorCode != 0 {
 				t.Errorf("error %d", resp.ErrorCode)
 			}
-			if len(resp.ApiKeys) != 20 {
+			if len(resp.ApiKeys) != 23 {
 				t.Errorf("%d keys", len(resp.ApiKeys))
 			}
 			for _, k := range resp.ApiKeys {
-				if k.ApiKey == 0 && k.MinVersion != 0 || k.ApiKey > 32 {
+				if k.ApiKey == 0 && k.MinVersion != 0 || k.ApiKey > 44 {
 					t.Errorf("key %+v", k)
 				}
 			}

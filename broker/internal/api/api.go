@@ -88,12 +88,15 @@ func servedKeys() map[int16]key {
 		},
 		19: serve(2, 7, (*API).createTopics),
 		20: serve(1, 6, (*API).deleteTopics),
+		21: serve(0, 2, (*API).deleteRecords),
 		22: serve(0, 5, (*API).initProducerID),
 		24: serve(0, 3, (*API).addPartitionsToTxn),
 		25: serve(0, 4, (*API).addOffsetsToTxn),
 		26: serve(0, 5, (*API).endTxn),
 		28: serve(0, 5, (*API).txnOffsetCommit),
 		32: serve(1, 4, (*API).describeConfigs),
+		37: serve(0, 3, (*API).createPartitions),
+		44: serve(0, 1, (*API).incrementalAlterConfigs),
 	}
 }
 

@@ -19,7 +19,7 @@ type topicConfig struct {
 // topicConfigs is every config that a topic can have, by name, with Kafka's defaults but for segment.bytes and what one
 // replica decides. A test compares it with what the log accepts.
 var topicConfigs = []topicConfig{
-	{"cleanup.policy", "delete", kmsg.ConfigTypeList, "log.cleanup.policy", "compact, delete, or both: how old records go."},
+	{"cleanup.policy", "delete", kmsg.ConfigTypeList, "log.cleanup.policy", "compact, delete, both or nothing: how old records go."},
 	{"compression.type", "producer", kmsg.ConfigTypeString, "compression.type", "producer: batches are kept as they were sent."},
 	{"delete.retention.ms", "86400000", kmsg.ConfigTypeLong, "log.cleaner.delete.retention.ms", "How long tombstones stay in a compacted topic."},
 	{"file.delete.delay.ms", "60000", kmsg.ConfigTypeLong, "log.segment.delete.delay.ms", "How long a removed file stays."},
@@ -28,8 +28,8 @@ var topicConfigs = []topicConfig{
 	{"index.interval.bytes", "4096", kmsg.ConfigTypeInt, "log.index.interval.bytes", "Without effect: the index has a fixed spacing."},
 	{"max.compaction.lag.ms", "9223372036854775807", kmsg.ConfigTypeLong, "log.cleaner.max.compaction.lag.ms", "How long a record may escape compaction."},
 	{"max.message.bytes", "1048588", kmsg.ConfigTypeInt, "message.max.bytes", "The largest record batch, as compressed."},
-	{"message.timestamp.after.max.ms", "9223372036854775807", kmsg.ConfigTypeLong, "log.message.timestamp.after.max.ms", "Without effect: records may be of any time."},
-	{"message.timestamp.before.max.ms", "9223372036854775807", kmsg.ConfigTypeLong, "log.message.timestamp.before.max.ms", "Without effect: records may be of any time."},
+	{"message.timestamp.after.max.ms", "9223372036854775807", kmsg.ConfigTypeLong, "log.message.timestamp.after.max.ms", "How far a record's time may lie ahead of the broker's."},
+	{"message.timestamp.before.max.ms", "9223372036854775807", kmsg.ConfigTypeLong, "log.message.timestamp.before.max.ms", "How far a record's time may lie behind the broker's."},
 	{"message.timestamp.type", "CreateTime", kmsg.ConfigTypeString, "log.message.timestamp.type", "CreateTime or LogAppendTime."},
 	{"min.cleanable.dirty.ratio", "0.5", kmsg.ConfigTypeDouble, "log.cleaner.min.cleanable.ratio", "How much of a log is dirty before it is compacted."},
 	{"min.compaction.lag.ms", "0", kmsg.ConfigTypeLong, "log.cleaner.min.compaction.lag.ms", "How long a record stays uncompacted at least."},

@@ -18,6 +18,7 @@ var causes = []struct {
 	{commitlog.ErrInvalidPartitions, kerr.InvalidPartitions},
 	{commitlog.ErrInvalidConfig, kerr.InvalidConfig},
 	{commitlog.ErrInvalidTopicName, kerr.InvalidTopicException},
+	{commitlog.ErrPolicy, kerr.PolicyViolation},
 	{commitlog.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
 	{commitlog.ErrCorruptBatch, kerr.CorruptMessage},
 	{commitlog.ErrUnsupportedMagic, kerr.UnsupportedForMessageFormat},

@@ -29,6 +29,9 @@ var (
 	// ErrInvalidTopicName: INVALID_TOPIC_EXCEPTION.
 	ErrInvalidTopicName = errors.New("invalid topic name")
 
+	// ErrPolicy: the topic's cleanup.policy does not allow it (POLICY_VIOLATION).
+	ErrPolicy = errors.New("not allowed by cleanup.policy")
+
 	// ErrOffsetOutOfRange: OFFSET_OUT_OF_RANGE. The ReadResult that comes with it has the partition's offsets.
 	ErrOffsetOutOfRange = errors.New("offset out of range")
 

@@ -175,7 +175,9 @@ func (p *Partition) publish(durable LSN) (dirty int64, purge bool) {
 }
 
 // durableDirtyLocked returns the durable bytes that are not in a segment.
-func (p *Partition) durableDirtyLocked() int64 { return p.mu.tail.dirty - (p.mu.bytes - p.mu.durableBytes) }
+func (p *Partition) durableDirtyLocked() int64 {
+	return p.mu.tail.dirty - (p.mu.bytes - p.mu.durableBytes)
+}
 
 // readableLocked returns the position up to which each isolation level reads.
 func (p *Partition) readableLocked() [2]int64 {

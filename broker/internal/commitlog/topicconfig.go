@@ -13,6 +13,7 @@ import (
 type topicConfig struct {
 	maxBatchBytes int
 	compacted     bool
+	deleted       bool // or neither: records may be deleted
 	logAppendTime bool
 	beforeMax     int64 // milliseconds that a record's time may lie before or after the broker's
 	afterMax      int64
@@ -39,7 +40,7 @@ func CheckConfigs(configs map[string]string) error {
 }
 
 func parseTopicConfig(configs map[string]string) (topicConfig, error) {
-	c := topicConfig{maxBatchBytes: defaultMaxBatchBytes, beforeMax: math.MaxInt64, afterMax: math.MaxInt64}
+	c := topicConfig{deleted: true, maxBatchBytes: defaultMaxBatchBytes, beforeMax: math.MaxInt64, afterMax: math.MaxInt64}
 	var errs []error
 	for _, name := range sortedKeys(configs) {
 		if err := c.set(name, configs[name]); err != nil {
@@ -56,7 +57,7 @@ func (c *topicConfig) set(name, value string) (err error) {
 		n, err = parseRange(value, 0, 1<<30)
 		c.maxBatchBytes = int(n)
 	case "cleanup.policy":
-		c.compacted, err = parseCleanupPolicy(value)
+		c.compacted, c.deleted, err = parseCleanupPolicy(value)
 	case "message.timestamp.type":
 		c.logAppendTime = value == "LogAppendTime"
 		err = oneOf(value, "CreateTime", "LogAppendTime")
@@ -104,17 +105,22 @@ func oneOf(value string, allowed ...string) error {
 	return fmt.Errorf("not one of %s", strings.Join(allowed, ", "))
 }
 
-func parseCleanupPolicy(value string) (compacted bool, err error) {
+// parseCleanupPolicy reads a list. An empty one keeps everything, as in Kafka from 4.2 on (KIP-1161).
+func parseCleanupPolicy(value string) (compacted, deleted bool, err error) {
+	if value == "" {
+		return false, true, nil
+	}
 	for policy := range strings.SplitSeq(value, ",") {
 		switch strings.TrimSpace(policy) {
 		case "compact":
 			compacted = true
 		case "delete":
+			deleted = true
 		default:
-			return false, errors.New("not a list of compact, delete")
+			return false, false, errors.New("not a list of compact, delete")
 		}
 	}
-	return compacted, nil
+	return compacted, deleted, nil
 }
 
 // checkTopicName returns an error that wraps ErrInvalidTopicName unless Kafka takes the name.

@@ -11,7 +11,8 @@ import (
 // watermark. It returns the log start, which does not move down. Memory and files are given back later: whole batches that are in no
 // segment at once, segments after the next checkpoint. Wait for the LSN before telling anybody.
 //
-// Errors: ErrOffsetOutOfRange if before is above the high watermark or below -1, ErrUnknownTopic, ErrStopped, ErrClosed.
+// Errors: ErrOffsetOutOfRange if before is above the high watermark or below -1, ErrPolicy if the topic is compacted
+// only, ErrUnknownTopic, ErrStopped, ErrClosed.
 func (p *Partition) DeleteRecords(before int64) (logStart int64, lsn LSN, err error) {
 	done, err := p.log.enter()
 	if err != nil {
@@ -26,6 +27,8 @@ func (p *Partition) DeleteRecords(before int64) (logStart int64, lsn LSN, err er
 	switch {
 	case p.mu.deleted:
 		return 0, 0, ErrUnknownTopic
+	case !p.topic.now().config.deleted:
+		return 0, 0, fmt.Errorf("%w: topic %q is compacted only", ErrPolicy, p.topic.Name)
 	case before < 0 || before > p.mu.highWatermark:
 		return 0, 0, fmt.Errorf("%w: delete records before %d, high watermark %d", ErrOffsetOutOfRange, before, p.mu.highWatermark)
 	case before <= p.mu.logStart:

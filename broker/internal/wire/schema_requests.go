@@ -133,6 +133,16 @@ var schemas = map[int16]*schema{
 			fixed(int32Size),
 		},
 	},
+	21: { // DeleteRecords
+		flexible: 2,
+		fields: []field{
+			records[kmsg.DeleteRecordsRequestTopic](
+				str(),
+				records[kmsg.DeleteRecordsRequestTopicPartition](fixed(int32Size), fixed(int64Size)),
+			),
+			fixed(int32Size),
+		},
+	},
 	22: { // InitProducerId
 		flexible: 2,
 		fields:   []field{str(), fixed(int32Size), fixed(int64Size).from(3), fixed(int16Size).from(3)},
@@ -169,6 +179,26 @@ var schemas = map[int16]*schema{
 		fields: []field{
 			records[kmsg.DescribeConfigsRequestResource](fixed(int8Size), str(), listOf[string](str())),
 			fixed(boolSize).from(1), fixed(boolSize).from(3),
+		},
+	},
+	37: { // CreatePartitions
+		flexible: 2,
+		fields: []field{
+			records[kmsg.CreatePartitionsRequestTopic](
+				str(), fixed(int32Size),
+				records[kmsg.CreatePartitionsRequestTopicAssignment](listOf[int32](fixed(int32Size))),
+			),
+			fixed(int32Size), fixed(boolSize),
+		},
+	},
+	44: { // IncrementalAlterConfigs
+		flexible: 1,
+		fields: []field{
+			records[kmsg.IncrementalAlterConfigsRequestResource](
+				fixed(int8Size), str(),
+				records[kmsg.IncrementalAlterConfigsRequestResourceConfig](str(), fixed(int8Size), str()),
+			),
+			fixed(boolSize),
 		},
 	},
 }
