@@ -102,9 +102,9 @@ func (t *transaction[V]) sort() {
 		return
 	}
 	slots := make([]layer.Slot, 0, t.dirty)
-	for i, w := range t.writes {
-		if int(t.table.At(w.slot).last) == i+1 {
-			slots = append(slots, w.slot)
+	for i, s := range t.writes {
+		if int(t.table.At(s).last) == i+1 {
+			slots = append(slots, s)
 		}
 	}
 	t.order.Build(slots, func(a, b layer.Slot) int { return bytes.Compare(t.table.Key(a), t.table.Key(b)) })

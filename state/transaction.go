@@ -3,7 +3,6 @@ package state
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"reflect"
 
@@ -29,9 +28,10 @@ type transaction[V any] struct {
 	omitOld bool
 	table   layer.Table[item[V]]
 
-	// writes are the writes since the last commit, in order. One that an entry's last does not point to has been overtaken by
-	// a later one of the same entry.
-	writes  []write
+	// writes are the entries written since the last commit, in order. One whose last does not point back has been overtaken by
+	// a later write of the same entry. headers are those of the writes, or none if no write had any.
+	writes  []layer.Slot
+	headers []serde.Headers
 	emitted int // Changes has seen the writes before
 	flushed int // Flush has seen the writes before
 	dirty   int // entries written
@@ -65,12 +65,6 @@ const (
 	flagBelow                     // the changelog has a value
 	flagObject                    // v is the value, decoded; always for plain values
 )
-
-// write is one write: of which entry, with which headers.
-type write struct {
-	slot    layer.Slot
-	headers serde.Headers
-}
 
 // base is what an entry was when Changes saw it last.
 type base[V any] struct {
@@ -236,234 +230,6 @@ func (t *transaction[V]) delete(s layer.Slot, ts int64, h serde.Headers) {
 	it.v, it.ts, it.blob = none, ts, 0
 	it.flags &^= flagPresent | flagObject
 }
-
-// touch makes the entry's write the last one, and keeps what it was.
-func (t *transaction[V]) touch(s layer.Slot, h serde.Headers) *item[V] {
-	it := t.table.At(s)
-	if it.base == 0 {
-		b := base[V]{present: it.flags&flagPresent != 0, blob: it.blob}
-		if t.plain && !t.omitOld {
-			b.v = it.v
-		}
-		t.bases = append(t.bases, b)
-		it.base = uint32(len(t.bases))
-	}
-	n := len(t.writes)
-	if int(it.last) == n && n > max(t.emitted, t.flushed) {
-		t.writes[n-1].headers = h
-		return it
-	}
-	if n == cap(t.writes) && n > 1024 && n > 4*t.dirty {
-		t.compact()
-	}
-	if it.last == 0 {
-		t.dirty++
-		if t.ordered {
-			t.insertOrdered(s)
-		}
-	}
-	t.writes = append(t.writes, write{s, h})
-	it.last = uint32(len(t.writes))
-	return it
-}
-
-// compact forgets writes that have been overtaken, so that a few keys written often do not make writes grow.
-func (t *transaction[V]) compact() {
-	kept, emitted, flushed := 0, 0, 0
-	for i, w := range t.writes {
-		if i == t.emitted {
-			emitted = kept
-		}
-		if i == t.flushed {
-			flushed = kept
-		}
-		if it := t.table.At(w.slot); int(it.last) == i+1 {
-			t.writes[kept] = w
-			kept++
-			it.last = uint32(kept)
-		}
-	}
-	if t.emitted == len(t.writes) {
-		emitted = kept
-	}
-	if t.flushed == len(t.writes) {
-		flushed = kept
-	}
-	clear(t.writes[kept:])
-	t.writes, t.emitted, t.flushed = t.writes[:kept], emitted, flushed
-}
-
-// changes gives what Changes is to give, see KeyValue.Changes.
-func (t *transaction[V]) changes(f func(local []byte, c Change[V], ts int64, h serde.Headers) error) error {
-	for t.emitted < len(t.writes) {
-		w := t.writes[t.emitted]
-		t.emitted++
-		it := t.table.At(w.slot)
-		if int(it.last) != t.emitted {
-			continue // a later write follows
-		}
-		c, some, err := t.change(w.slot)
-		if err != nil {
-			t.emitted--
-			return err
-		}
-		if !some {
-			continue
-		}
-		if err := f(t.table.Key(w.slot), c, t.table.At(w.slot).ts, w.headers); err != nil {
-			return err
-		}
-	}
-	clear(t.bases)
-	t.bases = t.bases[:0] // every entry's base is 0 now
-	return nil
-}
-
-// change returns how an entry differs from its base, which it then is itself. It is false for nothing there before and nothing
-// now.
-func (t *transaction[V]) change(s layer.Slot) (c Change[V], some bool, err error) {
-	it := t.table.At(s)
-	b := &t.bases[it.base-1]
-	c.Latest = true
-	if b.present && !t.omitOld {
-		old := b.v
-		if !t.plain {
-			if old, err = t.decode(t.blobBytes(b.blob)); err != nil {
-				return c, false, fmt.Errorf("store %s: old value of key %x: %w", t.below.id, t.table.Key(s), err)
-			}
-		}
-		c.Old = serde.Some(old)
-	}
-	was := b.present
-	if it.flags&flagPresent == 0 {
-		it.base = 0
-		return c, was, nil
-	}
-	if !t.plain {
-		if _, err := t.encoded(s); err != nil {
-			return c, false, err
-		}
-		if err := t.materialise(s); err != nil {
-			return c, false, err
-		}
-	}
-	c.New = serde.Some(it.v)
-	if !t.plain { // handed over (T2)
-		var none V
-		it.v, it.flags = none, it.flags&^flagObject
-	}
-	it.base = 0
-	return c, true, nil
-}
-
-var errUnflushed = errors.New("commit of writes that were not flushed")
-
-// flush appends the entries written to the changelog, in the order of their last writes, and stages them for commit.
-func (t *transaction[V]) flush(changelogKey func(local []byte) ([]byte, error)) error {
-	for t.flushed < len(t.writes) {
-		w := t.writes[t.flushed]
-		if it := t.table.At(w.slot); int(it.last) == t.flushed+1 {
-			if err := t.flushEntry(w.slot, it, changelogKey); err != nil {
-				return err
-			}
-		}
-		t.flushed++
-	}
-	return nil
-}
-
-func (t *transaction[V]) flushEntry(s layer.Slot, it *item[V], changelogKey func(local []byte) ([]byte, error)) error {
-	local := t.table.Key(s)
-	exists := it.flags&flagPresent != 0
-	if !exists && it.flags&flagBelow == 0 {
-		return nil // created and deleted: nobody below ever knew
-	}
-	var val []byte
-	if exists {
-		var err error
-		if val, err = t.encoded(s); err != nil {
-			return err
-		}
-		if val == nil {
-			val = []byte{} // empty, not null
-		}
-	}
-	key, err := changelogKey(local)
-	if err != nil {
-		return fmt.Errorf("store %s: key %x: %w", t.below.id, local, err)
-	}
-	if t.log != nil {
-		if err := t.log.Append(key, val, it.ts); err != nil {
-			return fmt.Errorf("store %s: append to changelog: %w", t.below.id, err)
-		}
-	}
-	if !exists {
-		it.flags &^= flagBelow
-		t.staged.Bury(layer.Hash(local), local)
-		return nil
-	}
-	it.flags |= flagBelow
-	var ts [8]byte
-	binary.BigEndian.PutUint64(ts[:], uint64(it.ts))
-	t.staged.Put(layer.Hash(local), local, ts[:], val)
-	return nil
-}
-
-// commit gives what was flushed to the committed layer.
-func (t *transaction[V]) commit(next int64) error {
-	if t.flushed < len(t.writes) {
-		return fmt.Errorf("store %s: %w", t.below.id, errUnflushed)
-	}
-	if invariants {
-		if err := t.checkClean(); err != nil {
-			return err
-		}
-	}
-	if t.log == nil {
-		next = -1
-	}
-	if err := t.below.commit(&t.staged, next, t.logged); err != nil {
-		return fmt.Errorf("store %s: commit: %w", t.below.id, err)
-	}
-	t.settle(false)
-	t.makeRoom()
-	return nil
-}
-
-// settle ends the transaction: entries written become clean, or are forgotten.
-func (t *transaction[V]) settle(forget bool) {
-	switch {
-	case !t.plain:
-		t.table.Reset() // objects that user code may have changed or kept (T2)
-	default:
-		for _, w := range t.writes {
-			it := t.table.At(w.slot)
-			if it.last == 0 {
-				continue
-			}
-			it.last, it.base = 0, 0
-			if forget {
-				t.table.Remove(w.slot)
-			}
-		}
-	}
-	clear(t.writes)
-	clear(t.bases)
-	t.writes, t.bases, t.blobs = t.writes[:0], t.bases[:0], t.blobs[:0]
-	t.emitted, t.flushed, t.dirty = 0, 0, 0
-	t.order.Reset()
-	t.ordered = false
-	t.staged.Reset()
-	t.newest, t.logged = t.below.newestSeen(), newest{}
-	const keep = 1 << 20
-	if cap(t.bytes) > keep {
-		t.bytes, t.blobs = nil, nil
-	}
-	t.bytes = t.bytes[:0]
-}
-
-// drop forgets the transaction.
-func (t *transaction[V]) drop() { t.settle(true) }
 
 // makeRoom evicts clean entries over the bound: a few before an entry comes in, so that reads without writes are bounded too.
 func (t *transaction[V]) makeRoom() {
