@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace-io/millrace/examples/flights/data"
 )
 
 // worstRows is how many rows of each table the report shows.
@@ -41,7 +43,9 @@ type dropCount struct {
 func writeReport(w io.Writer, r *results, s *summary) error {
 	b := bufio.NewWriter(w)
 	writeHours(b, r.hours)
-	writeRoutes(b, r.routes)
+	if err := writeRoutes(b, r.routes); err != nil {
+		return err
+	}
 	writeSummary(b, r, s)
 	if err := b.Flush(); err != nil {
 		return fmt.Errorf("write the report: %w", err)
@@ -64,7 +68,7 @@ func writeHours(w *bufio.Writer, hours []hour) {
 	}
 }
 
-func writeRoutes(w *bufio.Writer, routes []route) {
+func writeRoutes(w *bufio.Writer, routes []route) error {
 	counted := slices.DeleteFunc(slices.Clone(routes), func(r route) bool { return r.Flights < fewFlights })
 	heading := fmt.Sprintf("of %d flights or more", fewFlights)
 	if len(counted) == 0 {
@@ -74,13 +78,32 @@ func writeRoutes(w *bufio.Writer, routes []route) {
 	fmt.Fprintf(w, "\nThe worst routes: longest average delay, routes %s\n\n", heading)
 	if len(worst) == 0 {
 		fmt.Fprintln(w, "  no flights")
-		return
+		return nil
 	}
-	fmt.Fprintf(w, "  %-24s %-22s %8s %8s %8s %8s\n", "route", "", "flights", "miles", "minutes", "average")
+	city, err := cities()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "  %-8s %-38s %8s %8s %8s %8s\n", "route", "", "flights", "miles", "minutes", "average")
 	for _, r := range worst {
-		fmt.Fprintf(w, "  %-24s %-22s %8s %8s %8s %8.1f  %s\n", clip(r.Name, 24), "", grouped(r.Flights), grouped(r.Distance),
-			grouped(r.TotalDelay), r.average(), bar(r.average(), worst[0].average()))
+		origin, destination, _ := strings.Cut(r.Name, "-")
+		fmt.Fprintf(w, "  %-8s %-38s %8s %8s %8s %8.1f  %s\n", clip(r.Name, 8), clip(city(origin)+" to "+city(destination), 38),
+			grouped(r.Flights), grouped(r.Distance), grouped(r.TotalDelay), r.average(), bar(r.average(), worst[0].average()))
 	}
+	return nil
+}
+
+// cities returns a function that tells the city of an airport, or else repeats its code.
+func cities() (func(iata string) string, error) {
+	airports, err := data.Airports()
+	if err != nil {
+		return nil, err
+	}
+	city := make(map[string]string, len(airports))
+	for _, a := range airports {
+		city[a.IATA] = a.City
+	}
+	return func(iata string) string { return cmp.Or(city[iata], iata) }, nil
 }
 
 func (r route) average() float64 { return float64(r.TotalDelay) / float64(r.Flights) }
