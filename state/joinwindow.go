@@ -76,8 +76,8 @@ func (s *JoinWindow[K, V]) Add(key K, v V, timestamp int64, h serde.Headers) err
 	}
 }
 
-// Null takes note of a record without a value: it is not stored, but Kafka Streams counts it and writes it to the changelog.
-func (s *JoinWindow[K, V]) Null(key K, timestamp int64) error { return s.note(key, timestamp, nil) }
+// Null takes note of a record without a value: it is not stored, but counts, as in Kafka Streams.
+func (s *JoinWindow[K, V]) Null() { s.next() }
 
 // note writes to the changelog what the store does not keep.
 func (s *JoinWindow[K, V]) note(key K, timestamp int64, value []byte) error {

@@ -20,6 +20,8 @@ func TestNames(t *testing.T) {
 		"naming-count-store-named":   namesCountStore,
 		"naming-global-table":        namesGlobalTable,
 		"naming-process":             namesProcess,
+		"naming-stream-join-default": namesStreamJoins,
+		"naming-stream-join-named":   namesStreamJoinsNamed,
 		"naming-stateless-default":   namesStateless,
 		"naming-stateless-named":     namesStatelessNamed,
 	} {

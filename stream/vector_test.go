@@ -24,7 +24,7 @@ type vector struct {
 	Sinks   []vectorTopic `json:"sinks"`
 	Params  struct{ Size, Advance, Grace, H, Diff, Before, After, Min, Max, Gap, Start, Limit, Bytes int64 }
 	Config  map[string]json.RawMessage `json:"config"`
-	Runs    []vectorRun `json:"runs"`
+	Runs    []vectorRun                `json:"runs"`
 }
 
 type vectorTopic struct{ Topic, Key, Value string }
