@@ -148,6 +148,13 @@ func (s *segment) apply(f fault) error {
 		s.restart(sl, f.Down)
 	case f.Kind == pauseOne:
 		return s.applyPause(sl, f)
+	case f.Kind == cutOne:
+		before := sl.status().Obeyed
+		sl.hit(cutOff, f.Point, f.After, 0, func() bool { return sl.status().Obeyed > before || sl.proc.gone() })
+		if sl.status().Obeyed > before {
+			s.report.Cuts++
+			s.say("cut a connection of %s at %s", sl.name, f.Point)
+		}
 	}
 	return nil
 }

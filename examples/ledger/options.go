@@ -19,6 +19,7 @@ type options struct {
 	kills       int
 	brokerKills int
 	pauses      int
+	cuts        int
 	instances   int
 	partitions  int
 	workers     int
@@ -43,6 +44,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	fs.IntVar(&o.kills, "kills", 6, "`number` of instances to kill, in each segment")
 	fs.IntVar(&o.brokerKills, "broker-kills", 4, "`number` of times to kill the broker, in each segment; not with -brokers")
 	fs.IntVar(&o.pauses, "pauses", 2, "`number` of instances to pause beyond the session time-out, in each segment")
+	fs.IntVar(&o.cuts, "cuts", 6, "`number` of connections to break with a request on them, in each segment")
 	fs.IntVar(&o.instances, "instances", 4, "`number` of instances at most, 1 to 16")
 	fs.IntVar(&o.partitions, "partitions", 4, "`number` of partitions, 1 to 64")
 	fs.IntVar(&o.workers, "workers", 2, "`number` of workers of each application in each instance")
@@ -50,7 +52,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	fs.IntVar(&o.drivers, "drivers", 4, "`number` of senders; every second one sends in transactions")
 	fs.IntVar(&o.rate, "rate", 200, "transfers to send in a `second`")
 	fs.DurationVar(&o.session, "session", 1500*time.Millisecond, "session `time-out` of the instances; a Kafka must allow it (group.min.session.timeout.ms)")
-	fs.DurationVar(&o.transaction, "transaction", 2*time.Second, "transaction `time-out` of the instances")
+	fs.DurationVar(&o.transaction, "transaction", 4*time.Second, "transaction `time-out` of the instances; longer than -session, a zombie may end its transaction in between")
 	fs.DurationVar(&o.commit, "commit", 50*time.Millisecond, "commit `interval` of the instances")
 	fs.BoolVar(&o.quiet, "quiet", false, "say nothing but the report")
 	fs.Usage = func() {
@@ -82,6 +84,7 @@ func (o *options) validate() error {
 		n, least, most int
 	}{
 		{"kills", o.kills, 0, 1e6}, {"broker-kills", o.brokerKills, 0, 1e6}, {"pauses", o.pauses, 0, 1e6},
+		{"cuts", o.cuts, 0, 1e6},
 		{"instances", o.instances, 1, 16}, {"partitions", o.partitions, 1, 64}, {"workers", o.workers, 1, 16},
 		{"accounts", o.accounts, 2, 10_000}, {"drivers", o.drivers, 1, 64}, {"rate", o.rate, o.drivers, 20_000},
 	} {

@@ -36,6 +36,7 @@ type report struct {
 	Kills       faultCount `json:"kills"`
 	BrokerKills faultCount `json:"brokerKills"`
 	Pauses      faultCount `json:"pauses"`
+	Cuts        int        `json:"cuts"`
 	Joins       int        `json:"joins"`
 	Leaves      int        `json:"leaves"`
 	Rebalances  int        `json:"joinRequests"` // of the instances, at rebalances

@@ -14,6 +14,7 @@ const (
 	killYoung faultKind = "kill young"  // SIGKILL of an instance, and again while it starts
 	killLog   faultKind = "kill broker" // SIGKILL of the broker, then a restart on the same directory and port
 	pauseOne  faultKind = "pause"       // SIGSTOP of an instance beyond the session time-out, then SIGCONT
+	cutOne    faultKind = "cut"         // a connection of an instance breaks with a request on it
 	joinOne   faultKind = "join"        // one more instance starts
 	leaveOne  faultKind = "leave"       // an instance stops in order
 )
@@ -48,13 +49,9 @@ func newSchedule(o *options) []fault {
 		}
 		return f
 	})
-	add(o.pauses, func() fault {
-		longest := max(o.session, o.transaction)
-		f := fault{Kind: pauseOne, Pause: o.session + o.session/4 + time.Duration(rng.Int64N(int64(longest)))}
-		if rng.IntN(4) > 0 {
-			f.Point, f.After = points[rng.IntN(transactional)], rng.IntN(4)
-		}
-		return f
+	add(o.pauses, func() fault { return drawPause(rng, o) })
+	add(o.cuts, func() fault {
+		return fault{Kind: cutOne, Point: points[rng.IntN(len(points)-1)], After: rng.IntN(4)}
 	})
 	moves := (o.kills + o.brokerKills + o.pauses + 9) / 10
 	add(moves, func() fault { return fault{Kind: joinOne} })
@@ -92,5 +89,26 @@ func drawKill(rng *rand.Rand, o *options) fault {
 		return f
 	}
 	f.Point, f.After = points[rng.IntN(transactional-1)], rng.IntN(4)
+	return f
+}
+
+// drawPause draws a pause, mostly inside a transaction, and there mostly when its offsets have gone out and its end has not. Half of
+// them are over before the log aborts the transaction: then the zombie ends it, and who took over must have waited for that.
+// After the others it finds itself fenced.
+func drawPause(rng *rand.Rand, o *options) fault {
+	f := fault{Kind: pauseOne}
+	least, most := o.session*5/4, o.transaction*9/10
+	if least >= most || rng.IntN(2) == 0 {
+		least = max(o.session, o.transaction) * 5 / 4
+		most = least * 3 / 2
+	}
+	f.Pause = least + time.Duration(rng.Int64N(int64(most-least)+1))
+	switch rng.IntN(4) {
+	case 0:
+	case 1:
+		f.Point, f.After = points[rng.IntN(transactional)], rng.IntN(4)
+	default:
+		f.Point, f.After = []point{point(phaseNames[offsets]), point(phaseNames[offered])}[rng.IntN(2)], rng.IntN(4)
+	}
 	return f
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -16,6 +17,7 @@ type tap struct {
 	out, in  frames
 	sync     sync.Mutex
 	inFlight map[int32]request // by correlation id, guarded by sync
+	gone     atomic.Bool       // it was cut
 }
 
 func newTap(c net.Conn, w *watch) *tap {
@@ -36,6 +38,9 @@ func (t *tap) Write(b []byte) (int, error) {
 func (t *tap) Read(b []byte) (int, error) {
 	n, err := t.Conn.Read(b)
 	t.in.feed(b[:n])
+	if t.gone.Load() {
+		return 0, net.ErrClosed // an answer that has just come in is lost as well
+	}
 	return n, err
 }
 
@@ -47,7 +52,9 @@ func (t *tap) sent(head []byte) {
 	t.sync.Lock()
 	t.inFlight[correlation] = r
 	t.sync.Unlock()
-	t.watch.sent(r)
+	if t.watch.sent(r) {
+		t.cut()
+	}
 }
 
 func (t *tap) answered(head []byte) {
@@ -56,9 +63,15 @@ func (t *tap) answered(head []byte) {
 	r, ok := t.inFlight[correlation]
 	delete(t.inFlight, correlation)
 	t.sync.Unlock()
-	if ok {
-		t.watch.answered(r)
+	if ok && t.watch.answered(r) {
+		t.cut()
 	}
+}
+
+// cut breaks the connection: neither side learns what the other has taken.
+func (t *tap) cut() {
+	t.gone.Store(true)
+	_ = t.Conn.Close() // what is broken on purpose may not close well
 }
 
 // request is what the watch wants to know of one.

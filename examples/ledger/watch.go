@@ -45,6 +45,7 @@ const (
 	killSelf   act = "kill"
 	pauseSelf  act = "pause"
 	killBroker act = "kill-broker"
+	cutOff     act = "cut"     // the connection on which the point was passed
 	nothing    act = "nothing" // the order before is void
 )
 
@@ -90,85 +91,81 @@ func (w *watch) runs(application string, running bool) {
 	w.saveLocked()
 }
 
-// sent notes a request that has been written.
-func (w *watch) sent(r request) {
+// sent notes a request that has been written. It reports whether the connection is to be cut.
+func (w *watch) sent(r request) (cut bool) {
 	switch r.key {
 	case kmsg.Produce:
-		if r.txn != "" {
-			w.enter(r.txn, producing)
-		}
+		return r.txn != "" && w.enter(r.txn, producing)
 	case kmsg.TxnOffsetCommit:
-		w.enter(r.txn, offsets)
+		return w.enter(r.txn, offsets)
 	case kmsg.EndTxn:
-		w.enter(r.txn, ending)
+		return w.enter(r.txn, ending)
 	case kmsg.InitProducerID:
-		w.pass(opening)
+		return w.pass(opening)
 	case kmsg.JoinGroup:
-		w.pass(joining)
+		return w.pass(joining)
 	case kmsg.SyncGroup:
-		w.pass(syncing)
+		return w.pass(syncing)
 	}
+	return false
 }
 
-// answered notes an answer that the client does not know of yet.
-func (w *watch) answered(r request) {
+// answered notes an answer that the client does not know of yet. It reports whether the connection is to be cut, so that the
+// client never knows.
+func (w *watch) answered(r request) (cut bool) {
 	switch r.key {
 	case kmsg.Produce:
-		if r.txn != "" {
-			w.enter(r.txn, produced)
-		}
+		return r.txn != "" && w.enter(r.txn, produced)
 	case kmsg.TxnOffsetCommit:
-		w.enter(r.txn, offered)
+		return w.enter(r.txn, offered)
 	case kmsg.EndTxn:
-		w.enter(r.txn, ended)
+		return w.enter(r.txn, ended)
 	case kmsg.InitProducerID:
-		w.enter(r.txn, idle)
+		return w.enter(r.txn, idle)
 	}
+	return false
 }
 
 // enter moves a transaction on. A phase does not go back within a transaction: a second Produce is still producing, but the
 // answer to an early one does not undo the offsets.
-func (w *watch) enter(txn string, to phase) {
+func (w *watch) enter(txn string, to phase) (cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if at := w.mu.Phases[txn]; to == produced && at > produced || to == offered && at > offered {
-		return
+		return false
 	}
 	w.mu.Phases[txn] = to
 	if to == ended {
 		w.mu.Ends++
 	}
 	w.saveLocked()
-	w.actLocked(point(to.String()))
-	if to.open() {
-		w.actLocked(inside)
-	}
+	return w.actLocked(point(to.String())) || to.open() && w.actLocked(inside)
 }
 
-func (w *watch) pass(at point) {
+func (w *watch) pass(at point) (cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if at == joining {
 		w.mu.Joins++
 		w.saveLocked()
 	}
-	w.actLocked(at)
+	return w.actLocked(at)
 }
 
-// actLocked obeys the order if this is its point.
-func (w *watch) actLocked(at point) {
+// actLocked obeys the order if this is its point. It reports whether the connection is to be cut.
+func (w *watch) actLocked(at point) (cut bool) {
 	o := &w.mu.order
 	if o.Point != at {
-		return
+		return false
 	}
 	if o.After > 0 {
 		o.After--
-		return
+		return false
 	}
 	obeyed := *o
 	*o = order{}
 	w.mu.Obeyed++
-	if obeyed.Act != killBroker {
+	if obeyed.Act == killSelf || obeyed.Act == pauseSelf {
 		w.mu.Acted = fmt.Sprintf("%s at %s", obeyed.Act, at)
 	}
 	w.saveLocked()
@@ -185,6 +182,7 @@ func (w *watch) actLocked(at point) {
 		w.mu.Acted = err.Error()
 		w.saveLocked()
 	}
+	return obeyed.Act == cutOff
 }
 
 // statusBytes is the fixed size of a status file, so that one write replaces all of it.
