@@ -115,7 +115,8 @@ type Config struct {
 	// Now is the wall clock: it drives punctuations and commits. nil: time.Now.
 	Now func() time.Time
 
-	tuneState func(*state.Config) // tests write state behind sooner than anybody would
+	purgeEvery time.Duration       // repartition.purge.interval.ms; tests purge sooner than anybody would
+	tuneState  func(*state.Config) // tests write state behind sooner than anybody would
 }
 
 // maxApplicationID leaves room for the names that are made of it: topics have at most 249 characters.
@@ -145,6 +146,7 @@ func (c Config) withDefaults() Config {
 	set(&c.TaskTimeout, 5*time.Minute)
 	set(&c.ConnectTimeout, 10*time.Second)
 	set(&c.ShutdownTimeout, 30*time.Second)
+	set(&c.purgeEvery, 30*time.Second)
 	bytes(&c.DirtyBytes, 64<<20)
 	bytes(&c.InputBytes, 64<<20)
 	bytes(&c.OutputBytes, 64<<20)

@@ -7,10 +7,18 @@ import (
 )
 
 // WriteStateAtOnce makes c write committed state to the disk as soon as it is committed, so that a test that kills the instance
-// finds a store that is nearly up to date, and the changelog's tail to replay, instead of none.
+// finds a store that is nearly up to date, and the changelog's tail to replay, instead of none; and purge repartition topics all the
+// time.
 func WriteStateAtOnce(c Config) Config {
+	c = PurgeEvery(c, 20*time.Millisecond)
 	c.tuneState = func(s *state.Config) {
 		s.ApplyIdle, s.ApplyInterval, s.SyncInterval = time.Millisecond, time.Millisecond, time.Millisecond
 	}
+	return c
+}
+
+// PurgeEvery makes c delete what it has read of repartition topics that often.
+func PurgeEvery(c Config, d time.Duration) Config {
+	c.purgeEvery = d
 	return c
 }

@@ -32,6 +32,7 @@ type instance struct {
 	id      string
 	client  *client.Client
 	plan    *plan
+	purger  *client.Purger
 	db      *state.DB
 	globals map[string]state.GlobalLayer
 	tables  *global.Tables
@@ -94,6 +95,7 @@ func (in *instance) connect(ctx context.Context) (err error) {
 		})
 		if err == nil {
 			in.closeLater(func() error { in.client.Close(); return nil })
+			in.purger = client.NewPurger(in.client, in.cfg.purgeEvery)
 			return nil
 		}
 		in.log.Debug("no broker answers", "err", err)

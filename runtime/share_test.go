@@ -77,6 +77,46 @@ func TestInstancesComeAndGo(t *testing.T) {
 	n.check(t, l)
 }
 
+// What was read of a repartition topic, and committed, is deleted; what is read afterwards counts on.
+func TestRepartitionTopicsArePurged(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	n := newJob(t, l, 2)
+	top, err := n.topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := l.start(t, top, runtime.PurgeEvery(runtime.Config{ApplicationID: n.App}, 50*time.Millisecond))
+	between := n.inputs()[1]
+	for i := range 3 {
+		l.write(t, n.In, jobInput(uint64(i), 300, 2, int64(i)*6000))
+		eventually(t, 30*time.Second, "all is processed and purged", func() bool {
+			if !l.drained(t, n.App, n.inputs()...) {
+				return false
+			}
+			partitions := l.partitions(t, between)
+			starts, err := l.client.ListOffsets(t.Context(), client.LogStart, partitions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ends, err := l.client.ListOffsets(t.Context(), client.LastStable, partitions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range partitions {
+				if starts[p] < ends[p] || starts[p] == 0 {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	if err := app.stop(); err != nil {
+		t.Fatal(err)
+	}
+	n.check(t, l)
+}
+
 // A global table is there before the first record is joined, and follows its topic.
 func TestGlobalTable(t *testing.T) {
 	t.Parallel()

@@ -47,6 +47,7 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 	members.Go(func() { failures <- in.runMember(joined) })
 	followed, unfollow := context.WithCancel(running)
 	defer unfollow()
+	others.Go(func() { in.purger.Run(followed) })
 	if in.tables != nil {
 		others.Go(func() { failures <- in.tables.Follow(followed) })
 	}

@@ -142,11 +142,27 @@ func (in *instance) openWorker(slot int, p *client.Producer) error {
 		Logger:             in.log,
 		Now:                in.cfg.Now,
 	}
+	if repartitioned := in.repartitionTopics(); len(repartitioned) > 0 {
+		cfg.Committed = func(tp client.TopicPartition, next int64) {
+			if repartitioned[tp.Topic] {
+				in.purger.Committed(tp, next)
+			}
+		}
+	}
 	if in.cfg.Guarantee == AtLeastOnce {
 		cfg.CommitOffsets = in.client.CommitOffsets
 	}
 	in.workers = append(in.workers, worker.New(cfg))
 	return nil
+}
+
+// repartitionTopics returns the full names of the topics between sub-topologies, whose records go once they are read.
+func (in *instance) repartitionTopics() map[string]bool {
+	names := make(map[string]bool, len(in.topology.Repartition))
+	for _, r := range in.topology.Repartition {
+		names[in.topology.Internal(in.cfg.ApplicationID, r.Topic())] = true
+	}
+	return names
 }
 
 func (in *instance) statePath() string {

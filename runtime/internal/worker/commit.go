@@ -247,6 +247,9 @@ func (w *Worker) apply() error {
 		for _, in := range r.inputs {
 			in.committed = in.position
 			r.spec.Known[in.tp] = true
+			if w.cfg.Committed != nil {
+				w.cfg.Committed(in.tp, in.committed)
+			}
 		}
 	}
 	w.out.Committed()

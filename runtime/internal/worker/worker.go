@@ -55,6 +55,8 @@ type Config struct {
 	Partitions func(topic string) int32
 	// CommitOffsets commits offsets outside a transaction; set in at-least-once mode only.
 	CommitOffsets func(ctx context.Context, id client.Identity, offsets map[client.TopicPartition]client.Committed) error
+	// Committed, if not nil, is told how far an input was committed. It must not wait or call the worker.
+	Committed func(tp client.TopicPartition, next int64)
 	// Dropped is called when the worker has given tasks up on its own, because a commit was answered as if the group had
 	// forgotten the member. It is called by the worker's goroutine and must not call the worker.
 	Dropped func(ids []topology.TaskID)
