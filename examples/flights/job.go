@@ -102,12 +102,9 @@ func (j *job) run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() {
 		err := j.app.Run(ctx)
-		switch {
-		case errors.Is(err, runtime.ErrLocked):
-			cancel(fmt.Errorf("-dir %s is in use by another process: stop that one, or name another directory", j.log.Dir))
-		case err != nil:
+		if err != nil {
 			cancel(fmt.Errorf("run the pipeline: %w", err))
-		case ctx.Err() == nil:
+		} else if ctx.Err() == nil {
 			cancel(errors.New("the pipeline stopped by itself"))
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/broker"
@@ -30,6 +31,7 @@ type Log struct {
 	Dir string
 
 	embedded *broker.Broker
+	lock     *flock.Flock
 	remove   bool // Dir is temporary
 }
 
@@ -43,8 +45,13 @@ func (f *Flags) Open(ctx context.Context, logger *slog.Logger) (*Log, error) {
 	if len(l.Brokers) > 0 {
 		open = l.reach
 	}
-	if err := open(ctx, logger); err != nil {
-		return nil, errors.Join(err, l.removeDir())
+	// The lock comes first: whoever does not get it must not touch the log either, where it would shut the other out.
+	err := l.lockDir()
+	if err == nil {
+		err = open(ctx, logger)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.release())
 	}
 	return l, nil
 }
@@ -67,7 +74,7 @@ func (l *Log) Close(ctx context.Context) error {
 	if l.embedded != nil {
 		err = l.embedded.Close(ctx)
 	}
-	return errors.Join(err, l.removeDir())
+	return errors.Join(err, l.release())
 }
 
 func (l *Log) makeDir() error {
@@ -94,17 +101,35 @@ func isNotDir(path string) bool {
 	return err == nil && !st.IsDir()
 }
 
-func (l *Log) removeDir() error {
-	if !l.remove {
-		return nil
+func (l *Log) lockDir() error {
+	l.lock = flock.New(filepath.Join(l.Dir, "lock"))
+	locked, err := l.lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock -dir: %w", err)
 	}
-	return os.RemoveAll(l.Dir)
+	if !locked {
+		return l.inUse()
+	}
+	return nil
+}
+
+func (l *Log) inUse() error {
+	return fmt.Errorf("-dir %s is in use by another process: stop that one, or name another directory", l.Dir)
+}
+
+// release gives the directory back, and removes a temporary one.
+func (l *Log) release() error {
+	err := l.lock.Unlock()
+	if l.remove {
+		err = errors.Join(err, os.RemoveAll(l.Dir))
+	}
+	return err
 }
 
 func (l *Log) openEmbedded(ctx context.Context, logger *slog.Logger) error {
 	b, err := broker.Open(ctx, broker.Config{Dir: filepath.Join(l.Dir, "log"), Logger: logger})
 	if errors.Is(err, broker.ErrLocked) {
-		return fmt.Errorf("-dir %s is in use by another process: stop that one, or name another directory", l.Dir)
+		return l.inUse()
 	}
 	if err != nil {
 		return fmt.Errorf("open the broker in %s: %w", l.Dir, err)
