@@ -90,7 +90,7 @@ func AddStore[S state.Layer](b *Builder, spec *state.Spec) Store[S] {
 // AddGlobalTable adds a table of which every instance holds all partitions. Every processor may read its store; passing it to
 // AddProcessor says so in the description of the topology, and connects nothing.
 func AddGlobalTable[S state.GlobalLayer](b *Builder, name, topic string, spec *state.Spec) Store[S] {
-	b.t.Globals = append(b.t.Globals, GlobalTable{Name: name, Topic: topic, Store: spec.Name})
+	b.t.Globals = append(b.t.Globals, GlobalTable{Name: name, Topic: topic, Store: spec.Name, After: len(b.t.Nodes)})
 	return AddStore[S](b, spec)
 }
 

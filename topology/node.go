@@ -81,6 +81,7 @@ type GlobalTable struct {
 	Source string // of the source node before it; empty: Name with "-source"
 	Topic  string
 	Store  string // name of its store in Topology.Stores
+	After  int    // number of nodes that were made before it, for the numbers of sub-topologies
 }
 
 // String returns the edge as "Record[K, V]".

@@ -3,14 +3,13 @@ package topology
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 // Subtopology is a part of a topology that runs in one task per partition: nodes connected by edges or by a shared store
 // . A repartition topic cuts.
 type Subtopology struct {
-	// Number is the first half of its task ids. Numbers are Kafka Streams': groups of nodes in the order of their sources'
-	// names, global tables counted. They may have gaps, so find a sub-topology by its number, not by its index.
+	// Number is the first half of its task ids. Numbers are Kafka Streams': groups of nodes in the order in which their first
+	// sources were made, global tables counted. They may have gaps, so find a sub-topology by its number, not by its index.
 	Number  int32
 	Nodes   []NodeID // in topological order: parents before children, else by id
 	Sources []string // topics it reads, sorted, as the nodes hold them (see Topology.Internal)
@@ -35,23 +34,23 @@ func (t *Topology) Subtopology(number int32) (Subtopology, bool) {
 	return Subtopology{}, false
 }
 
-// number groups the nodes and gives groups and global tables their numbers, in one sequence, as Kafka Streams does: by the
-// names of the sources, sorted. globals[i] is the number of t.Globals[i].
+// number groups the nodes and gives groups and global tables their numbers, in one sequence, as Kafka Streams does: in the order in
+// which their sources were made. globals[i] is the number of t.Globals[i].
 func (t *Topology) number() (subs []Subtopology, globals []int32) {
 	type entry struct {
-		source string
-		group  int // -1: a global table
-		index  int
+		made  int // the id of its first source; of a global table, that of the node made after it
+		group int // -1: a global table
+		index int
 	}
 	groups := t.groups()
 	var entries []entry
-	for i, nodes := range groups {
-		entries = append(entries, entry{source: t.firstSource(nodes), group: i})
-	}
 	for i, g := range t.Globals {
-		entries = append(entries, entry{source: g.source(), group: -1, index: i})
+		entries = append(entries, entry{made: g.After, group: -1, index: i})
 	}
-	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.source, b.source) })
+	for i, nodes := range groups {
+		entries = append(entries, entry{made: t.firstSource(nodes), group: i})
+	}
+	slices.SortStableFunc(entries, func(a, b entry) int { return a.made - b.made })
 	globals = make([]int32, len(t.Globals))
 	for i, e := range entries {
 		if e.group < 0 {
@@ -105,11 +104,12 @@ func (t *Topology) groups() [][]NodeID {
 	return groups
 }
 
-func (t *Topology) firstSource(nodes []NodeID) string {
-	first := ""
+// firstSource returns the lowest id of a source among nodes; they have one unless the topology is not valid.
+func (t *Topology) firstSource(nodes []NodeID) int {
+	first := len(t.Nodes)
 	for _, id := range nodes {
-		if n := t.Nodes[id]; n.Kind == KindSource && (first == "" || n.Name < first) {
-			first = n.Name
+		if t.Nodes[id].Kind == KindSource {
+			first = min(first, int(id))
 		}
 	}
 	return first

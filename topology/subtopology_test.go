@@ -17,12 +17,12 @@ func TestSubtopologies(t *testing.T) {
 			node n < s
 			sink k out < n`,
 			"0: s n k | in -> out | stores [] globals []"},
-		{"two chains, by the names of their sources", `
+		{"two chains, in the order of their sources", `
 			source s2 a
 			sink k2 out < s2
 			source s1 b
 			sink k1 out < s1`,
-			"0: s1 k1 | b -> out | stores [] globals []\n1: s2 k2 | a -> out | stores [] globals []"},
+			"0: s2 k2 | a -> out | stores [] globals []\n1: s1 k1 | b -> out | stores [] globals []"},
 		{"a shared store connects", `
 			store st
 			source s1 a
@@ -31,8 +31,8 @@ func TestSubtopologies(t *testing.T) {
 			node n2 st < s2`,
 			"0: s1 s2 n1 n2 | a,b -> | stores [st] globals []"},
 		{"a global table connects nothing, and takes a number", `
-			global g s2-global table gs
 			source s1 a
+			global g s2-global table gs
 			source s3 b
 			node n1 gs < s1
 			node n3 gs < s3`,

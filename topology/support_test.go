@@ -126,7 +126,7 @@ func tryPlan(t *testing.T, script string) (*topology.Topology, error) {
 			}
 			top.Stores = append(top.Stores, state.WindowSpec(w[1], text{}, text{}, size, retention))
 		case "global":
-			top.Globals = append(top.Globals, topology.GlobalTable{Name: w[1], Source: w[2], Topic: w[3], Store: w[4]})
+			top.Globals = append(top.Globals, topology.GlobalTable{Name: w[1], Source: w[2], Topic: w[3], Store: w[4], After: len(top.Nodes)})
 			top.Stores = append(top.Stores, state.GlobalSpec(w[4], text{}, text{}))
 		case "together":
 			top.Copartitioned = append(top.Copartitioned, strings.Fields(line)[1:])

@@ -285,7 +285,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("pipe into a strange topic: %v", err)
 	}
 	err := in.TryPipe(topology.NewRecord("k", "one fail", 1))
-	if !errors.Is(err, errFail) || err.Error() != "task 1_0: node split: lines-0 at offset 0: fail" {
+	if !errors.Is(err, errFail) || err.Error() != "task 0_0: node split: lines-0 at offset 0: fail" {
 		t.Errorf("pipe: %v", err)
 	}
 	for name, again := range map[string]error{

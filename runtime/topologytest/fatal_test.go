@@ -54,7 +54,7 @@ func TestFatal(t *testing.T) {
 		topologytest.NewInput(d, "lines", serde.String, serde.String).Pipe("k", "word")
 		topologytest.NewOutput(d, "counts", serde.String, serde.Int32).Read()
 	})
-	expectFatal(t, "task 1_0: lines-0 at offset 0: panic: panic", func(tb testing.TB) {
+	expectFatal(t, "task 0_0: lines-0 at offset 0: panic: panic", func(tb testing.TB) {
 		topologytest.NewInput(topologytest.New(tb, wordCount(t)), "lines", serde.String, serde.String).Pipe("k", "panic")
 	})
 }

@@ -259,8 +259,8 @@ func TestInternalTopics(t *testing.T) {
 		topology.AddSink(b, "sink", "by-key", text{}, text{}, out) // a user topic of the base name
 		return b
 	}
-	first := start(t, build(), func(c *task.Config) { c.Subtopology = 1; c.Partition = 2 }) // "source" sorts after "by-key-source"
-	first.expect(fmt.Sprint(first.Inputs(), first.ID()), "[{in 2}] 1_2")
+	first := start(t, build(), func(c *task.Config) { c.Partition = 2 })
+	first.expect(fmt.Sprint(first.Inputs(), first.ID()), "[{in 2}] 0_2")
 	if err := first.Offer(task.Input{Topic: "in", Partition: 2}, batchOf("0:k=v@1", "1:null=v@2")); err != nil {
 		t.Fatal(err)
 	}
@@ -268,8 +268,8 @@ func TestInternalTopics(t *testing.T) {
 	if d := first.Pending().Drops; len(d) != 1 || d[0].Reason != topology.ReasonUnkeyed {
 		t.Errorf("drops %v", d)
 	}
-	second := start(t, build(), func(c *task.Config) { c.Subtopology = 0 })
-	second.expect(fmt.Sprint(second.Inputs(), second.ID()), "[{app-by-key-repartition 0}] 0_0")
+	second := start(t, build(), func(c *task.Config) { c.Subtopology = 1 })
+	second.expect(fmt.Sprint(second.Inputs(), second.ID()), "[{app-by-key-repartition 0}] 1_0")
 	second.offer("app-by-key-repartition", "0:k=v@1")
 	second.expect(second.run(), "by-key-0 k=v@1")
 }

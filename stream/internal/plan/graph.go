@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
@@ -116,6 +117,7 @@ func (g *Graph) AddGlobal(t topology.GlobalTable, s *state.Spec) {
 	if err := Legal(t.Topic); err != nil {
 		g.Fail("global table %s: topic %q: %w", t.Name, t.Topic, err)
 	}
+	t.After = len(g.nodes)
 	g.globals = append(g.globals, t)
 	g.AddStore(s)
 }
@@ -134,7 +136,10 @@ func (g *Graph) Topology() (*topology.Topology, error) {
 		return nil, fmt.Errorf("after lowering repartitions: %w", err)
 	}
 	t := connect(nodes)
-	t.Repartition, t.Globals, t.Stores = topics, g.globals, g.stores
+	t.Repartition, t.Globals, t.Stores = topics, slices.Clone(g.globals), g.stores
+	for i := range t.Globals {
+		t.Globals[i].After = lowered(g.nodes[:t.Globals[i].After])
+	}
 	t.Copartitioned = g.copartitioned()
 	if err := t.Validate(); err != nil {
 		return nil, err

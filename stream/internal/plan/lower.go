@@ -49,3 +49,18 @@ func lower(nodes []*Node) ([]*Node, []topology.RepartitionTopic, error) {
 	}
 	return out, topics, errors.Join(errs...)
 }
+
+// lowered returns how many nodes lower makes of nodes.
+func lowered(nodes []*Node) int {
+	n := len(nodes)
+	for _, node := range nodes {
+		switch {
+		case node.via == nil:
+		case node.via.Filter == nil:
+			n++
+		default:
+			n += 2
+		}
+	}
+	return n
+}
