@@ -25,37 +25,79 @@ type Instance struct {
 	// Generation is the group's generation in which it was given what it owns. Of two that claim a task the later one
 	// has it; of equal ones, neither.
 	Generation int32
-	Previous   []Task // what it ran before: state that may still be on its disk
+	Previous   []Task // what it ran or kept before: state that may still be on its disk
+	// Lags says how many records of the changelogs are missing in the state of Previous. Of a task without an entry the state counts as
+	// caught up.
+	Lags map[Task]int64
+	// Tags say where the instance is: zone, rack, machine (client.tag, client.rack).
+	Tags map[string]string
+}
+
+// Config says what else is wanted. The zero value of a field is its documented default.
+type Config struct {
+	// State has an entry for each task with state: how many records its changelogs hold, which is what an instance lacks that
+	// has nothing of it.
+	State map[Task]int64
+	// Standbys is how many copies of each state other instances keep (num.standby.replicas). Default 0.
+	Standbys int
+	// AcceptableLag is up to how many missing records an instance counts as caught up (acceptable.recovery.lag). Default 10,000.
+	AcceptableLag int64
+	// MaxWarmups is how many tasks at once are made ready elsewhere before they move (max.warmup.replicas). Default 2.
+	MaxWarmups int
+	// Spread are the tags whose values copies of one state should not share, most important first
+	// (rack.aware.assignment.tags).
+	Spread []string
+}
+
+func (c Config) withDefaults() Config {
+	if c.AcceptableLag <= 0 {
+		c.AcceptableLag = 10_000
+	}
+	if c.MaxWarmups <= 0 {
+		c.MaxWarmups = 2
+	}
+	return c
 }
 
 // Result is what each instance is to run.
 type Result struct {
 	// Active has one entry for each instance: what it may run now, sorted.
 	Active map[string][]Task
+	// Standby are the tasks, sorted, whose state an instance has to keep a copy of.
+	Standby map[string][]Task
+	// Warmup are the tasks, sorted, whose state an instance has to get ready, since they are to move to it.
+	Warmup map[string][]Task
 	// Moving are tasks, sorted, that their owner must give up first. While there are any, the members rejoin.
 	Moving []Task
+	// Probe: tasks are not yet where they should be, since their state is not. The members rejoin after a while, to see how far
+	// the warm-ups have come (probing.rebalance.interval.ms).
+	Probe bool
 }
 
-// Assign distributes tasks over instances. Neither argument is changed; their order does not matter.
-func Assign(instances []Instance, tasks []Task) Result {
-	p := newPlan(instances, tasks)
+// Assign distributes tasks over instances. No argument is changed; the order of the slices does not matter.
+func Assign(instances []Instance, tasks []Task, cfg Config) Result {
+	p := newPlan(instances, tasks, cfg.withDefaults())
 	if len(p.nodes) == 0 {
-		return Result{Active: map[string][]Task{}}
+		return Result{Active: map[string][]Task{}, Standby: map[string][]Task{}, Warmup: map[string][]Task{}}
 	}
 	p.keepOwned()
 	p.grantRest()
 	p.returnPrevious()
 	p.spreadRest()
+	p.warmUp()
+	p.standBy()
 	return p.result()
 }
 
 // plan is the work of one call. All of it is in sorted order, so that the result depends on nothing else.
 type plan struct {
+	cfg   Config
 	tasks []Task
 	nodes []*node
 	owner map[Task]*node // nil: claimed by two at once, so nobody may have it yet
 	free  []Task         // not in any target yet, sorted
 	extra int            // how many nodes may still be granted one task above their lower share
+	probe bool
 }
 
 // node is one instance and its target.
@@ -67,14 +109,20 @@ type node struct {
 	quota    int // lower, or one more if granted
 	target   []Task
 	bySub    map[int32]int // tasks of each sub-topology in the target
+	had      map[Task]bool // Previous
+	standby  []Task
+	warmup   []Task
 }
 
-func newPlan(instances []Instance, tasks []Task) *plan {
-	p := &plan{owner: make(map[Task]*node)}
+func newPlan(instances []Instance, tasks []Task, cfg Config) *plan {
+	p := &plan{cfg: cfg, owner: make(map[Task]*node)}
 	p.tasks = slices.Compact(slices.SortedFunc(slices.Values(tasks), Compare))
 	sum := 0
 	for _, in := range slices.SortedFunc(slices.Values(instances), func(a, b Instance) int { return cmp.Compare(a.ID, b.ID) }) {
-		n := &node{Instance: in, capacity: max(1, in.Capacity), bySub: make(map[int32]int)}
+		n := &node{Instance: in, capacity: max(1, in.Capacity), bySub: make(map[int32]int), had: make(map[Task]bool, len(in.Previous))}
+		for _, t := range in.Previous {
+			n.had[t] = true
+		}
 		sum += n.capacity
 		p.nodes = append(p.nodes, n)
 	}
@@ -122,7 +170,7 @@ func (p *plan) keepOwned() {
 		}
 	}
 	for _, n := range p.nodes {
-		kept, dropped := keep(owned[n], n.quota)
+		kept, dropped := keep(owned[n], n.quota, func(t Task) bool { return p.caughtUpElsewhere(t, n) })
 		p.free = append(p.free, dropped...)
 		for _, t := range kept {
 			n.add(t)
@@ -139,8 +187,9 @@ func (p *plan) grant(n *node) {
 	}
 }
 
-// keep splits sorted tasks into quota that stay and the rest, which is taken from the sub-topologies that have the most.
-func keep(tasks []Task, quota int) (kept, dropped []Task) {
+// keep splits sorted tasks into quota that stay and the rest, which is taken from the sub-topologies that have the most; of those,
+// tasks that others are ready to run.
+func keep(tasks []Task, quota int, ready func(Task) bool) (kept, dropped []Task) {
 	count := make(map[int32]int)
 	for _, t := range tasks {
 		count[t.Subtopology]++
@@ -149,7 +198,7 @@ func keep(tasks []Task, quota int) (kept, dropped []Task) {
 	for len(kept) > quota {
 		drop := len(kept) - 1
 		for i := len(kept) - 1; i >= 0; i-- {
-			if count[kept[i].Subtopology] > count[kept[drop].Subtopology] {
+			if c, d := count[kept[i].Subtopology], count[kept[drop].Subtopology]; c > d || c == d && ready(kept[i]) && !ready(kept[drop]) {
 				drop = i
 			}
 		}
@@ -168,15 +217,28 @@ func (p *plan) grantRest() {
 	}
 }
 
-// returnPrevious puts free tasks where they ran before (A3).
+// returnPrevious puts free tasks where their state is: first where it is caught up, then where it lacks the least (A3).
 func (p *plan) returnPrevious() {
-	ran := make(map[Task][]*node)
+	p.place(func(t Task) []*node { return p.where(func(n *node) bool { return n.had[t] && p.caughtUp(n, t) }) })
+	p.place(func(t Task) []*node {
+		least := int64(-1)
+		for _, n := range p.nodes {
+			if n.had[t] && len(n.target) < n.quota && (least < 0 || p.lag(n, t) < least) {
+				least = p.lag(n, t)
+			}
+		}
+		return p.where(func(n *node) bool { return n.had[t] && p.lag(n, t) == least })
+	})
+}
+
+// where returns the nodes for which f is true.
+func (p *plan) where(f func(*node) bool) (nodes []*node) {
 	for _, n := range p.nodes {
-		for _, t := range n.Previous {
-			ran[t] = append(ran[t], n)
+		if f(n) {
+			nodes = append(nodes, n)
 		}
 	}
-	p.place(func(t Task) []*node { return ran[t] })
+	return nodes
 }
 
 // spreadRest puts free tasks where there is room.
@@ -218,7 +280,7 @@ func (n *node) add(t Task) {
 
 // result leaves out what another still owns (A1).
 func (p *plan) result() Result {
-	r := Result{Active: make(map[string][]Task, len(p.nodes))}
+	r := Result{Active: make(map[string][]Task, len(p.nodes)), Standby: make(map[string][]Task), Warmup: make(map[string][]Task), Probe: p.probe}
 	for _, n := range p.nodes {
 		var active []Task
 		for _, t := range n.target {
@@ -230,6 +292,12 @@ func (p *plan) result() Result {
 		}
 		slices.SortFunc(active, Compare)
 		r.Active[n.ID] = active
+		if len(n.standby) > 0 {
+			r.Standby[n.ID] = slices.SortedFunc(slices.Values(n.standby), Compare)
+		}
+		if len(n.warmup) > 0 {
+			r.Warmup[n.ID] = slices.SortedFunc(slices.Values(n.warmup), Compare)
+		}
 	}
 	slices.SortFunc(r.Moving, Compare)
 	return r

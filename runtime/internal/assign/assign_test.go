@@ -70,7 +70,7 @@ func TestAssign(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			r := Assign(tc.instances, tc.tasks)
+			r := Assign(tc.instances, tc.tasks, Config{})
 			got := make(map[string]string)
 			for id, ts := range r.Active {
 				got[id] = show(ts)
@@ -87,6 +87,7 @@ type group struct {
 	t          *testing.T
 	rng        *rand.Rand
 	tasks      []Task
+	cfg        Config
 	instances  map[string]*Instance
 	generation int32
 	next       int
@@ -122,9 +123,9 @@ func (g *group) settle() (moved int) {
 			}
 		}
 		list := g.list()
-		r := Assign(list, g.tasks)
+		r := Assign(list, g.tasks, g.cfg)
 		g.rng.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-		if again := Assign(list, g.tasks); !reflect.DeepEqual(r, again) {
+		if again := Assign(list, g.tasks, g.cfg); !reflect.DeepEqual(r, again) {
 			g.t.Fatalf("the order of the arguments matters:\n%v\n%v", r, again)
 		}
 		seen := make(map[Task]string)
@@ -170,7 +171,7 @@ func (g *group) checkBalance() {
 			g.t.Fatalf("A2: %s has %d tasks, its share is %.2f", id, len(in.Owned), share)
 		}
 	}
-	for id, active := range Assign(g.list(), g.tasks).Active {
+	for id, active := range Assign(g.list(), g.tasks, g.cfg).Active {
 		if !slices.Equal(active, g.instances[id].Owned) {
 			g.t.Fatalf("A4: %s has %v and would get %v", id, g.instances[id].Owned, active)
 		}

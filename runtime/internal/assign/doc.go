@@ -9,4 +9,12 @@
 //   - A2: the target is balanced by capacity: no instance is above the share of its capacity, rounded up.
 //   - A3: within A2 a task stays where it runs, else goes where it ran before, for the state is on that disk.
 //   - A4: a target that has been reached is the target of the next call with the same instances and tasks.
+//   - A5: a task with state runs where its state is caught up, if that is so anywhere, or else where it lacks the least; meanwhile
+//     at most MaxWarmups states are made ready where their tasks belong (KIP-441). So A2 holds once they are.
+//   - A6: copies of a state lie on distinct instances, and never beside the task itself; on distinct values of the tags to
+//     spread over as far as there are any (KIP-708).
+//
+// Left out: the cost of traffic between racks (KIP-925); a rack is a tag like others.
+//
+// Sources: Kafka Streams' HighAvailabilityTaskAssignor and its TaskAssignorConvergenceTest.
 package assign

@@ -157,7 +157,7 @@ func (r *runner) plan(members []memberState) (map[string][]byte, error) {
 	for i, s := range specs {
 		tasks[i], inputs[s.Task] = s.Task, s.Inputs
 	}
-	result := assign.Assign(instances, tasks)
+	result := assign.Assign(instances, tasks, assign.Config{})
 	r.log.Info("assigned tasks as the group's leader", "group", r.cfg.Group, "members", len(members), "tasks", len(tasks), "moving", len(result.Moving))
 	plan := make(map[string][]byte, len(members))
 	for id, active := range result.Active {

@@ -310,7 +310,7 @@ func (s *sim) plan(members []memberState) map[string][]byte {
 		instances = append(instances, assign.Instance{ID: m.id, Owned: m.user.owned, Generation: m.generation, Previous: m.user.previous})
 	}
 	plan := make(map[string][]byte)
-	for id, active := range assign.Assign(instances, s.tasks).Active {
+	for id, active := range assign.Assign(instances, s.tasks, assign.Config{}).Active {
 		a := assignment{tasks: active}
 		plan[id] = a.encode()
 	}
