@@ -18,5 +18,5 @@
 // while its own sender goroutines send earlier ones. A Fetcher's methods are safe for use by several goroutines; it
 // owns one goroutine per leader and one that looks for leaders.
 //
-// Left out: fetch sessions (KIP-227), follower fetching (KIP-392), and compression of what is produced.
+// Left out: fetch sessions (KIP-227) and follower fetching (KIP-392).
 package client

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ type ProducerConfig struct {
 	DeliveryTimeout time.Duration
 	// BatchBytes is the size at which a batch is full (batch.size). Default 256 KiB.
 	BatchBytes int
+	// Compression is how batches are compressed (compression.type). Default: not at all.
+	Compression recordbatch.Codec
 	// MaxBatchBytes bounds a batch of one large record (max.request.size). Default recordbatch.DefaultMaxBytes.
 	MaxBatchBytes int
 	// MaxRequestBytes bounds the batches of one Produce request. Default 8 MiB.
@@ -110,6 +113,9 @@ var (
 // NewProducer returns a producer that uses c's versions and metadata. It sends nothing before Init.
 func NewProducer(c *Client, cfg ProducerConfig) (*Producer, error) {
 	cfg.setDefaults()
+	if !cfg.Compression.Valid() {
+		return nil, fmt.Errorf("compression with %v is not known", cfg.Compression)
+	}
 	conn, err := c.open()
 	if err != nil {
 		return nil, doing(err, "open connections of a producer")
@@ -130,7 +136,9 @@ func (p *Producer) Builder() *recordbatch.Builder {
 		p.mu.free = p.mu.free[:n-1]
 		return b
 	}
-	return recordbatch.NewBuilder(p.cfg.BatchBytes, p.cfg.MaxBatchBytes)
+	b := recordbatch.NewBuilder(p.cfg.BatchBytes, p.cfg.MaxBatchBytes)
+	b.Compress(p.cfg.Compression)
+	return b
 }
 
 // Send takes over b, a batch of at least one record, and sends it in the background; it comes back to Builder's free

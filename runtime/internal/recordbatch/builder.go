@@ -29,6 +29,8 @@ var NoProducer = Producer{ID: -1, Epoch: -1, Sequence: -1}
 // allocates nothing. The zero value is not usable; see [NewBuilder].
 type Builder struct {
 	buf           []byte
+	codec         Codec
+	packed        []byte // the batch, compressed, once Finish has made it; its header is as long as buf's
 	target, limit int
 	count         int32
 	baseTimestamp int64
@@ -49,23 +51,29 @@ func NewBuilder(targetBytes, maxBytes int) *Builder {
 	return b
 }
 
+// Compress has Finish compress the records from now on, unless that would make the batch longer. The codec must be Valid.
+func (b *Builder) Compress(codec Codec) {
+	b.codec = codec
+	b.packed = b.packed[:0]
+}
+
 // Reset empties the batch and keeps the buffer. What Finish returned is invalid from now on.
 func (b *Builder) Reset() {
 	if cap(b.buf) < HeaderBytes {
 		b.buf = make([]byte, HeaderBytes, 4<<10)
 	}
-	b.buf = b.buf[:HeaderBytes]
+	b.buf, b.packed = b.buf[:HeaderBytes], b.packed[:0]
 	b.count, b.baseTimestamp, b.maxTimestamp = 0, 0, math.MinInt64
 }
 
 // Len returns the number of records.
 func (b *Builder) Len() int { return int(b.count) }
 
-// Bytes returns the size of the batch, header included.
+// Bytes returns the size of the batch before it is compressed, header included.
 func (b *Builder) Bytes() int { return len(b.buf) }
 
 // Cap returns the memory it holds.
-func (b *Builder) Cap() int { return cap(b.buf) }
+func (b *Builder) Cap() int { return cap(b.buf) + cap(b.packed) }
 
 // Append adds a record. A nil key or value is null; an empty one is not. timestamp is in milliseconds since the epoch. All
 // slices are copied.
@@ -107,6 +115,7 @@ func (b *Builder) Append(key, value []byte, timestamp int64, headers []topology.
 		i += copy(buf[i:], headers[h].Key)
 		i = putBytes(buf, i, headers[h].Value)
 	}
+	b.packed = b.packed[:0]
 	b.count++
 	b.maxTimestamp = max(b.maxTimestamp, timestamp)
 	return nil
@@ -115,8 +124,8 @@ func (b *Builder) Append(key, value []byte, timestamp int64, headers []topology.
 // Finish writes the header and returns the batch, which is valid until Reset or the next Append. The base offset is 0 and
 // the leader epoch -1; the broker sets both. It may be called again with another Producer. The batch must not be empty.
 func (b *Builder) Finish(p Producer) []byte {
-	buf := b.buf
-	var attributes uint16
+	buf, codec := b.pack()
+	attributes := uint16(codec)
 	if p.Transactional {
 		attributes |= attrTransactional
 	}
@@ -135,6 +144,24 @@ func (b *Builder) Finish(p Producer) []byte {
 	be.PutUint32(buf[posCount:], uint32(b.count))
 	be.PutUint32(buf[posCRC:], crc32.Checksum(buf[posAttributes:], castagnoli))
 	return buf
+}
+
+// pack returns the batch, its records compressed if that makes it shorter. It does so once, however often Finish is called.
+func (b *Builder) pack() ([]byte, Codec) {
+	if b.codec == None {
+		return b.buf, None
+	}
+	if len(b.packed) == 0 {
+		packed, err := compressTo(append(b.packed, b.buf[:HeaderBytes]...), b.codec, b.buf[HeaderBytes:])
+		if err != nil { // into memory, that is only for a codec that is not Valid
+			return b.buf, None
+		}
+		b.packed = packed
+	}
+	if len(b.packed) >= len(b.buf) {
+		return b.buf, None
+	}
+	return b.packed, b.codec
 }
 
 func bytesLen(b []byte) int {

@@ -12,7 +12,7 @@
 //
 // A Builder and a Reader belong to one goroutine at a time. The package imports no Kafka client.
 //
-// Left out: writing compressed batches, and the message sets of magic 0 and 1, which a broker of today no longer serves.
+// Left out: the message sets of magic 0 and 1, which a broker of today no longer serves.
 //
 // Sources: Kafka protocol guide, "Record Batch"; KIP-98 (transactions), KIP-101 (leader epoch).
 package recordbatch
