@@ -13,10 +13,11 @@ import (
 // bank builds the application under test by hand, with the Processor API:
 //
 //	transfers ─► debit ─┬─► entries, rejected, dead, receipts
-//	               │    └─► credits (repartition topic) ─► credit ─► entries, receipts
-//	               └────────────── balances ─────────────────┘
+//	               │    └─► credits ─► credit ─► entries, receipts
+//	               └─── balances ─────────┘
 //
-// Both processors use the store of balances, so one task takes an account's transfers and the credits that come to it, and
+// Credits go through a topic like any other, not through a repartition topic, which would be purged of what has been
+// read: they are evidence. Both processors use the store of balances, so one task takes an account's transfers and the credits that come to it, and
 // its two inputs meet in an order that only the log of entries tells afterwards.
 func bank(n names, accounts int) (*topology.Topology, error) {
 	b := topology.NewBuilder()
@@ -28,8 +29,8 @@ func bank(n names, accounts int) (*topology.Topology, error) {
 		return &debit{accounts: accounts, balances: balances}
 	}, transfers, balances)
 
-	credits := topology.Repartition(b, creditsName, 0, serde.String, serde.Bytes, pick(b, toCredits, "pick-credits", debits))
-	b.Copartition(n.transfers(), topology.RepartitionTopic{Name: creditsName}.Topic())
+	credits := topology.AddSource(b, "credits", n.credits(), serde.String, serde.Bytes)
+	b.Copartition(n.transfers(), n.credits())
 	booked := topology.AddProcessor(b, "credit", func() *creditor {
 		return &creditor{balances: balances}
 	}, credits, balances)
@@ -40,6 +41,7 @@ func bank(n names, accounts int) (*topology.Topology, error) {
 		topic string
 	}{
 		{toEntries, "entries", n.entries()},
+		{toCredits, "credit-requests", n.credits()},
 		{toRejected, "rejected", n.rejected()},
 		{toDead, "dead", n.dead()},
 		{toReceipts, "receipts", n.receipts()},

@@ -128,7 +128,7 @@ func (s *segment) apply(f fault) error {
 	}
 	sl := s.among(f.Pick, (*slot).healthy)
 	switch {
-	case sl == nil:
+	case sl == nil, f.Kind == pauseOne && healthy == 1 && s.instances > 1: // a pause is for others to take over
 		s.later(100*time.Millisecond, func() error { return s.apply(f) })
 	case f.Kind == leaveOne && healthy > 1:
 		s.say("%s leaves", sl.name)

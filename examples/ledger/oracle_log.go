@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,16 +11,20 @@ import (
 // checkLSO: at rest nothing is open. Every partition's last stable offset is its end, every group stands at the end of what it
 // reads, and every transaction in the log is followed by a marker.
 func (h *history) checkLSO(v *verdict) {
-	for _, topic := range h.topics() {
-		for p, records := range h.log[topic] {
+	for _, topic := range slices.Sorted(maps.Keys(h.high)) {
+		for p, high := range h.high[topic] {
 			v.Checked[oracleLSO]++
 			where := fmt.Sprintf("%s-%d", topic, p)
-			if high, stable := h.high[topic][p], h.stable[topic][p]; high != stable {
+			if stable := h.stable[topic][p]; high != stable {
 				v.add(oracleLSO, where, "last stable offset %d, end %d", stable, high)
 			}
-			if offsets, read := h.offsets[topic]; read && offsets[p] != h.high[topic][p] && h.high[topic][p] > 0 {
-				v.add(oracleLSO, where, "the group has committed %d of %d", offsets[p], h.high[topic][p])
+			if offsets, read := h.offsets[topic]; read && offsets[p] != high && high > 0 {
+				v.add(oracleLSO, where, "the group has committed %d of %d", offsets[p], high)
 			}
+		}
+	}
+	for _, topic := range h.topics() {
+		for p, records := range h.log[topic] {
 			open := make(map[int64]int64)
 			for _, r := range records {
 				if r.Control {

@@ -111,10 +111,10 @@ func (h *history) close() {
 		}
 	}
 	h.observed = maps.Clone(h.committed)
-	for _, topic := range []string{h.names.transfers(), h.names.credits(), h.names.entries()} {
+	for _, topic := range []string{h.names.transfers(), h.names.credits(), h.names.entries(), h.names.byPeer()} {
 		h.offsets[topic] = slices.Clone(h.high[topic])
 	}
-	for _, topic := range []string{h.names.balances(), h.names.windows()} {
+	for _, topic := range []string{h.names.balances(), h.names.windows(), h.names.peerCounts()} {
 		rows := make(map[string]string)
 		for _, r := range h.visible[topic][0] {
 			rows[string(r.Key)] = string(r.Value)
@@ -178,6 +178,7 @@ var doctors = []doctor{
 	{"a statement is missing", oracleRef, func(h *history) { h.drop(h.names.statements(), -1) }},
 	{"a statement names another owner", oracleRef, func(h *history) { h.replace(h.names.statements(), 4, "owner-", "owner-x") }},
 	{"a window counts a record twice", oracleRef, func(h *history) { h.at(h.names.activity(), -1).Value[7]++ }},
+	{"a peer is counted once too often", oracleRef, func(h *history) { h.at(h.names.peers(), -1).Value[7]++ }},
 	{"a window forgets what it counted", oracleRef, func(h *history) { h.repeat(h.names.activity(), 4) }},
 
 	{"an entry's number is skipped", oracleOrder, func(h *history) { h.drop(h.names.entries(), 7) }},

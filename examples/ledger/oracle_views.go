@@ -13,7 +13,7 @@ import (
 func (ref *reference) checkViews(v *verdict) {
 	h := ref.h
 	topic := h.names.statements()
-	counts := make(map[string]int64)
+	counts, peers := make(map[string]int64), make(map[string]int64)
 	for p, records := range h.visible[h.names.entries()] {
 		var want []timed[statement]
 		latest := int64(-1)
@@ -26,6 +26,7 @@ func (ref *reference) checkViews(v *verdict) {
 			if o := ownerOf(e.Account); o != "" {
 				want = append(want, timed[statement]{message: statement{o, e.Seq, e.Digest}, time: r.Timestamp})
 			}
+			peers[e.Peer]++
 			// A window is closed once the latest time, this record's included, has reached its end and the grace period.
 			latest = max(latest, r.Timestamp)
 			start := r.Timestamp - r.Timestamp%windowSize.Milliseconds()
@@ -45,6 +46,8 @@ func (ref *reference) checkViews(v *verdict) {
 			v.add(oracleRef, fmt.Sprintf("%s-%d", topic, p), "statement %d: %s", i, difference(want, got, i))
 		}
 	}
+	ref.checkCounts(v, oracleRef, h.names.peers(), peers, "")
+	ref.checkCounts(v, oracleChangelog, h.names.peerCounts(), peers, "")
 	ref.checkCounts(v, oracleRef, h.names.activity(), counts, "")
 	ref.checkCounts(v, oracleChangelog, h.names.windows(), counts, "\x00\x00\x00\x00") // and a number for windows that are kept apart
 }
@@ -57,7 +60,7 @@ func (ref *reference) checkCounts(v *verdict, oracle, topic string, want map[str
 			v.Checked[oracle]++
 			key, ok := strings.CutSuffix(string(r.Key), suffix)
 			if !ok || len(r.Value) != 8 {
-				v.add(oracle, at(topic, p, r.Offset), "not a count of a window: %q = %x", r.Key, r.Value)
+				v.add(oracle, at(topic, p, r.Offset), "not a count: %q = %x", r.Key, r.Value)
 				continue
 			}
 			n := int64(binary.BigEndian.Uint64(r.Value))
@@ -85,8 +88,9 @@ func windowKey(account string, start int64) string {
 	return string(binary.BigEndian.AppendUint64([]byte(account), uint64(start)))
 }
 
+// describeWindow puts a key into words, of a window or of an account alone.
 func describeWindow(key string) string {
-	if len(key) < 8 {
+	if len(key) <= len(account(0)) {
 		return strconv.Quote(key)
 	}
 	return fmt.Sprintf("%s at %d", key[:len(key)-8], binary.BigEndian.Uint64([]byte(key[len(key)-8:])))
@@ -169,7 +173,7 @@ func (h *history) checkStores(v *verdict) {
 			covered[part] = d.Next
 		}
 	}
-	for _, topic := range []string{h.names.balances(), h.names.windows()} {
+	for _, topic := range []string{h.names.balances(), h.names.windows(), h.names.peerCounts()} {
 		for p, records := range h.visible[topic] {
 			part := fmt.Sprintf("%s-%d", topic, p)
 			if n := len(records); n > 0 && covered[part] <= records[n-1].Offset {

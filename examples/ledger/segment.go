@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,9 +89,7 @@ func (s *segment) prepare(ctx context.Context) error {
 		return err
 	}
 	partitions := make(map[string]int)
-	for _, topic := range []string{
-		s.names.transfers(), s.names.entries(), s.names.rejected(), s.names.dead(), s.names.receipts(), s.names.statements(), s.names.activity(),
-	} {
+	for _, topic := range s.names.created() {
 		partitions[topic] = s.partitions
 	}
 	var err error
@@ -108,7 +107,7 @@ func (s *segment) prepare(ctx context.Context) error {
 	for i := range s.instances {
 		s.slots = append(s.slots, s.newSlot(fmt.Sprintf("instance-%d", i)))
 	}
-	for _, sl := range s.slots[:min(2, s.instances)] {
+	for _, sl := range s.slots[:max(1, s.instances-1)] { // one may join
 		if err := sl.start(nil); err != nil {
 			return err
 		}
@@ -120,25 +119,19 @@ func (s *segment) journalPath() string { return filepath.Join(s.dir, "journal") 
 
 func (s *segment) createTopics(ctx context.Context) error {
 	forEver, compact := "-1", "compact"
-	for _, t := range []struct {
-		name     string
-		n        int
-		settings map[string]*string
-	}{
-		{s.names.owners(), 1, map[string]*string{"cleanup.policy": &compact}},
-		{s.names.transfers(), s.partitions, nil}, {s.names.entries(), s.partitions, nil}, {s.names.rejected(), s.partitions, nil},
-		{s.names.dead(), s.partitions, nil}, {s.names.receipts(), s.partitions, nil}, {s.names.statements(), s.partitions, nil},
-		{s.names.activity(), s.partitions, nil},
-	} {
-		if t.settings == nil {
-			t.settings = map[string]*string{"retention.ms": &forEver, "retention.bytes": &forEver}
-		}
-		if _, err := s.adm.CreateTopic(ctx, int32(t.n), -1, t.settings, t.name); err != nil {
-			return fmt.Errorf("create %s: %w", t.name, err)
-		}
+	if _, err := s.adm.CreateTopic(ctx, 1, -1, map[string]*string{"cleanup.policy": &compact}, s.names.owners()); err != nil {
+		return fmt.Errorf("create %s: %w", s.names.owners(), err)
+	}
+	keep := map[string]*string{"retention.ms": &forEver, "retention.bytes": &forEver}
+	r, err := s.adm.CreateTopics(ctx, int32(s.partitions), -1, keep, s.names.created()...)
+	if err == nil {
+		err = r.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("create topics: %w", err)
 	}
 	for { // a cluster knows its new topics a moment later
-		_, err := highWatermarks(ctx, s.adm, []string{s.names.transfers(), s.names.activity()})
+		_, err := highWatermarks(ctx, s.adm, s.names.created())
 		if !errors.Is(err, kerr.UnknownTopicOrPartition) && !errors.Is(err, kerr.LeaderNotAvailable) && !errors.Is(err, kerr.NotLeaderForPartition) {
 			return err
 		}
@@ -252,10 +245,10 @@ func (s *segment) collect(ctx context.Context) (*history, error) {
 	if h.offsets, err = s.groupOffsets(ctx, h.high); err != nil {
 		return nil, err
 	}
-	if h.log, err = readLog(ctx, s.addresses, topics); err != nil {
+	if h.log, err = readLog(ctx, s.addresses, s.names.whole()); err != nil {
 		return nil, err
 	}
-	if h.committed, err = readCommitted(ctx, s.addresses, topics); err != nil {
+	if h.committed, err = readCommitted(ctx, s.addresses, s.names.whole()); err != nil {
 		return nil, err
 	}
 	for began := time.Now(); !s.observer.caughtUp(h.high) && time.Since(began) < 10*time.Second; {
@@ -265,7 +258,7 @@ func (s *segment) collect(ctx context.Context) (*history, error) {
 	}
 	h.observed = s.observer.close()
 	s.observer = nil
-	for _, topic := range topics {
+	for _, topic := range s.names.whole() {
 		if _, ok := h.observed[topic]; !ok { // made by the applications: not there at the beginning
 			h.observed[topic] = h.committed[topic]
 		}
@@ -287,7 +280,7 @@ func (s *segment) collect(ctx context.Context) (*history, error) {
 // restored wants the instance that was rebuilt to hold every partition to its end: an empty one would agree with everything.
 func (s *segment) restored(h *history) error {
 	h.see()
-	for _, topic := range []string{s.names.balances(), s.names.windows()} {
+	for _, topic := range []string{s.names.balances(), s.names.windows(), s.names.peerCounts()} {
 		for p, records := range h.visible[topic] {
 			i := slices.IndexFunc(h.stores, func(d dump) bool {
 				return d.Instance == "restored" && d.Changelog == topic && d.Partition == int32(p)
@@ -306,8 +299,8 @@ func (s *segment) groupOffsets(ctx context.Context, partitions map[string][]int6
 	if err != nil {
 		return nil, err
 	}
-	more, err := groupOffsets(ctx, s.adm, s.names.views(), partitions, s.names.entries())
-	offsets[s.names.entries()] = more[s.names.entries()]
+	more, err := groupOffsets(ctx, s.adm, s.names.views(), partitions, s.names.entries(), s.names.byPeer())
+	maps.Copy(offsets, more)
 	return offsets, err
 }
 

@@ -97,6 +97,13 @@ func readPartition(spec *state.Spec, p *state.Partition) (map[string]string, err
 			}
 			rows[row.Key] = string(b)
 		}
+	case *state.KeyValue[string, int64]:
+		for row, err := range s.Range(serde.None[string](), serde.None[string]()) {
+			if err != nil {
+				return nil, err
+			}
+			rows[row.Key] = string(binary.BigEndian.AppendUint64(nil, uint64(row.Value)))
+		}
 	case *state.Window[string, int64]:
 		for row, err := range s.FetchAll(0, math.MaxInt64) {
 			if err != nil {

@@ -16,8 +16,9 @@ const (
 	windowGrace = 10 * windowSize
 )
 
-// views builds the application that reads the bank's ledger, with the DSL: how often each account was used in each window, and
-// the entries of the accounts that have an owner, with the owner.
+// views builds the application that reads the bank's ledger, with the DSL: how often each account was used in each window, how
+// often it was the other side of an entry (by way of a repartition topic), and the entries of the accounts that have an owner,
+// with the owner.
 func views(n names) (*topology.Topology, error) {
 	b := stream.NewBuilder()
 	entries := stream.From(b, n.entries(), serde.String, serde.JSON[entry]())
@@ -26,6 +27,11 @@ func views(n names) (*topology.Topology, error) {
 		WindowedBy(window.Tumbling(windowSize).Grace(windowGrace)).
 		Count(stream.Materialized(windowsName, serde.Int64))
 	stream.ToStream(activity).To(n.activity(), window.KeySerde(serde.String, windowSize), serde.Int64)
+
+	byPeer := stream.GroupedWith(serde.String, serde.JSON[entry]()).Named(byPeerName)
+	peers := stream.GroupBy(entries, func(_ string, e entry) string { return e.Peer }, byPeer).
+		Count(stream.Materialized(peersName, serde.Int64))
+	peers.ToStream().To(n.peers(), serde.String, serde.Int64)
 
 	owners := stream.GlobalTable(b, n.owners(), serde.String, serde.String)
 	statements := stream.JoinGlobal(entries, owners,
