@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,9 +29,11 @@ func (r *brokerRole) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, "listening on", b.Addr())
-	<-ctx.Done()
+	_, err = fmt.Fprintln(stdout, "listening on", b.Addr())
+	if err == nil {
+		<-ctx.Done()
+	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	return b.Close(stop)
+	return errors.Join(err, b.Close(stop))
 }

@@ -78,7 +78,7 @@ func readJournal(path string) ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	var steps []step
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {

@@ -35,7 +35,7 @@ func mainStatus(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	case errors.Is(err, errViolated):
 		return 1
 	default:
-		fmt.Fprintf(stderr, "ledger: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		_, _ = fmt.Fprintf(stderr, "ledger: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return 2
 	}
 }

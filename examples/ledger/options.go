@@ -56,7 +56,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	fs.DurationVar(&o.commit, "commit", 50*time.Millisecond, "commit `interval` of the instances")
 	fs.BoolVar(&o.quiet, "quiet", false, "say nothing but the report")
 	fs.Usage = func() {
-		fmt.Fprint(stderr, "usage: ledger [flags]\n\nKills and pauses instances and broker under load, and checks that every record took effect exactly once.\n"+
+		_, _ = fmt.Fprint(stderr, "usage: ledger [flags]\n\nKills and pauses instances and broker under load, and checks that every record took effect exactly once.\n"+
 			"The report is one line of JSON; the exit status is 1 after a violation.\n\n")
 		fs.PrintDefaults()
 	}

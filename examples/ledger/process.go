@@ -37,7 +37,7 @@ func (r *role) start(name, dir string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close()
+	defer func() { _ = out.Close() }() // the child has its own
 	p.cmd.Env = append(os.Environ(), roleEnv+"="+string(text))
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if p.orders, err = p.cmd.StdinPipe(); err != nil {

@@ -95,10 +95,9 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()
+	t.Cleanup(func() { _ = w.Close() })
 	here, there := net.Pipe()
-	defer here.Close()
-	defer there.Close()
+	t.Cleanup(func() { _, _ = here.Close(), there.Close() })
 	c := newTap(here, w)
 	exchange := func(r kmsg.Request, correlation int32, want phase, wantAnswered phase) {
 		t.Helper()
@@ -148,7 +147,7 @@ func TestOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()
+	t.Cleanup(func() { _ = w.Close() })
 	w.obey(order{Act: nothing, Point: "ending", After: 1})
 	for i, want := range []int{0, 1, 1} {
 		w.enter("a", ending)
