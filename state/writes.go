@@ -23,6 +23,7 @@ func (t *transaction[V]) touch(s layer.Slot, h serde.Headers) *item[V] {
 	}
 	if n == cap(t.writes) && n > 1024 && n > 4*t.dirty {
 		t.compact()
+		n = len(t.writes)
 	}
 	if it.last == 0 {
 		t.dirty++
