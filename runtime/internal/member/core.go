@@ -64,7 +64,9 @@ type event struct {
 	members    []memberState           // evJoined of the leader
 	tasks      []assign.Task           // evSynced: what this member may run; evReleased
 	partitions []client.TopicPartition // evSynced: what those read
+	copies     copies                  // evSynced
 	plan       map[string][]byte       // evPlanned: what to tell each member
+	probe      bool                    // evPlanned: look again after a while
 	reason     string                  // evRejoin
 	gate       int                     // evGateClosed: which closing
 }
@@ -115,7 +117,8 @@ const (
 // a step in order and feeds their results back as events. At most one of gate, join, plan and sync is under way at a time, and
 // at most one heartbeat.
 type core struct {
-	interval time.Duration // between heartbeats
+	interval      time.Duration // between heartbeats
+	probeInterval time.Duration
 
 	state       state
 	memberID    string
@@ -127,8 +130,11 @@ type core struct {
 	held       []assign.Task // what the owner runs or may run: given and not released, sorted
 	claimed    int32         // generation in which active was given, -1: none
 	partitions []client.TopicPartition
+	copies     copies
 	previous   []assign.Task // what it ran before, sorted
 
+	probe   bool              // leader: the plan says so
+	probeAt time.Time         // of stable: when to join again to see how far warm-ups have come, zero: not at all
 	plan    map[string][]byte // leader's, for the sync that is under way
 	reason  string            // of the next join
 	again   string            // reason to join again after the present round, empty: none
@@ -149,8 +155,8 @@ const (
 	gateClosed
 )
 
-func newCore(interval time.Duration, previous []assign.Task) *core {
-	return &core{interval: interval, generation: -1, claimed: -1, incarnation: 1, previous: sorted(previous), reason: "first join"}
+func newCore(interval, probeInterval time.Duration, previous []assign.Task) *core {
+	return &core{interval: interval, probeInterval: probeInterval, generation: -1, claimed: -1, incarnation: 1, previous: sorted(previous), reason: "first join"}
 }
 
 // step applies one event and says what must be done.
@@ -217,7 +223,11 @@ func (c *core) tick(now time.Time) []effect {
 			c.retryAt = time.Time{}
 			return append(effects, c.sync())
 		}
-	case joining, planning, stable, left:
+	case stable:
+		if !c.probeAt.IsZero() && !now.Before(c.probeAt) {
+			return c.rejoin(now, "to see how far warm-ups have come")
+		}
+	case joining, planning, left:
 	}
 	return append(effects, c.beat(now)...)
 }
@@ -237,6 +247,9 @@ func (c *core) wake() time.Time {
 	var at time.Time
 	if !c.retryAt.IsZero() {
 		at = c.retryAt
+	}
+	if c.state == stable && !c.probeAt.IsZero() {
+		at = c.probeAt
 	}
 	if c.generation >= 0 && !c.beating && c.state != joining && c.state != syncing && (at.IsZero() || c.beatAt.Before(at)) {
 		at = c.beatAt
@@ -258,6 +271,7 @@ func (c *core) rejoin(now time.Time, reason string) []effect {
 }
 
 func (c *core) join() effect {
+	c.probe, c.probeAt = false, time.Time{}
 	return effect{kind: doJoin, memberID: c.memberID, claims: c.held, claimed: c.claimed,
 		partitions: c.partitions, previous: c.previous, reason: c.reason}
 }
@@ -299,7 +313,7 @@ func (c *core) onPlanned(ev event) []effect {
 	if ev.err != nil {
 		return c.stop(ev.err)
 	}
-	c.plan, c.state = ev.plan, syncing
+	c.plan, c.probe, c.state = ev.plan, ev.probe, syncing
 	return []effect{c.sync()}
 }
 
@@ -326,7 +340,10 @@ func (c *core) onSynced(now time.Time, ev event) []effect {
 	}
 	c.state, c.tries, c.plan = stable, 0, nil
 	c.joined, c.claimed = true, c.generation
-	c.active, c.partitions = sorted(ev.tasks), ev.partitions
+	c.active, c.partitions, c.copies = sorted(ev.tasks), ev.partitions, ev.copies
+	if c.probe {
+		c.probeAt = now.Add(c.probeInterval)
+	}
 	c.held = union(c.held, c.active)
 	c.previous = minus(c.previous, c.active)
 	c.beatAt = now.Add(c.interval)
@@ -388,6 +405,7 @@ func (c *core) lose(now time.Time) []effect {
 	c.memberID, c.generation, c.claimed, c.joined = "", -1, -1, false
 	c.previous = union(c.previous, c.held)
 	c.active, c.partitions, c.plan, c.again, c.retryAt = nil, nil, nil, "", time.Time{}
+	c.copies, c.probeAt = copies{}, time.Time{}
 	c.state, c.reason = idle, "membership lost"
 	if c.tries > 0 { // lost again before it was stable
 		c.backOff(now)
@@ -398,7 +416,7 @@ func (c *core) lose(now time.Time) []effect {
 
 func (c *core) leave() []effect {
 	id, generation := c.memberID, c.generation
-	c.state, c.joined, c.active, c.memberID, c.generation = left, false, nil, "", -1
+	c.state, c.joined, c.active, c.copies, c.memberID, c.generation = left, false, nil, copies{}, "", -1
 	effects := c.openGate()
 	if id != "" {
 		effects = append(effects, effect{kind: doLeave, memberID: id, generation: generation})

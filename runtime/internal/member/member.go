@@ -36,6 +36,18 @@ type Config struct {
 	// Plan is called on the group's leader, outside of any lock, before tasks are assigned: it makes sure of internal
 	// topics and returns the tasks. An error ends Run.
 	Plan func(ctx context.Context, members []Info) ([]TaskInputs, error)
+	// Assign says which copies of states are kept, and when a task may move. Its State is not used: see TaskInputs.
+	Assign assign.Config
+	// Tags say where the instance is (client.tag.*, client.rack); Endpoint, host:port, is where it answers queries
+	// (application.server). Both may be empty.
+	Tags     map[string]string
+	Endpoint string
+	// Lags, if not nil, is asked before each join how many records of the changelogs are missing in the states on this instance's disk
+	// that it does not run. It must not wait for the Member.
+	Lags func() map[assign.Task]int64
+	// ProbeInterval (probing.rebalance.interval.ms), default 10 min, is after what the leader has the group rebalance to see how far
+	// warm-ups have come.
+	ProbeInterval time.Duration
 	// Logger; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -53,6 +65,9 @@ func (cfg *Config) setDefaults() error {
 	if cfg.RebalanceTimeout <= 0 {
 		cfg.RebalanceTimeout = time.Minute
 	}
+	if cfg.ProbeInterval <= 0 {
+		cfg.ProbeInterval = 10 * time.Minute
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -65,12 +80,22 @@ type Info struct {
 	Capacity             int
 	Fingerprint          uint64
 	Topics               []string
+	Version              byte // of what it writes
 }
 
 // TaskInputs is a task with the partitions that it reads.
 type TaskInputs struct {
 	assign.Task
 	Inputs []client.TopicPartition
+	// Stateful: it has changelogs, which hold Records.
+	Stateful bool
+	Records  int64
+}
+
+// Host is where a member answers queries, and about what.
+type Host struct {
+	Endpoint       string
+	Tasks, Standby []assign.Task
 }
 
 // Assignment is what the instance may run at a moment.
@@ -86,6 +111,11 @@ type Assignment struct {
 	// ever started: after its transaction has ended (G3), or, if Incarnation is another one than when it was started,
 	// after that was aborted.
 	Revoked []assign.Task
+	// Standby are tasks whose state the instance keeps a copy of, and Warmup those whose state it gets ready, since they are to
+	// move here.
+	Standby, Warmup []assign.Task
+	// Hosts are all members that have an Endpoint.
+	Hosts []Host
 }
 
 // coordinator is what the shell needs of the log. *client.Client implements it.
@@ -127,7 +157,7 @@ func newMember(c coordinator, cfg Config) (*Member, error) {
 		changed: make(chan struct{}, 1),
 		inbox:   make(chan event, 16),
 		ended:   make(chan struct{}),
-		core:    newCore(cfg.HeartbeatInterval, cfg.Previous),
+		core:    newCore(cfg.HeartbeatInterval, cfg.ProbeInterval, cfg.Previous),
 	}
 	m.publish()
 	return m, nil
@@ -186,13 +216,18 @@ func (m *Member) Enter(ctx context.Context) (id client.Identity, leave func(), e
 }
 
 func (a *Assignment) equal(b *Assignment) bool {
-	return a.Incarnation == b.Incarnation && a.Joined == b.Joined && slices.Equal(a.Tasks, b.Tasks) && slices.Equal(a.Revoked, b.Revoked)
+	return a.Incarnation == b.Incarnation && a.Joined == b.Joined && slices.Equal(a.Tasks, b.Tasks) && slices.Equal(a.Revoked, b.Revoked) &&
+		slices.Equal(a.Standby, b.Standby) && slices.Equal(a.Warmup, b.Warmup) &&
+		slices.EqualFunc(a.Hosts, b.Hosts, func(x, y Host) bool {
+			return x.Endpoint == y.Endpoint && slices.Equal(x.Tasks, y.Tasks) && slices.Equal(x.Standby, y.Standby)
+		})
 }
 
 // publish makes what the core has decided visible.
 func (m *Member) publish() {
 	c := m.core
-	a := Assignment{Incarnation: c.incarnation, Joined: c.joined, Tasks: c.active, Revoked: c.revoked()}
+	a := Assignment{Incarnation: c.incarnation, Joined: c.joined, Tasks: c.active, Revoked: c.revoked(),
+		Standby: c.copies.standby, Warmup: c.copies.warmup, Hosts: c.copies.hosts}
 	id := client.Identity{Group: m.cfg.Group, MemberID: c.memberID, Generation: c.generation, InstanceID: m.cfg.InstanceID}
 	m.mu.Lock()
 	old, oldID := m.mu.assignment, m.mu.identity

@@ -373,12 +373,14 @@ func TestWire(t *testing.T) {
 			partitions: []client.TopicPartition{{Topic: "a", Partition: 0}, {Topic: "a", Partition: 3}, {Topic: "b", Partition: 1}},
 			user: userData{
 				instanceID: "i-1", capacity: 4, fingerprint: 1 << 63,
-				owned: []assign.Task{{Subtopology: 0, Partition: 1}, {Subtopology: 300, Partition: 70000}}, previous: []assign.Task{{Subtopology: 2, Partition: 2}},
+				owned: []assign.Task{{Subtopology: 0, Partition: 1}, {Subtopology: 300, Partition: 70000}}, previous: []assign.Task{{Subtopology: 2, Partition: 2}, {Subtopology: 2, Partition: 3}},
+				lags: map[assign.Task]int64{{Subtopology: 2, Partition: 3}: 0}, tags: map[string]string{"zone": "x", "rack": ""}, endpoint: "h:1",
 			},
 		},
 	} {
 		b := s.encode()
 		got, err := decodeSubscription(b)
+		s.user.version = userDataVersion
 		if err != nil || !reflect.DeepEqual(got, s) {
 			t.Errorf("got %+v, %v, want %+v", got, err, s)
 		}
@@ -388,8 +390,9 @@ func TestWire(t *testing.T) {
 			}
 		}
 	}
-	a := assignment{partitions: []client.TopicPartition{{Topic: "a", Partition: 2}}, tasks: []assign.Task{{Subtopology: 1, Partition: 2}}}
-	b := a.encode()
+	a := assignment{partitions: []client.TopicPartition{{Topic: "a", Partition: 2}}, tasks: []assign.Task{{Subtopology: 1, Partition: 2}},
+		copies: copies{standby: []assign.Task{{Subtopology: 1}}, warmup: []assign.Task{{Subtopology: 3}}, hosts: []Host{{Endpoint: "h:1", Tasks: []assign.Task{{Subtopology: 1}}}}}}
+	b := a.encode(userDataVersion)
 	if got, err := decodeAssignment(b); err != nil || !reflect.DeepEqual(got, a) {
 		t.Errorf("got %+v, %v, want %+v", got, err, a)
 	}
@@ -405,7 +408,7 @@ func FuzzDecodeWire(f *testing.F) {
 	s := subscription{topics: []string{"t"}, partitions: []client.TopicPartition{{Topic: "t"}}, user: userData{owned: []assign.Task{{}}}}
 	f.Add(s.encode())
 	a := assignment{tasks: []assign.Task{{}}}
-	f.Add(a.encode())
+	f.Add(a.encode(userDataVersion))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if s, err := decodeSubscription(data); err == nil {
 			if again, err := decodeSubscription(s.encode()); err != nil || len(again.user.owned) != len(s.user.owned) {

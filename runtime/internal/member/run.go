@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -81,8 +83,8 @@ func (r *runner) perform(e effect) {
 		r.async(func() event { return r.join(&e) })
 	case doPlan:
 		r.async(func() event {
-			plan, err := r.plan(e.members)
-			return event{kind: evPlanned, generation: e.generation, plan: plan, err: err}
+			plan, probe, err := r.plan(e.members)
+			return event{kind: evPlanned, generation: e.generation, plan: plan, probe: probe, err: err}
 		})
 	case doSync:
 		r.async(func() event { return r.sync(id, e.plan) })
@@ -114,8 +116,17 @@ func (r *runner) join(e *effect) event {
 		topics: r.cfg.Topics, partitions: e.partitions, generation: e.claimed,
 		user: userData{
 			instanceID: r.cfg.InstanceID, capacity: r.cfg.Capacity, fingerprint: r.cfg.Fingerprint,
-			owned: e.claims, previous: e.previous,
+			owned: e.claims, previous: e.previous, tags: r.cfg.Tags, endpoint: r.cfg.Endpoint,
 		},
+	}
+	if r.cfg.Lags != nil {
+		s.user.lags = r.cfg.Lags()
+		for t := range s.user.lags { // what it has a copy of it has on its disk
+			if !contains(e.claims, t) {
+				s.user.previous = append(slices.Clip(s.user.previous), t)
+			}
+		}
+		s.user.previous = sorted(s.user.previous)
 	}
 	answer, err := r.c.Join(r.ctx, client.JoinRequest{
 		Group: r.cfg.Group, MemberID: e.memberID, InstanceID: r.cfg.InstanceID,
@@ -140,34 +151,56 @@ func (r *runner) join(e *effect) event {
 }
 
 // plan decides, as the leader, who runs what, and returns what to tell each member.
-func (r *runner) plan(members []memberState) (map[string][]byte, error) {
+func (r *runner) plan(members []memberState) (told map[string][]byte, probe bool, err error) {
 	infos := make([]Info, len(members))
 	instances := make([]assign.Instance, len(members))
+	common := byte(userDataVersion)
 	for i, m := range members {
 		u := m.user
-		infos[i] = Info{MemberID: m.id, InstanceID: u.instanceID, Capacity: u.capacity, Fingerprint: u.fingerprint, Topics: m.topics}
-		instances[i] = assign.Instance{ID: m.id, Capacity: u.capacity, Owned: u.owned, Generation: m.generation, Previous: u.previous}
+		common = min(common, u.version)
+		infos[i] = Info{MemberID: m.id, InstanceID: u.instanceID, Capacity: u.capacity, Fingerprint: u.fingerprint, Topics: m.topics, Version: u.version}
+		instances[i] = assign.Instance{ID: m.id, Capacity: u.capacity, Owned: u.owned, Generation: m.generation, Previous: u.previous, Lags: u.lags, Tags: u.tags}
 	}
 	specs, err := r.cfg.Plan(r.ctx, infos)
 	if err != nil {
-		return nil, err
+		return nil, false, err
+	}
+	cfg := r.cfg.Assign
+	if cfg.State = make(map[assign.Task]int64); common < userDataVersion {
+		r.log.Info("members of an older version are in the group; states are not copied until they are gone", "group", r.cfg.Group, "version", common)
 	}
 	tasks := make([]assign.Task, len(specs))
 	inputs := make(map[assign.Task][]client.TopicPartition, len(specs))
 	for i, s := range specs {
 		tasks[i], inputs[s.Task] = s.Task, s.Inputs
+		if s.Stateful && common >= 2 {
+			cfg.State[s.Task] = s.Records
+		}
 	}
-	result := assign.Assign(instances, tasks, assign.Config{})
-	r.log.Info("assigned tasks as the group's leader", "group", r.cfg.Group, "members", len(members), "tasks", len(tasks), "moving", len(result.Moving))
-	plan := make(map[string][]byte, len(members))
+	result := assign.Assign(instances, tasks, cfg)
+	r.log.Info("assigned tasks as the group's leader", "group", r.cfg.Group, "members", len(members), "tasks", len(tasks),
+		"moving", len(result.Moving), "warming_up", len(result.Warmup))
+	hosts := hostsOf(members, &result)
+	told = make(map[string][]byte, len(members))
 	for id, active := range result.Active {
-		a := assignment{tasks: active}
+		a := assignment{tasks: active, copies: copies{standby: result.Standby[id], warmup: result.Warmup[id], hosts: hosts}}
 		for _, t := range active {
 			a.partitions = append(a.partitions, inputs[t]...)
 		}
-		plan[id] = a.encode()
+		told[id] = a.encode(common)
 	}
-	return plan, nil
+	return told, result.Probe, nil
+}
+
+// hostsOf returns who can be asked about what.
+func hostsOf(members []memberState, result *assign.Result) (hosts []Host) {
+	for _, m := range members {
+		if m.user.endpoint != "" {
+			hosts = append(hosts, Host{Endpoint: m.user.endpoint, Tasks: result.Active[m.id], Standby: result.Standby[m.id]})
+		}
+	}
+	slices.SortFunc(hosts, func(a, b Host) int { return strings.Compare(a.Endpoint, b.Endpoint) })
+	return hosts
 }
 
 func (r *runner) sync(id client.Identity, plan map[string][]byte) event {
@@ -179,7 +212,7 @@ func (r *runner) sync(id client.Identity, plan map[string][]byte) event {
 			ev.verdict, ev.err = fatal, fmt.Errorf("group %q: %w", r.cfg.Group, err)
 			return ev
 		}
-		ev.tasks, ev.partitions = a.tasks, a.partitions
+		ev.tasks, ev.partitions, ev.copies = a.tasks, a.partitions, a.copies
 	}
 	ev.verdict, ev.err = judge(err)
 	return ev

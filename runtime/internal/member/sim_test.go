@@ -108,7 +108,7 @@ func (s *sim) show() string {
 
 func (s *sim) start() {
 	s.names++
-	in := &simInstance{name: fmt.Sprintf("i%d", s.names), core: newCore(time.Second, nil), runs: make(map[assign.Task]uint64)}
+	in := &simInstance{name: fmt.Sprintf("i%d", s.names), core: newCore(time.Second, time.Minute, nil), runs: make(map[assign.Task]uint64)}
 	s.instances = append(s.instances, in)
 	s.feed(in, event{kind: evTick})
 }
@@ -312,7 +312,7 @@ func (s *sim) plan(members []memberState) map[string][]byte {
 	plan := make(map[string][]byte)
 	for id, active := range assign.Assign(instances, s.tasks, assign.Config{}).Active {
 		a := assignment{tasks: active}
-		plan[id] = a.encode()
+		plan[id] = a.encode(userDataVersion)
 	}
 	return plan
 }

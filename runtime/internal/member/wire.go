@@ -5,17 +5,23 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 
 	"github.com/millrace-io/millrace/runtime/internal/assign"
 	"github.com/millrace-io/millrace/runtime/internal/client"
 )
 
-// Versions that are written. Later versions may append fields; what follows the known ones is read over.
+// Versions that are written. Later versions of our user data only append fields, and what follows the known ones is read over: so
+// members of all versions read each other. The leader writes assignments in the lowest version of all members, and uses nothing that
+// some of them do not know (version probing, R-51).
 const (
 	subscriptionVersion = 3 // ConsumerProtocolSubscription
 	assignmentVersion   = 3 // ConsumerProtocolAssignment
-	userDataVersion     = 1
+
+	userDataFirst   = 1
+	userDataVersion = 2 // lags, tags, endpoint; standbys, warm-ups, hosts
 )
 
 // subscription is what a member says of itself when it joins.
@@ -28,26 +34,44 @@ type subscription struct {
 
 // userData is our part of a subscription:
 //
-//	byte     version, 1
+//	byte     version
 //	bytes    instance id
 //	uvarint  capacity
 //	8 bytes  fingerprint of the topology, big endian
 //	tasks    owned
 //	tasks    previous
+//	         version 2:
+//	         for each previous task: uvarint 0 if its lag is not known, else 1 + lag
+//	tags     where the instance is
+//	bytes    endpoint, host:port, for queries
 //
-// bytes is a uvarint length and as many bytes; tasks is a uvarint count and, for each, uvarint sub-topology and partition.
+// bytes is a uvarint length and as many bytes; tasks is a uvarint count and, for each, uvarint sub-topology and partition;
+// tags is a uvarint count and, for each, bytes key and value, by key.
 type userData struct {
+	version     byte // as read
 	instanceID  string
 	capacity    int
 	fingerprint uint64
 	owned       []assign.Task
 	previous    []assign.Task
+	lags        map[assign.Task]int64 // of previous tasks
+	tags        map[string]string
+	endpoint    string
 }
 
-// assignment is what the leader tells a member. Its user data is a version byte, 1, and the tasks.
+// assignment is what the leader tells a member. Its user data is a version byte and the tasks; from version 2 on the standby tasks,
+// the warm-up tasks, and a uvarint count of hosts, for each of which bytes endpoint, tasks that it runs, tasks that it keeps copies of.
 type assignment struct {
 	partitions []client.TopicPartition
 	tasks      []assign.Task
+	copies
+}
+
+// copies are what version 2 of an assignment adds.
+type copies struct {
+	standby []assign.Task
+	warmup  []assign.Task
+	hosts   []Host
 }
 
 var errShort = errors.New("shorter than what it says it holds")
@@ -91,26 +115,53 @@ func decodeSubscription(src []byte) (subscription, error) {
 }
 
 func (u *userData) encode() []byte {
-	b := []byte{userDataVersion}
-	b = binary.AppendUvarint(b, uint64(len(u.instanceID)))
-	b = append(b, u.instanceID...)
+	b := appendText([]byte{userDataVersion}, u.instanceID)
 	b = binary.AppendUvarint(b, uint64(max(0, u.capacity)))
 	b = binary.BigEndian.AppendUint64(b, u.fingerprint)
 	b = appendTasks(b, u.owned)
-	return appendTasks(b, u.previous)
+	b = appendTasks(b, u.previous)
+	for _, t := range u.previous {
+		if lag, known := u.lags[t]; known && lag >= 0 {
+			b = binary.AppendUvarint(b, 1+uint64(lag))
+		} else {
+			b = append(b, 0)
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(len(u.tags)))
+	for _, k := range slices.Sorted(maps.Keys(u.tags)) {
+		b = appendText(appendText(b, k), u.tags[k])
+	}
+	return appendText(b, u.endpoint)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 func decodeUserData(src []byte) (userData, error) {
 	r := reader{src: src}
-	if v := r.byte(); r.err == nil && v < userDataVersion {
-		return userData{}, fmt.Errorf("user data has version %d", v)
+	version := r.byte()
+	if r.err == nil && version < userDataFirst {
+		return userData{}, fmt.Errorf("user data has version %d", version)
 	}
 	u := userData{
-		instanceID:  string(r.take(int(min(r.uvarint(), 1<<16)))),
+		version:     version,
+		instanceID:  r.text(),
 		capacity:    int(min(r.uvarint(), 1<<20)),
 		fingerprint: r.uint64(),
 		owned:       r.tasks(),
 		previous:    r.tasks(),
+	}
+	if version >= 2 {
+		for _, t := range u.previous {
+			if lag := r.uvarint(); lag > 0 {
+				if u.lags == nil {
+					u.lags = make(map[assign.Task]int64)
+				}
+				u.lags[t] = int64(min(lag-1, math.MaxInt64))
+			}
+		}
+		u.tags, u.endpoint = r.tags(), r.text()
 	}
 	if r.err != nil {
 		return userData{}, fmt.Errorf("user data: %w", r.err)
@@ -118,11 +169,20 @@ func decodeUserData(src []byte) (userData, error) {
 	return u, nil
 }
 
-func (a *assignment) encode() []byte {
+// encode writes the assignment with user data of a version.
+func (a *assignment) encode(version byte) []byte {
 	var b []byte
 	b = binary.BigEndian.AppendUint16(b, assignmentVersion)
 	b = appendPartitions(b, a.partitions)
-	return appendBytes(b, appendTasks([]byte{userDataVersion}, a.tasks))
+	user := appendTasks([]byte{version}, a.tasks)
+	if version >= 2 {
+		user = appendTasks(appendTasks(user, a.standby), a.warmup)
+		user = binary.AppendUvarint(user, uint64(len(a.hosts)))
+		for _, h := range a.hosts {
+			user = appendTasks(appendTasks(appendText(user, h.Endpoint), h.Tasks), h.Standby)
+		}
+	}
+	return appendBytes(b, user)
 }
 
 // decodeAssignment reads an assignment; an empty one is that of a member to which the leader gave nothing.
@@ -136,7 +196,10 @@ func decodeAssignment(src []byte) (assignment, error) {
 	user := reader{src: r.bytes()}
 	version := user.byte()
 	a.tasks = user.tasks()
-	if err := cmp.Or(r.err, user.err); err != nil || version < userDataVersion {
+	if version >= 2 {
+		a.standby, a.warmup, a.hosts = user.tasks(), user.tasks(), user.hosts()
+	}
+	if err := cmp.Or(r.err, user.err); err != nil || version < userDataFirst {
 		return a, fmt.Errorf("assignment: %w", cmp.Or(err, errShort))
 	}
 	return a, nil
@@ -252,6 +315,39 @@ func (r *reader) partitions() []client.TopicPartition {
 		}
 	}
 	return ps
+}
+
+// text reads a string after its length in a uvarint.
+func (r *reader) text() string { return string(r.take(int(min(r.uvarint(), math.MaxInt32)))) }
+
+func (r *reader) tags() map[string]string {
+	n := r.uvarint()
+	if n > uint64(len(r.src)/2) {
+		r.take(len(r.src) + 1)
+		return nil
+	}
+	var tags map[string]string
+	for range n {
+		if tags == nil {
+			tags = make(map[string]string)
+		}
+		k := r.text()
+		tags[k] = r.text()
+	}
+	return tags
+}
+
+func (r *reader) hosts() []Host {
+	n := r.uvarint()
+	if n > uint64(len(r.src)/3) {
+		r.take(len(r.src) + 1)
+		return nil
+	}
+	var hosts []Host
+	for range n {
+		hosts = append(hosts, Host{Endpoint: r.text(), Tasks: r.tasks(), Standby: r.tasks()})
+	}
+	return hosts
 }
 
 func (r *reader) tasks() []assign.Task {
