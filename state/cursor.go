@@ -204,3 +204,6 @@ func (s *Window[K, V]) Each(key K, from, to int64, f func(start int64, v V, time
 	}
 	return c.release(err)
 }
+
+// Retention returns for how many milliseconds after the newest window's start the store keeps windows.
+func (s *Window[K, V]) Retention() int64 { return s.retention }

@@ -57,8 +57,8 @@ func newGrouped[K, V any](s KStream[K, V], g Grouped[K, V]) GroupedStream[K, V] 
 	return GroupedStream[K, V]{from: s, grouped: g, via: new(*plan.Node)}
 }
 
-// WindowedBy cuts each group into windows of event time.
-func (g GroupedStream[K, V]) WindowedBy(w window.Time) WindowedStream[K, V] {
+// WindowedBy cuts each group into windows of event time: tumbling, hopping, sliding or unlimited ones.
+func (g GroupedStream[K, V]) WindowedBy(w window.Windows) WindowedStream[K, V] {
 	return WindowedStream[K, V]{from: g, windows: w}
 }
 

@@ -101,7 +101,7 @@ func parkedContent(name string) func(*topologytest.Driver) [][]any {
 	}
 }
 
-var windowPrograms = map[string]program{
+var joinPrograms = map[string]program{
 	"ss-inner": {build: func(p *play) {
 		p.shows(p.within(), "js-this-join-store", "js-other-join-store", "")
 		l := p.from("l")

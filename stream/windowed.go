@@ -2,12 +2,14 @@ package stream
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/stream/internal/operator"
 	"github.com/millrace-io/millrace/stream/internal/plan"
 	"github.com/millrace-io/millrace/stream/window"
+	"github.com/millrace-io/millrace/topology"
 )
 
 // WindowedStream is a grouped stream whose groups are cut into windows. It stands for Kafka Streams' TimeWindowedKStream.
@@ -17,7 +19,8 @@ import (
 // all keys, reaches the window's end plus the grace period.
 type WindowedStream[K, V any] struct {
 	from    GroupedStream[K, V]
-	windows window.Time
+	windows window.Windows
+	emit    emission
 }
 
 // WindowedTable is a table of one row per key and window: what a windowed aggregation gives. It stands for a KTable whose key
@@ -27,6 +30,7 @@ type WindowedTable[K, V any] struct {
 	node  *plan.Node
 	key   serde.Serde[window.Windowed[K]]
 	value serde.Serde[V]
+	grace time.Duration // how long after its end a window may still change
 }
 
 // Count counts the records of each key and window, those with a null value included.
@@ -57,18 +61,51 @@ func aggregateWindows[K, V, A any](
 	store := b.plan.StoreName(m.name, prefix)
 	name := aggregateName(b, prefix, opts, faults)
 	m.check(b, name, g.grouped.key != nil)
+	if w.windows == nil {
+		b.plan.Fail("node %s: the windows are nil", name)
+		return WindowedTable[K, A]{b: b, node: g.from.node}
+	}
 	if err := w.windows.Validate(); err != nil {
 		b.plan.Fail("node %s: %w", name, err)
 	}
-	retention := w.windows.Size() + w.windows.GracePeriod()
-	if m.retention != 0 {
-		b.require(name, m.retention >= retention, fmt.Sprintf("the retention %v is less than size and grace period, %v", m.retention, retention))
-		retention = m.retention
-	}
 	parent := g.parent(store)
-	b.plan.AddStore(state.WindowSpec(store, g.grouped.key, m.value, w.windows.Size(), retention, m.options...))
-	node := b.plan.Add(operator.Windowed(name, b.store(store, m.uncached), w.windows, fold), parent)
-	return WindowedTable[K, A]{b: b, node: node, key: window.KeySerde(g.grouped.key, w.windows.Size()), value: m.value}
+	node, key, size := windowNode(b, w, name, store, fold, m)
+	spec := state.WindowSpec(store, g.grouped.key, m.value, size, b.retention(name, w.windows.Keep(), m.retention), m.options...)
+	if w.emit.onClose {
+		spec.Hold = holdClosed
+	} else if sliding, ok := w.windows.(window.Sliding); ok && !b.store(store, m.uncached).Uncached {
+		spec.Hold = sliding.Difference() + time.Millisecond // a record counts every closed window that it would have been in
+	}
+	b.plan.AddStore(spec)
+	return WindowedTable[K, A]{b: b, node: b.plan.Add(node, parent), key: key, value: m.value, grace: w.windows.GracePeriod()}
+}
+
+// windowNode makes the node of a windowed aggregation. It returns the serde of its keys too, and the size of its windows.
+func windowNode[K, V, A any](
+	b *Builder, w WindowedStream[K, V], name, store string, fold operator.Fold[K, V, A], m Store[A],
+) (*topology.Node, serde.Serde[window.Windowed[K]], time.Duration) {
+	key := w.from.grouped.key
+	kept := b.store(store, m.uncached)
+	w.emit.apply(kept)
+	switch windows := w.windows.(type) {
+	case window.Sliding:
+		return operator.Sliding(name, kept, windows, fold), window.KeySerde(key, windows.Difference()), windows.Difference()
+	case window.Unlimited:
+		b.require(name, !w.emit.onClose, "an unlimited window never closes: it cannot be emitted then")
+		return operator.Unlimited(name, kept, windows, fold), window.UnlimitedKeySerde(key), 0
+	default:
+		time, _ := windows.(window.Time)
+		return operator.Windowed(name, kept, time, fold), window.KeySerde(key, time.Size()), time.Size()
+	}
+}
+
+// retention returns how long a store keeps windows: what they need, or what the user asks for, which must not be less.
+func (b *Builder) retention(node string, least, asked time.Duration) time.Duration {
+	if asked == 0 {
+		return least
+	}
+	b.require(node, asked >= least, fmt.Sprintf("the retention %v is less than size and grace period, %v", asked, least))
+	return asked
 }
 
 // ToStream returns the changes of a windowed table as a stream: for each key and window whose row changed, the new value, or null

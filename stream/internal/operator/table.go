@@ -37,6 +37,9 @@ type Store struct {
 	Uncached  bool // every update is forwarded, and not the last of a commit only
 	Versioned bool
 	old       bool // an operator below asks for old values
+
+	OnClose      bool  // windows are emitted when they close, and not when they change (D-87)
+	EmitInterval int64 // wall-clock milliseconds between two looks for closed windows
 }
 
 // Stored returns the store of an operator that forwards its changes with the commit.
@@ -54,6 +57,9 @@ func StoredTable[K, V any](s *Store) *Table[K, V] {
 }
 
 func storedView[K, V any](s *Store) View[K, V] {
+	if s.Versioned {
+		return versionedView[K, V](s)
+	}
 	return View[K, V]{Stores: []string{s.Name}, open: func(e env) (Get[K, V], error) {
 		rows, err := store[*state.KeyValue[K, V]](e, s.Name)
 		if err != nil {
@@ -61,6 +67,22 @@ func storedView[K, V any](s *Store) View[K, V] {
 		}
 		return func(key K) (serde.Maybe[V], int64, error) { return maybe(rows.Get(key)) }, nil
 	}}
+}
+
+func versionedView[K, V any](s *Store) View[K, V] {
+	v := View[K, V]{Stores: []string{s.Name}}
+	v.open = func(e env) (Get[K, V], error) {
+		rows, err := store[*state.Versioned[K, V]](e, s.Name)
+		return func(key K) (serde.Maybe[V], int64, error) { return maybe(rows.Get(key)) }, err
+	}
+	v.asOf = func(e env) (GetAsOf[K, V], error) {
+		rows, err := store[*state.Versioned[K, V]](e, s.Name)
+		return func(key K, at int64) (serde.Maybe[V], error) {
+			row, _, err := maybe(rows.GetAsOf(key, at))
+			return row, err
+		}, err
+	}
+	return v
 }
 
 func maybe[V any](v V, timestamp int64, ok bool, err error) (serde.Maybe[V], int64, error) {
@@ -86,52 +108,91 @@ func change[K, V, R any](r *topology.Record[K, V], c state.Change[R]) (out topol
 
 // writer writes the rows of a materialised table in one task and passes the changes on: at once, or with the flush.
 type writer[K, V any] struct {
+	env
 	*Store
-	rows *state.KeyValue[K, V]
-	down topology.Emit[K, state.Change[V]]
+	rows     *state.KeyValue[K, V]
+	versions *state.Versioned[K, V] // in place of rows: of a versioned table, which is not cached (S-12)
+	down     topology.Emit[K, state.Change[V]]
 }
 
 func openWriter[K, V any](e env, s *Store, down topology.Emit[K, state.Change[V]]) (*writer[K, V], error) {
-	rows, err := store[*state.KeyValue[K, V]](e, s.Name)
-	if err != nil {
+	w := &writer[K, V]{env: e, Store: s, down: down}
+	var err error
+	if s.Versioned {
+		w.versions, err = store[*state.Versioned[K, V]](e, s.Name)
+		return w, err
+	}
+	if w.rows, err = store[*state.KeyValue[K, V]](e, s.Name); err != nil {
 		return nil, err
 	}
 	if !s.old || s.Uncached {
-		rows.OmitOld()
+		w.rows.OmitOld()
 	}
-	return &writer[K, V]{s, rows, down}, nil
+	return w, nil
 }
 
-// putJoined is put for a change that brings its own old value.
-func (w *writer[K, V]) putJoined(key K, c state.Change[V], timestamp int64, h serde.Headers) error {
-	if err := w.write(key, c.New, timestamp, h); err != nil || !w.Uncached {
-		return err
+// held reports whether changes wait for the flush.
+func (w *writer[K, V]) held() bool { return !w.Uncached && !w.Versioned }
+
+// get returns the row of key.
+func (w *writer[K, V]) get(key K) (row serde.Maybe[V], err error) {
+	if w.Versioned {
+		row, _, err = maybe(w.versions.Get(key))
+	} else {
+		row, _, err = maybe(w.rows.Get(key))
 	}
-	w.forward(key, c, timestamp, h)
-	return nil
+	return row, err
 }
 
 // put writes the row of key, absent to delete it. row may be shared with others: the store keeps a copy.
 func (w *writer[K, V]) put(key K, row serde.Maybe[V], timestamp int64, h serde.Headers) error {
 	c := state.Change[V]{New: row, Latest: true}
-	if w.Uncached && w.old {
+	if w.old && !w.held() {
 		var err error
-		if c.Old, _, err = maybe(w.rows.Get(key)); err != nil {
+		if c.Old, err = w.get(key); err != nil {
 			return err
 		}
 	}
-	if err := w.write(key, row, timestamp, h); err != nil || !w.Uncached {
+	return w.putChange(key, c, timestamp, h)
+}
+
+// putChange is put for a change that brings its own old value.
+func (w *writer[K, V]) putChange(key K, c state.Change[V], timestamp int64, h serde.Headers) error {
+	if w.Versioned {
+		return w.putVersion(key, c, timestamp, h)
+	}
+	var err error
+	if v, ok := c.New.Get(); ok {
+		err = w.rows.Put(key, v, timestamp, h)
+	} else {
+		err = w.rows.Delete(key, timestamp, h)
+	}
+	if err != nil || !w.Uncached {
 		return err
 	}
 	w.forward(key, c, timestamp, h)
 	return nil
 }
 
-func (w *writer[K, V]) write(key K, row serde.Maybe[V], timestamp int64, h serde.Headers) error {
-	if v, ok := row.Get(); ok {
-		return w.rows.Put(key, v, timestamp, h)
+// putVersion writes a version. One that is older than the store's history is not passed on.
+func (w *writer[K, V]) putVersion(key K, c state.Change[V], timestamp int64, h serde.Headers) error {
+	var valid state.Validity
+	var err error
+	if v, ok := c.New.Get(); ok {
+		valid, err = w.versions.Put(key, v, timestamp)
+	} else {
+		valid, err = w.versions.Delete(key, timestamp)
 	}
-	return w.rows.Delete(key, timestamp, h)
+	switch {
+	case err != nil:
+		return err
+	case !valid.Stored:
+		w.drop(topology.ReasonLate)
+		return nil
+	}
+	c.Latest = valid.Latest
+	w.forward(key, c, timestamp, h)
+	return nil
 }
 
 func (w *writer[K, V]) forward(key K, c state.Change[V], timestamp int64, h serde.Headers) {
@@ -142,7 +203,7 @@ func (w *writer[K, V]) forward(key K, c state.Change[V], timestamp int64, h serd
 
 // flush returns what passes the changes of the last commit on, nil if nothing is held back.
 func (w *writer[K, V]) flush() func() error {
-	if w.Uncached {
+	if !w.held() {
 		return nil
 	}
 	forward := func(k K, c state.Change[V], t int64, h serde.Headers) error {

@@ -1,6 +1,10 @@
 package operator
 
 import (
+	"cmp"
+	"math"
+	"slices"
+
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/stream/window"
@@ -14,23 +18,46 @@ import (
 // left out of that window and counted as late (D-74). When a task is built anew, time begins at the start of the newest window
 // that the store has seen, not unknown as in Kafka Streams: a restart does not reopen windows that the store has let go.
 func Windowed[K, V, A any](name string, st *Store, windows window.Time, fold Fold[K, V, A]) *topology.Node {
+	return laidOut(name, st, layout{
+		first: windows.First, size: windows.Size().Milliseconds(), advance: windows.Advance().Milliseconds(),
+		grace: windows.GracePeriod().Milliseconds(),
+	}, fold)
+}
+
+// Unlimited folds the records of each key from a start on into one window (D-72). Those before it are left out, and not counted.
+func Unlimited[K, V, A any](name string, st *Store, w window.Unlimited, fold Fold[K, V, A]) *topology.Node {
+	start := w.Start()
+	return laidOut(name, st, layout{size: math.MaxInt64, advance: math.MaxInt64, first: func(t int64) int64 {
+		if t < start {
+			return -1
+		}
+		return start
+	}}, fold)
+}
+
+// layout says which windows there are.
+type layout struct {
+	first                func(t int64) int64 // start of the oldest window that holds a time, negative if there is none
+	size, advance, grace int64
+}
+
+func laidOut[K, V, A any](name string, st *Store, l layout, fold Fold[K, V, A]) *topology.Node {
 	open := func(e env, down topology.Emit[window.Windowed[K], state.Change[A]]) (topology.Emit[K, V], func() error, error) {
 		s, err := store[*state.Window[K, A]](e, st.Name)
 		if err != nil {
 			return nil, nil, err
 		}
-		if !st.old || st.Uncached {
+		if !st.old || st.Uncached || st.OnClose {
 			s.OmitOld()
 		}
 		w := &windowed[K, V, A]{
-			env: e, store: s, spec: st, down: down, fold: fold, windows: windows,
-			size: windows.Size().Milliseconds(), advance: windows.Advance().Milliseconds(), grace: windows.GracePeriod().Milliseconds(),
+			env: e, store: s, spec: st, down: down, fold: fold, layout: l, closing: newClosing(e, st),
 			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), streamTime: -1,
 		}
 		if newest, ok := s.Newest(); ok {
 			w.streamTime = newest
 		}
-		if st.Uncached {
+		if st.Uncached || st.OnClose {
 			return w.take, nil, nil
 		}
 		return w.take, func() error { return s.Changes(w.forward) }, nil
@@ -40,12 +67,12 @@ func Windowed[K, V, A any](name string, st *Store, windows window.Time, fold Fol
 
 type windowed[K, V, A any] struct {
 	env
-	store                 *state.Window[K, A]
-	spec                  *Store
-	down                  topology.Emit[window.Windowed[K], state.Change[A]]
-	fold                  Fold[K, V, A]
-	windows               window.Time
-	size, advance, grace  int64
+	store *state.Window[K, A]
+	spec  *Store
+	down  topology.Emit[window.Windowed[K], state.Change[A]]
+	fold  Fold[K, V, A]
+	layout
+	closing               *closing
 	nilableKey, takesNull bool
 	streamTime            int64 // -1: no record yet. At least the store's newest window start, so no window that is open here has expired there
 }
@@ -57,8 +84,14 @@ func (w *windowed[K, V, A]) take(r topology.Record[K, V]) {
 	}
 	w.streamTime = max(w.streamTime, r.Timestamp)
 	closed := w.streamTime - w.grace // windows that end here or before
+	if w.closing != nil {
+		if err := w.emitClosed(&r, closed); err != nil {
+			w.failed(err)
+			return
+		}
+	}
 	// start turns negative where the next window would begin beyond the end of time.
-	for start := w.windows.First(r.Timestamp); 0 <= start && start <= r.Timestamp; start += w.advance {
+	for start := w.first(r.Timestamp); 0 <= start && start <= r.Timestamp; start += w.advance {
 		if window.End(start, w.size) <= closed {
 			w.drop(topology.ReasonLate)
 			continue
@@ -79,7 +112,7 @@ func (w *windowed[K, V, A]) update(start int64, r *topology.Record[K, V]) error 
 	if err != nil {
 		return err
 	}
-	if !w.spec.Uncached {
+	if !w.spec.Uncached || w.spec.OnClose {
 		return update(at, &w.fold, r)
 	}
 	c, t, err := updateNow(at, w.spec, &w.fold, r)
@@ -93,5 +126,54 @@ func (w *windowed[K, V, A]) forward(k K, start int64, c state.Change[A], t int64
 	r := topology.NewRecord(window.Windowed[K]{Key: k, Start: start, End: window.End(start, w.size)}, c, t)
 	r.Headers = h
 	w.down(r)
+	return nil
+}
+
+// emitClosed emits the windows that have closed since the last time, by start and key (D-87). It comes before the record is folded in,
+// whose put may make the store let go of them.
+func (w *windowed[K, V, A]) emitClosed(r *topology.Record[K, V], closed int64) error {
+	if !w.closing.due(closed, w.wouldLose()) {
+		return nil
+	}
+	if err := emitWindows(w.store, w.firstUnemitted(), closed-w.size, w.size, r.Headers, w.down); err != nil {
+		return err
+	}
+	w.closing.emitted(closed)
+	return nil
+}
+
+// firstUnemitted returns the lowest start of a window that has not been emitted.
+func (w *windowed[K, V, A]) firstUnemitted() int64 {
+	if w.closing.last < 0 {
+		return 0
+	}
+	return max(0, w.closing.last-w.size+1)
+}
+
+// wouldLose reports whether windows that have not been emitted would be let go by the store, whose time moves to the record's.
+func (w *windowed[K, V, A]) wouldLose() bool {
+	newest, ok := w.store.Newest()
+	first := w.firstUnemitted()
+	return ok && newest >= first && w.streamTime-w.store.Retention()+1 > first
+}
+
+// emitWindows emits the windows with from <= start <= to as they are, by start and key. All of them are in memory meanwhile.
+func emitWindows[K, A any](
+	s *state.Window[K, A], from, to, size int64, h serde.Headers, down topology.Emit[window.Windowed[K], state.Change[A]],
+) error {
+	var rows []state.WindowRow[K, A]
+	for row, err := range s.FetchAll(from, to) {
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+	}
+	slices.SortStableFunc(rows, func(a, b state.WindowRow[K, A]) int { return cmp.Compare(a.Start, b.Start) })
+	for _, row := range rows {
+		key := window.Windowed[K]{Key: row.Key, Start: row.Start, End: window.End(row.Start, size)}
+		r := topology.NewRecord(key, state.Change[A]{New: serde.Some(row.Value), Latest: true}, row.Timestamp)
+		r.Headers = h
+		down(r)
+	}
 	return nil
 }

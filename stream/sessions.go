@@ -1,0 +1,80 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/stream/internal/operator"
+	"github.com/millrace-io/millrace/stream/internal/plan"
+	"github.com/millrace-io/millrace/stream/window"
+)
+
+// SessionStream is a grouped stream whose groups are cut into sessions. It stands for Kafka Streams' SessionWindowedKStream.
+//
+// A record joins all sessions of its key that end or begin within the gap around its time: they become one, which has new bounds and so
+// a new key. The rows of those that were absorbed are deleted, then comes the new one; a table of sessions therefore shows deletes.
+// Every change has the session's end as its time.
+//
+// Records with a null key are dropped. A record is late, and dropped, if the session that it would be part of has ended by more than gap and
+// grace period before the highest event time that the operator has seen in its task.
+type SessionStream[K, V any] struct {
+	from    GroupedStream[K, V]
+	windows window.Session
+	emit    emission
+}
+
+// WindowedBySessions cuts each group into sessions of event time. It stands for Kafka Streams' windowedBy(SessionWindows).
+func (g GroupedStream[K, V]) WindowedBySessions(w window.Session) SessionStream[K, V] {
+	return SessionStream[K, V]{from: g, windows: w}
+}
+
+// Count counts the records of each session, those with a null value included.
+func (w SessionStream[K, V]) Count(m Store[int64], opts ...AggregateOption) WindowedTable[K, int64] {
+	return aggregateSessions(w, plan.Aggregate, operator.SessionCounter[K, V](), m, opts)
+}
+
+// Reduce combines the values of each session by f(aggregate, value); f also combines the aggregates of sessions that become one. The
+// first value is taken as it is. For a V that can hold nil, a null value is handed to f, and returning nil deletes the session; else a
+// null value is dropped.
+func (w SessionStream[K, V]) Reduce(f func(aggregate, value V) V, m Store[V], opts ...AggregateOption) WindowedTable[K, V] {
+	return aggregateSessions(w, plan.Reduce, operator.SessionReducer[K](f), m, opts, missing{f == nil, "the reducer is nil"})
+}
+
+// AggregateSessions folds the values of each session into an aggregate: init makes the first one, merge(key, a, b) combines it with that
+// of each session that is absorbed, the earliest first, and add returns it with the value. All may change an aggregate that they are given.
+// For an A that can hold nil, returning nil deletes the session. A null value is handed to add where V can hold nil, and dropped where it
+// cannot.
+//
+// The store has one row per session, which it keeps for gap and grace period after the session's end in event time, and its changelog.
+func AggregateSessions[K, V, A any](
+	w SessionStream[K, V], init func() A, add func(key K, value V, aggregate A) A, merge func(key K, a, b A) A, m Store[A], opts ...AggregateOption,
+) WindowedTable[K, A] {
+	return aggregateSessions(w, plan.Aggregate, operator.SessionAdder(init, add, merge), m, opts,
+		missing{init == nil, "the initialiser is nil"}, missing{add == nil, "the aggregator is nil"}, missing{merge == nil, "the merger is nil"})
+}
+
+func aggregateSessions[K, V, A any](
+	w SessionStream[K, V], prefix string, fold operator.SessionFold[K, V, A], m Store[A], opts []AggregateOption, faults ...missing,
+) WindowedTable[K, A] {
+	g := w.from
+	b := g.from.b
+	store := b.plan.StoreName(m.name, prefix)
+	name := aggregateName(b, prefix, opts, faults)
+	m.check(b, name, g.grouped.key != nil)
+	if err := w.windows.Validate(); err != nil {
+		b.plan.Fail("node %s: %w", name, err)
+	}
+	parent := g.parent(store)
+	kept := b.store(store, m.uncached)
+	w.emit.apply(kept)
+	retention := b.retention(name, w.windows.Keep(), m.retention)
+	b.plan.AddStore(state.SessionSpec(store, g.grouped.key, m.value, retention, holdSessions(retention), m.options...))
+	node := b.plan.Add(operator.Session(name, kept, w.windows, retention.Milliseconds(), fold), parent)
+	return WindowedTable[K, A]{
+		b: b, node: node, key: window.SessionKeySerde(g.grouped.key), value: m.value, grace: w.windows.Keep(),
+	}
+}
+
+// holdSessions returns how much longer than their retention sessions are kept: as long as Kafka Streams' stores hold a segment. A late
+// record may still join them to one that lives.
+func holdSessions(retention time.Duration) time.Duration { return max(retention/2, time.Minute) }
