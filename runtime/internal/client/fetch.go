@@ -46,7 +46,7 @@ func (f *Fetcher) take(node int32, cancel context.CancelFunc) (round []ask, req 
 	wait = -1
 	now, maxWait := time.Now(), f.cfg.MaxWait
 	for _, d := range f.mu.order {
-		if d.leader.Leader != node || d.busy || d.ended {
+		if d.leader.Leader != node || d.busy || d.ended || d.paused {
 			continue
 		}
 		if early := d.notBefore.Sub(now); early > 0 {

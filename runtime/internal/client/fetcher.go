@@ -85,6 +85,7 @@ type feed struct {
 	position  int64
 	lastEpoch int32 // leader epoch of the last batch, -1 before
 	ended     bool  // by an error or by Remove
+	paused    bool
 	busy      bool
 	fed       bool // by the answer at hand
 	held      int  // bytes
@@ -147,6 +148,27 @@ func (f *Fetcher) Remove(tp TopicPartition) {
 	f.mu.Unlock()
 	for _, b := range dropped {
 		b.Release()
+	}
+}
+
+// Pause stops fetching partitions until Resume. What was fetched before, or is on its way, is still handed out. Partitions that
+// were not added are left out; one that is added again is not paused.
+func (f *Fetcher) Pause(partitions ...TopicPartition) { f.setPaused(true, partitions) }
+
+// Resume has partitions fetched again, from where they were paused.
+func (f *Fetcher) Resume(partitions ...TopicPartition) { f.setPaused(false, partitions) }
+
+func (f *Fetcher) setPaused(paused bool, partitions []TopicPartition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, tp := range partitions {
+		d, ok := f.mu.feeds[tp]
+		if !ok || d.paused == paused {
+			continue
+		}
+		if d.paused = paused; !paused {
+			f.interruptLocked(d.leader.Leader)
+		}
 	}
 }
 
