@@ -167,10 +167,10 @@ const catchUpTimeout = 60 * time.Second
 
 // settle lets everything come to rest and collects the history.
 func (s *segment) settle(ctx context.Context) (*history, error) {
-	if err := s.feeder.stop(); err != nil {
+	if err := s.heal(); err != nil {
 		return nil, err
 	}
-	if err := s.heal(); err != nil {
+	if err := s.feeder.stop(); err != nil { // what it has sent is decided only while the broker is there
 		return nil, err
 	}
 	began := time.Now()
