@@ -55,6 +55,7 @@ const (
 	KindGlobal                 // key-value store of a global table; its topic is the changelog
 	KindSession                // session store (S-17)
 	KindJoinWindow             // window store that keeps duplicates, of stream-stream joins (S-14)
+	KindVersioned              // versioned key-value store (S-08)
 )
 
 // Spec declares a store. The typed function that makes it knows K and V and puts them into Open.
@@ -64,7 +65,7 @@ type Spec struct {
 	Logging bool
 	// Topic overrides settings of the changelog topic.
 	Topic map[string]string
-	// Retention is set for stores of windows and sessions, WindowSize for those of windows.
+	// Retention is set for stores of windows and sessions, and is the history of versioned ones; WindowSize for those of windows.
 	Retention, WindowSize time.Duration
 	// Hold is how much longer than Retention entries are kept, without the changelog's topic being told.
 	Hold time.Duration

@@ -107,7 +107,7 @@ func (t *transaction[V]) flushEntry(s layer.Slot, it *item[V], changelogKey func
 	if err != nil {
 		return fmt.Errorf("store %s: key %x: %w", t.below.id, local, err)
 	}
-	if t.log != nil {
+	if t.log != nil && !t.unlogged {
 		if err := t.log.Append(key, val, it.ts); err != nil {
 			return fmt.Errorf("store %s: append to changelog: %w", t.below.id, err)
 		}

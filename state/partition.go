@@ -32,6 +32,10 @@ type Partition struct {
 		log    layer.Log
 		newest newest
 		buf    []byte
+
+		chains map[string]string // of a versioned store: versions by key
+		order  []string          // its keys, in the order of their first records
+		size   int64             // of chains
 	}
 
 	mu struct {
@@ -74,6 +78,9 @@ func openPartition(db *DB, spec *Spec, id StorePartition) (*Partition, error) {
 		retention: max(spec.held().Milliseconds(), 1),
 		prefix:    keyschema.DataPrefix(id.Store, id.Partition),
 		recordKey: keyschema.RecordKey(id.Store, id.Partition),
+	}
+	if spec.Kind == KindVersioned {
+		p.retention = spec.Retention.Milliseconds() // may be none
 	}
 	if spec.Kind.timed() {
 		p.width = keyschema.BucketWidth(spec.WindowSize, spec.held())
@@ -152,6 +159,7 @@ func (p *Partition) Reset(pos Position) error {
 	}
 	p.restoring.log.Reset()
 	p.restoring.newest = newest{}
+	p.restoring.chains, p.restoring.order, p.restoring.size = nil, nil, 0
 	if err := p.wipeLocked(&pos); err != nil {
 		return p.db.fail(fmt.Errorf("reset store %s: %w", p.id, err))
 	}
@@ -191,6 +199,15 @@ const maxRestore = 256 << 20
 func (p *Partition) Restore(key, value []byte, timestamp int64) error {
 	r := &p.restoring
 	local := key
+	if p.kind == KindVersioned {
+		if r.size > maxRestore {
+			return fmt.Errorf("restore store %s: more than %d bytes without RestoredTo: %w", p.id, maxRestore, ErrTooLarge)
+		}
+		if err := p.restoreVersion(key, value, timestamp); err != nil {
+			return fmt.Errorf("restore store %s: %w", p.id, err)
+		}
+		return nil
+	}
 	if p.kind.timed() {
 		var err error
 		var time int64
@@ -216,6 +233,7 @@ func (p *Partition) Restore(key, value []byte, timestamp int64) error {
 // RestoredTo makes what was restored part of the partition, atomically with the position next: the offset after the last
 // record read. It blocks while the engine is behind by more than the DB's bound.
 func (p *Partition) RestoredTo(next int64) error {
+	p.settleVersions()
 	err := p.commit(&p.restoring.log, next, p.restoring.newest)
 	p.restoring.log.Reset()
 	return err

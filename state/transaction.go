@@ -20,13 +20,14 @@ import (
 //     reference to it. It leaves the layer when it is handed out for good (Changes), at Commit and at Drop.
 //   - T3: a blob is never out of date: whoever changes the value of an entry takes its blob away.
 type transaction[V any] struct {
-	below   *Partition
-	log     Changelog // nil: not logged
-	vs      serde.Serde[V]
-	plain   bool // V holds no pointers but strings
-	copied  bool // vs may alias what it decodes
-	omitOld bool
-	table   layer.Table[item[V]]
+	below    *Partition
+	log      Changelog // nil: not logged
+	vs       serde.Serde[V]
+	plain    bool // V holds no pointers but strings
+	copied   bool // vs may alias what it decodes
+	omitOld  bool
+	unlogged bool // flush does not write to log: the store does itself
+	table    layer.Table[item[V]]
 
 	// writes are the entries written since the last commit, in order. One whose last does not point back has been overtaken by
 	// a later write of the same entry. headers are those of the writes, or none if no write had any.

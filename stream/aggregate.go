@@ -65,5 +65,6 @@ func aggregateName(b *Builder, prefix string, opts []AggregateOption, faults []m
 // check records what a store lacks.
 func (m Store[V]) check(b *Builder, node string, key bool) {
 	b.require(node, m.value != nil, "the store has no value serde: give it by Materialized")
+	b.require(node, !m.versioned, "versioned stores are for tables, and this is an aggregation")
 	b.require(node, key, "the key serde is unknown, and the store needs it: give it by GroupedWith")
 }

@@ -14,6 +14,8 @@ type Store[V any] struct {
 	value     serde.Serde[V]
 	retention time.Duration
 	uncached  bool
+	history   time.Duration // of a versioned store
+	versioned bool
 	options   []state.SpecOption
 }
 
@@ -36,6 +38,16 @@ func (m Store[V]) Retention(d time.Duration) Store[V] {
 // are the same, there are more of them; see [Uncached] for all operators of a program.
 func (m Store[V]) Uncached() Store[V] {
 	m.uncached = true
+	return m
+}
+
+// Versioned keeps not the last row of each key but all of the last history of event time, so that the latest row is that of the
+// highest event time, whatever the order of the log. A join with a stream then sees the row as it was at the record's time, and
+// tables, groups and joins below leave out updates that are not the latest. What is older than the history when it comes is dropped
+// and counted as late. Every update is passed on as it comes. It is for tables, not for aggregations. It stands for Kafka Streams'
+// versioned state stores.
+func (m Store[V]) Versioned(history time.Duration) Store[V] {
+	m.history, m.versioned = history, true
 	return m
 }
 
@@ -103,6 +115,7 @@ func keep[K, V any](b *Builder, node string, key serde.Serde[K], m materializati
 	}
 	b.require(node, m.name != "", "its store has no name: give it one, or leave the store out")
 	s := b.store(m.name, m.uncached)
+	s.Versioned = m.versioned
 	addTableStore(b, node, s, key, m)
 	return s
 }
@@ -111,6 +124,11 @@ func keep[K, V any](b *Builder, node string, key serde.Serde[K], m materializati
 func addTableStore[K, V any](b *Builder, node string, s *operator.Store, key serde.Serde[K], m materialization[V]) {
 	b.require(node, m.value != nil, "the store has no value serde: give it by Materialized")
 	b.require(node, key != nil, "the key serde is unknown, and the store needs it: give it where the table begins")
+	if m.versioned {
+		b.require(node, m.history >= 0, "the history of its versioned store is negative")
+		b.plan.AddStore(state.VersionedSpec(s.Name, key, m.value, m.history, m.options...))
+		return
+	}
 	b.plan.AddStore(state.KeyValueSpec(s.Name, key, m.value, m.options...))
 }
 

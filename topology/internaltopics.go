@@ -82,6 +82,13 @@ func changelogSettings(spec *state.Spec) map[string]string {
 		}
 		s["retention.ms"] = strconv.FormatInt(retention, 10)
 	}
+	if spec.Kind == state.KindVersioned {
+		lag := int64(math.MaxInt64)
+		if spec.Retention < math.MaxInt64-changelogSlack {
+			lag = (spec.Retention + changelogSlack).Milliseconds()
+		}
+		s["min.compaction.lag.ms"] = strconv.FormatInt(lag, 10)
+	}
 	maps.Copy(s, spec.Topic)
 	return s
 }

@@ -124,7 +124,7 @@ func (d *derivation[K, V, R]) take(
 	case w == nil && d.old:
 		c.Old, err = compute(r.Key, r.Value.Old)
 	case w != nil && d.old && d.swallow:
-		c.Old, _, err = maybe(w.rows.Get(r.Key))
+		c.Old, err = w.get(r.Key)
 	}
 	if err != nil || d.swallow && d.old && !c.New.Present() && !c.Old.Present() {
 		return err

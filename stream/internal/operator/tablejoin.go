@@ -134,7 +134,7 @@ func mergeJoined[K, R any](name string, s *Store) *topology.Node {
 			return nil, nil, err
 		}
 		return func(r topology.Record[K, state.Change[R]]) {
-			e.failed(w.putJoined(r.Key, r.Value, r.Timestamp, r.Headers))
+			e.failed(w.putChange(r.Key, r.Value, r.Timestamp, r.Headers))
 		}, w.flush(), nil
 	})
 }
