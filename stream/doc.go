@@ -43,6 +43,7 @@
 //
 // # Not there yet
 //
-// Tables read from topics, table operators and joins other than with a global table, sliding and session windows, suppress,
-// cogroup, custom partitioners. Two calls of From for one topic are refused (Kafka Streams shares the source).
+// Suppress, cogroup, windows of the user's own kind, custom partitioners, the self-join with one store. A restart forgets up to when an
+// aggregation that emits on close has emitted, so that windows which its store still holds are emitted again. Two calls of From for
+// one topic are refused (Kafka Streams shares the source).
 package stream
