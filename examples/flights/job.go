@@ -165,22 +165,30 @@ func (j *job) loaded() bool {
 // progress says in one line how far the job is. Its lag is that of each topic that the pipeline reads, in their order.
 func (j *job) progress(now time.Time) string {
 	s := j.app.Stats()
-	lag := make(map[string]int64)
-	for _, task := range s.Tasks {
-		for _, in := range task.Inputs {
-			lag[in.Topic] += max(in.Lag, 0)
-		}
-	}
 	lags := make([]string, len(j.order))
 	for i, topic := range j.order {
 		lags[i] = "?"
-		if n, known := lag[topic]; known {
+		if n, known := lagOf(s, topic); known {
 			lags[i] = grouped(n)
 		}
 	}
 	rate := float64(s.Read) / now.Sub(j.began).Seconds()
 	return fmt.Sprintf("loaded %s/%s · %s records · %s/s · lag %s · %s commits", grouped(j.loader.flights.Load()), grouped(j.loader.total()),
 		grouped(s.Read), grouped(int64(rate)), strings.Join(lags, "|"), grouped(s.Commits))
+}
+
+// lagOf adds up the lag of a topic's partitions, if all are known.
+func lagOf(s runtime.Stats, topic string) (lag int64, known bool) {
+	known = s.State == runtime.Running
+	for _, task := range s.Tasks {
+		for _, in := range task.Inputs {
+			if in.Topic == topic {
+				lag += in.Lag
+				known = known && in.Lag >= 0
+			}
+		}
+	}
+	return lag, known
 }
 
 // summary is what this run did, for the report.

@@ -175,13 +175,13 @@ var (
 	enriched = regexp.MustCompile(`loaded 20,000/20,000 .* lag 0\|`)
 )
 
-// aim is the stage that kill i of several should meet: two in five the loading, three in ten the enriching, the rest what
-// comes after. Where they land the log will say.
+// aim is the stage that kill i of several should meet: two in five the loading, one in four the enriching, the rest what comes
+// after. Where they land the log will say.
 func aim(i, kills int) stage {
 	switch {
 	case 5*i < 2*kills:
 		return loadingUp
-	case 10*i < 7*kills:
+	case 20*i < 13*kills:
 		return enriching
 	default:
 		return aggregating
