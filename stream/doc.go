@@ -29,6 +29,16 @@
 // value; a windowed count counts them, a windowed aggregate or reduce drops them unless the type can hold nil. A null key
 // is never grouped or stored. A function that returns nil for a type that can hold it makes a null.
 //
+// A row of a table is never null: null is its absence. So functions of rows are not called for deletes, a function that returns nil
+// for a type that can hold it makes a delete, and the other side of an outer join is a serde.Maybe.
+//
+// # Tables
+//
+// A table passes on changes of rows. One that has a store holds them back and passes on the last of each key with the commit;
+// [Uncached], or [Store.Uncached] for one operator, makes it pass on each. The final rows are the same. Tables have stores only where
+// one is asked for or needed, see [KTable]. Old rows flow between tables only where an operator below needs them, to take them out
+// of a group or to answer for a foreign key.
+//
 // # Functions
 //
 // Functions run in the goroutine of their task and must be deterministic: after a crash they may run again. Side effects

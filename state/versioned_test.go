@@ -1,0 +1,177 @@
+package state_test
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/state/memstore"
+)
+
+const versionHistory = 50
+
+// change is one record of a versioned store's changelog.
+type versionRecord struct {
+	key, value []byte
+	from       int64
+}
+
+type versionLog struct{ records []versionRecord }
+
+func (l *versionLog) Append(key, value []byte, from int64) error {
+	r := versionRecord{key: slices.Clone(key), from: from}
+	if value != nil {
+		r.value = append([]byte{}, value...)
+	}
+	l.records = append(l.records, r)
+	return nil
+}
+
+func openVersions(t *testing.T, log state.Changelog) (*state.Versioned[string, string], *state.Partition) {
+	t.Helper()
+	db, err := state.NewDB(memstore.New(), state.Config{Inline: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	spec := state.VersionedSpec("v", serde.String, serde.String, versionHistory*time.Millisecond)
+	p, err := db.Partition(spec, 0)
+	if err == nil {
+		err = p.Reset(state.Position{ClusterID: "c"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer, err := spec.Open(state.Env{Committed: p, Changelog: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return layer.(*state.Versioned[string, string]), p
+}
+
+// versionModel is what a versioned store must say, by looking at all that was written.
+type versionModel struct {
+	newest int64
+	all    map[string][]versionRecord // the last write of each time, oldest first
+}
+
+func (m *versionModel) write(key string, value []byte, from int64) (stored bool) {
+	if m.newest >= 0 && from < m.newest-versionHistory {
+		return false
+	}
+	m.newest = max(m.newest, from)
+	list := m.all[key]
+	i, found := slices.BinarySearchFunc(list, from, func(r versionRecord, at int64) int { return cmp.Compare(r.from, at) })
+	if r := (versionRecord{value: value, from: from}); found {
+		list[i] = r
+	} else {
+		list = slices.Insert(list, i, r)
+	}
+	m.all[key] = list
+	return true
+}
+
+func (m *versionModel) asOf(key string, at int64) string {
+	list := m.all[key]
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].from > at {
+			continue
+		}
+		if list[i].value == nil || at < m.newest-versionHistory && i < len(list)-1 {
+			return "none"
+		}
+		return fmt.Sprintf("%s since %d", list[i].value, list[i].from)
+	}
+	return "none"
+}
+
+// TestVersioned compares random writes, in any order of time, with a model that forgets nothing; and a store restored from the
+// changelog with the same.
+func TestVersioned(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		log := &versionLog{}
+		s, _ := openVersions(t, log)
+		m := &versionModel{newest: -1, all: map[string][]versionRecord{}}
+		for i := range 300 {
+			key := string(rune('a' + r.IntN(3)))
+			from := max(0, int64(i)/2+r.Int64N(80)-60)
+			var value []byte
+			if r.IntN(4) > 0 {
+				value = fmt.Appendf(nil, "v%d", i)
+			}
+			var got state.Validity
+			var err error
+			if value == nil {
+				got, err = s.Delete(key, from)
+			} else {
+				got, err = s.Put(key, string(value), from)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := m.write(key, value, from); got.Stored != want {
+				t.Fatalf("seed %d, write %d: stored %v, want %v", seed, i, got.Stored, want)
+			}
+			if r.IntN(20) == 0 {
+				commitVersions(t, s)
+			}
+		}
+		commitVersions(t, s)
+		compareVersions(t, s, m)
+
+		restored, p := openVersions(t, nil)
+		for i, rec := range log.records {
+			if err := p.Restore(rec.key, rec.value, rec.from); err != nil {
+				t.Fatal(err)
+			}
+			if r.IntN(50) == 0 || i == len(log.records)-1 {
+				if err := p.RestoredTo(int64(i) + 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		restored.Drop() // look again at what is committed
+		compareVersions(t, restored, m)
+	}
+}
+
+func commitVersions(t *testing.T, s *state.Versioned[string, string]) {
+	t.Helper()
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func compareVersions(t *testing.T, s *state.Versioned[string, string], m *versionModel) {
+	t.Helper()
+	for _, key := range []string{"a", "b", "c", "d"} {
+		for at := m.newest - 2*versionHistory; at <= m.newest+2; at++ {
+			v, from, ok, err := s.GetAsOf(key, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := "none"
+			if ok {
+				got = fmt.Sprintf("%s since %d", v, from)
+			}
+			if want := m.asOf(key, at); got != want {
+				t.Errorf("%s as of %d, newest %d: %s, want %s", key, at, m.newest, got, want)
+			}
+		}
+		v, from, ok, err := s.Get(key)
+		if want := m.asOf(key, math.MaxInt64); err != nil || ok && fmt.Sprintf("%s since %d", v, from) != want || !ok && want != "none" {
+			t.Errorf("%s: %s since %d, %v, %v; want %s", key, v, from, ok, err, want)
+		}
+	}
+}
