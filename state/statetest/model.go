@@ -290,7 +290,10 @@ func (d *driver) commit() {
 	d.flush()
 	d.m.newest = d.m.newestBefore
 	for _, r := range d.log.open {
-		if d.m.retention > 0 { // key, start (8), sequence (4)
+		switch timed, ok := d.s.(interface{ logTime(key []byte) int64 }); {
+		case ok:
+			d.m.newest = max(d.m.newest, timed.logTime(r.key))
+		case d.m.retention > 0: // key, start (8), sequence (4)
 			d.m.newest = max(d.m.newest, int64(binary.BigEndian.Uint64(r.key[len(r.key)-12:])))
 		}
 	}

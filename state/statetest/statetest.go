@@ -39,6 +39,14 @@ func Run(t *testing.T, newStorage func(testing.TB) Storage) {
 			t.Parallel()
 			runModel(t, newStorage(t), c, windowOf(plainValues))
 		})
+		t.Run("session/plain/"+c.name, func(t *testing.T) {
+			t.Parallel()
+			runModel(t, newStorage(t), c, sessionOf(plainValues))
+		})
+		t.Run("session/pointer/"+c.name, func(t *testing.T) {
+			t.Parallel()
+			runModel(t, newStorage(t), c, sessionOf(pointerValues))
+		})
 		t.Run("window/pointer/"+c.name, func(t *testing.T) {
 			t.Parallel()
 			runModel(t, newStorage(t), c, windowOf(pointerValues))

@@ -8,6 +8,7 @@ type Map struct {
 	t       Table[value]
 	vals    Arena
 	order   Order
+	key     func(Slot) []byte // of t: bound with the order, since that allocates
 	ordered bool
 }
 
@@ -147,15 +148,14 @@ func (m *Map) sort() {
 	slots := make([]Slot, 0, m.t.n)
 	m.t.All(func(s Slot) bool { slots = append(slots, s); return true })
 	m.order.Build(slots, func(a, b Slot) int { return bytes.Compare(m.t.Key(a), m.t.Key(b)) })
-	m.ordered = true
+	m.key, m.ordered = m.t.Key, true
 }
 
 // Cursor walks over a range of a Map. The map may change meanwhile: what lies ahead is seen as it is when the cursor
 // gets there.
 type Cursor struct {
-	m   *Map
-	key func(Slot) []byte // of m: bound once, since that allocates
-	w   Walk
+	m *Map
+	w Walk
 }
 
 // Scan returns a cursor before the first entry with lo <= key < hi, or behind the last one if reverse. A nil hi is open. It
@@ -169,10 +169,8 @@ func (m *Map) Scan(lo, hi []byte, reverse bool) *Cursor {
 // Restart makes c what Scan returns, in the memory of a cursor that is not used any more.
 func (m *Map) Restart(c *Cursor, lo, hi []byte, reverse bool) {
 	m.sort()
-	if c.m != m {
-		c.m, c.key = m, m.t.Key
-	}
-	c.w.Restart(&m.order, c.key, lo, hi, reverse)
+	c.m = m
+	c.w.Restart(&m.order, m.key, lo, hi, reverse)
 }
 
 // Next moves to the next entry and returns it with its key, both valid until the map changes.
