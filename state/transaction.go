@@ -47,8 +47,8 @@ type transaction[V any] struct {
 	order   layer.Order // of the entries written, once somebody has scanned in this transaction
 	ordered bool
 
-	valBuf, keyBuf []byte
-	cursor         cursor[V] // of Each, see there
+	valBuf []byte
+	cursor cursor[V] // of Each, see there
 }
 
 // item is what the table holds for a key.

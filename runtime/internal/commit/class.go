@@ -30,7 +30,7 @@ var classNames = [...]string{"abort", "retry", "fenced", "lost", "corrupted", "f
 // String names the class.
 func (c Class) String() string { return classNames[c] }
 
-// ErrMemberLost: the group has forgotten the member, or knows it by another id.
+// ErrMemberLost says that the group has forgotten the member, or knows it by another id.
 var ErrMemberLost = errors.New("membership lost")
 
 var errForgotten = errors.New("the group has forgotten the member")
