@@ -2,6 +2,8 @@ package broker_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"sync"
 
@@ -19,10 +21,31 @@ func (s *switchable) dial(ctx context.Context, network, addr string) (net.Conn, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, err := s.broker.Dial(ctx, network, addr)
-	if err == nil {
-		s.conns = append(s.conns, c)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	s.conns = append(s.conns, c)
+	return cutConn{c}, nil
+}
+
+// cutConn looks to its client as if the other side had closed it, which is what a crash looks like, though it is closed on this
+// side: clients take the latter for their own doing and do not try again.
+type cutConn struct{ net.Conn }
+
+func (c cutConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func (c cutConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // to cuts all connections, and connects to b from now on.

@@ -63,6 +63,7 @@ func (s *segment) look() {
 		switch {
 		case sl.proc.killed(): // by an order that came too late for its fault
 			s.report.Kills.add(sl.status().deepest())
+		case sl.leaving && sl.cutOff: // its last commit had nobody to go to, which it may say
 		case sl.proc.err != nil || !sl.leaving:
 			s.verdict.add(oracleLive, sl.name, "it stopped by itself: %v: %s", sl.proc.err, sl.proc.lastWords())
 			s.say("%s stopped by itself: %s", sl.name, sl.proc.lastWords())
@@ -133,7 +134,7 @@ func (s *segment) apply(f fault) error {
 	case f.Kind == leaveOne && healthy > 1:
 		s.say("%s leaves", sl.name)
 		s.report.Leaves++
-		sl.leaving = true
+		sl.leaving, sl.cutOff = true, s.brokerAway
 		return signalEnd(sl.proc.pid())
 	case f.Kind == killOne:
 		sl.kill(f.Point, f.After)
@@ -201,6 +202,7 @@ func (s *segment) applyBrokerKill(f fault) error {
 	for _, sl := range s.slots {
 		if sl.proc != nil {
 			deepest = deeper(deepest, sl.status().deepest())
+			sl.cutOff = sl.cutOff || sl.leaving
 		}
 	}
 	s.report.BrokerKills.add(deepest)

@@ -14,6 +14,7 @@ type slot struct {
 	proc    *process
 	paused  bool
 	leaving bool // told to stop in order
+	cutOff  bool // the broker was away while it was leaving
 	waiting bool // killed, and to start again later
 }
 
@@ -29,7 +30,7 @@ func (sl *slot) start(first *order) error {
 	if err := os.MkdirAll(sl.role.Dir, 0o755); err != nil {
 		return err
 	}
-	sl.paused, sl.leaving, sl.waiting = false, false, false
+	sl.paused, sl.leaving, sl.cutOff, sl.waiting = false, false, false, false
 	sl.role.Order = first
 	// What the last process said must not be taken for what this one says.
 	if err := os.RemoveAll(sl.role.statusPath()); err != nil {
