@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -175,9 +176,35 @@ func (e *Engine) Reclaim(lo, hi []byte) error {
 	}
 	defer e.leave()
 	e.points.renew() // iterators keep what they see
-	err := e.guard.run(func() error { return e.db.Excise(context.Background(), pebble.KeyRange{Start: lo, End: hi}) })
+	err := e.guard.run(func() error {
+		if err := e.db.Excise(context.Background(), pebble.KeyRange{Start: lo, End: hi}); err != nil {
+			return err
+		}
+		return e.compactRemains()
+	})
 	if err != nil {
 		return fmt.Errorf("reclaim space of state: %w", e.guard.wrap(err))
+	}
+	return nil
+}
+
+// compactRemains rewrites what Excise left of tables that reached beyond the range: a remnant is a view of its whole old file,
+// which would stay on disk for the sake of a few keys.
+func (e *Engine) compactRemains() error {
+	levels, err := e.db.SSTables()
+	if err != nil {
+		return err
+	}
+	for _, tables := range levels {
+		for _, t := range tables {
+			if !t.Virtual {
+				continue
+			}
+			end := append(slices.Clone(t.Largest.UserKey), 0)
+			if err := e.db.Compact(context.Background(), t.Smallest.UserKey, end, false); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
