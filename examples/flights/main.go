@@ -31,6 +31,6 @@ func mainStatus(err error, stderr io.Writer) int {
 		return 0
 	}
 	line := strings.ReplaceAll(err.Error(), "\n", "; ") // errors that were joined
-	fmt.Fprintf(stderr, "flights: %s\n", line)
+	fmt.Fprint(stderr, "flights: "+line+"\n")
 	return 1
 }
