@@ -266,7 +266,8 @@ func (l *testLog) start(t testing.TB, top *topology.Topology, cfg runtime.Config
 		}
 		cancel()
 		select {
-		case <-r.done:
+		case err := <-r.done: // the test has looked at it, if it cares
+			t.Logf("the app has stopped: %v", err)
 		case <-time.After(time.Minute):
 			t.Error("the app does not stop")
 		}

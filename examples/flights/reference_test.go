@@ -85,7 +85,7 @@ func airportRows(tb testing.TB) [][]string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	z, err := zstd.NewReader(f)
 	if err != nil {
 		tb.Fatal(err)
@@ -105,7 +105,7 @@ func referenceOfEmbedded(tb testing.TB) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	z, err := zstd.NewReader(f)
 	if err != nil {
 		tb.Fatal(err)

@@ -54,8 +54,9 @@ func (g *guard) fail(err error) {
 // background job fails, since f may be waiting for that job, which Pebble tries again for ever; then f is left behind, and the
 // engine is not used any more.
 func (g *guard) run(f func() error) error {
-	select { // what is old does not count
-	case <-g.trouble:
+	select {
+	case old := <-g.trouble:
+		g.log.Debug("pebble: an earlier background error does not count", "dir", g.dir, "err", old)
 	default:
 	}
 	done := make(chan error, 1)
@@ -158,7 +159,8 @@ func (g *guard) listener() *pebble.EventListener {
 		BackgroundError: func(err error) {
 			g.log.Error("pebble: background error", "dir", g.dir, "err", err)
 			select {
-			case <-g.trouble:
+			case old := <-g.trouble:
+				g.log.Debug("pebble: a background error replaces an earlier one", "dir", g.dir, "err", old)
 			default:
 			}
 			select {

@@ -29,7 +29,7 @@ func TestInstanceSurvivesReopen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	if d.InstanceID() != id || d.Slots() != 3 {
 		t.Fatalf("reopened: id %q, %d slots; want %q, 3", d.InstanceID(), d.Slots(), id)
 	}
@@ -42,7 +42,7 @@ func TestOpenRefusesHeldDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	_, err = Open(root, "app")
 	if !errors.Is(err, ErrLocked) {
 		t.Fatalf("second Open: %v, want ErrLocked", err)
@@ -109,7 +109,7 @@ func TestHalfWrittenRecordIsIgnored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	if d.InstanceID() != id {
 		t.Fatalf("instance id %q, want %q", d.InstanceID(), id)
 	}
