@@ -4,7 +4,10 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +35,38 @@ func TestEveryExportedNameIsDocumented(t *testing.T) {
 	for dir, documented := range packages {
 		if !documented {
 			t.Errorf("package %s has no comment", dir)
+		}
+	}
+}
+
+// TestArchitectureNamesTestsThatExist keeps ARCHITECTURE.md from pointing at guards that are gone.
+func TestArchitectureNamesTestsThatExist(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(page), -1)
+	if len(named) == 0 {
+		t.Fatal("no test is named")
+	}
+	defined := make(map[string]bool)
+	err = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)`).FindAllSubmatch(text, -1) {
+			defined[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range named {
+		if !defined[m[1]] {
+			t.Errorf("ARCHITECTURE.md names %s, which is nowhere", m[1])
 		}
 	}
 }
