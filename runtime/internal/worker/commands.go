@@ -36,19 +36,29 @@ func (w *Worker) do(ctx context.Context, c command) error {
 	}
 	select {
 	case err := <-outcome:
-		if err == nil {
-			return nil
-		}
-		<-w.done
-		if errors.Is(err, errStopped) {
-			return nil
-		}
-		return ErrEnded
+		return w.ended(err)
 	case <-w.done:
-		return ErrEnded
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	select {
+	case err := <-outcome: // carried out, and then Run ended
+		return w.ended(err)
+	default:
+		return ErrEnded
+	}
+}
+
+// ended tells what the outcome of a command means to its caller. An error has ended Run, or is about to.
+func (w *Worker) ended(outcome error) error {
+	if outcome == nil {
+		return nil
+	}
+	<-w.done
+	if errors.Is(outcome, errStopped) {
+		return nil
+	}
+	return ErrEnded
 }
 
 // Assign gives the worker tasks. It returns before they run: they are made ready beside the tasks that do.

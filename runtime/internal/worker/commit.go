@@ -282,19 +282,18 @@ func (w *Worker) recover(ctx context.Context, e commit.Effect) error {
 		return err
 	}
 	specs, w.parked = w.parked, nil
-	defer w.cfg.Changed()
-	defer w.publish()
 	if !e.Lost {
 		w.prepare(ctx, specs)
-		return nil
 	}
-	if len(specs) > 0 && !w.losing {
+	w.publish() // before anybody is told: they look
+	if e.Lost && len(specs) > 0 && !w.losing {
 		ids := make([]topology.TaskID, len(specs))
 		for i, spec := range specs {
 			ids[i] = spec.ID
 		}
 		w.cfg.Dropped(ids)
 	}
+	w.cfg.Changed()
 	return nil
 }
 
