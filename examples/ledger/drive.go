@@ -31,6 +31,9 @@ func drive(ctx context.Context, o *options, stdout, stderr io.Writer) (err error
 			return errors.Join(err, d.report.write(stdout, time.Since(began)))
 		}
 	}
+	if ctx.Err() == nil { // an interrupted run has not done what it was asked for
+		d.report.found(d.report.holds(o))
+	}
 	if err := d.report.write(stdout, time.Since(began)); err != nil {
 		return err
 	}

@@ -152,10 +152,12 @@ func (s *segment) apply(f fault) error {
 	case f.Kind == cutOne:
 		before := sl.status().Obeyed
 		sl.hit(cutOff, f.Point, f.After, 0, func() bool { return sl.status().Obeyed > before || sl.proc.gone() })
-		if sl.status().Obeyed > before {
-			s.report.Cuts++
-			s.say("cut a connection of %s at %s", sl.name, f.Point)
+		if sl.status().Obeyed == before { // it was idle, say
+			s.later(100*time.Millisecond, func() error { return s.apply(f) })
+			return nil
 		}
+		s.report.Cuts++
+		s.say("cut a connection of %s at %s", sl.name, f.Point)
 	}
 	return nil
 }
@@ -164,8 +166,9 @@ func (s *segment) apply(f fault) error {
 func (s *segment) applyPause(sl *slot, f fault) error {
 	before := sl.status().Obeyed
 	sl.hit(pauseSelf, f.Point, f.After, 0, func() bool { return sl.status().Obeyed > before || sl.proc.gone() })
-	if sl.proc.gone() {
-		return nil // look says so
+	if sl.proc.gone() { // look says so
+		s.later(100*time.Millisecond, func() error { return s.apply(f) })
+		return nil
 	}
 	pid := sl.proc.pid()
 	if sl.status().Obeyed == before {

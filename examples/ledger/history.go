@@ -100,6 +100,7 @@ const (
 	oracleCons      = "CONS"
 	oracleLSO       = "LSO"
 	oracleLive      = "LIVE"
+	oracleFaults    = "FAULTS"
 )
 
 // judge asks every oracle.

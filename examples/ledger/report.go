@@ -67,6 +67,37 @@ func (c *faultCount) add(p phase) {
 	}
 }
 
+// few is the number of faults below which chance alone decides what they meet.
+const few = 8
+
+// holds wants the faults that were asked for to have landed, and at least half of the kills to have met an open transaction: a
+// run that has hurt nobody has shown nothing.
+func (r *report) holds(o *options) *verdict {
+	v := newVerdict()
+	for _, f := range []struct {
+		name        string
+		asked, done int
+	}{
+		{"kills", o.kills, r.Kills.Total}, {"broker-kills", o.brokerKills, r.BrokerKills.Total},
+		{"pauses", o.pauses, r.Pauses.Total}, {"cuts", o.cuts, r.Cuts},
+	} {
+		v.Checked[oracleFaults]++
+		if asked := f.asked * r.Segments; f.done < asked {
+			v.add(oracleFaults, f.name, "%d were asked for in %d segments, %d landed", asked, r.Segments, f.done)
+		}
+	}
+	for _, f := range []struct {
+		name string
+		faultCount
+	}{{"kills", r.Kills}, {"broker-kills", r.BrokerKills}} {
+		v.Checked[oracleFaults]++
+		if f.Total >= few && 2*f.Open < f.Total {
+			v.add(oracleFaults, f.name, "%d of %d met an open transaction: want half of them at least; by phase %v", f.Open, f.Total, f.ByPhase)
+		}
+	}
+	return v
+}
+
 func newReport(o *options) *report {
 	r := &report{Seed: o.seed, Log: "millrace", Go: goruntime.Version(), Hostile: make(map[string]int),
 		Checked: make(map[string]int), Violations: make(map[string]int)}
@@ -116,6 +147,11 @@ func (r *report) book(h *history, v *verdict) {
 			r.Records.Aborted += all - len(h.visible[topic][p])
 		}
 	}
+	r.found(v)
+}
+
+// found adds what a verdict says.
+func (r *report) found(v *verdict) {
 	for oracle, n := range v.Checked {
 		r.Checked[oracle] += n
 	}

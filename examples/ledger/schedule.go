@@ -34,28 +34,28 @@ type fault struct {
 func newSchedule(o *options) []fault {
 	rng := rand.New(rand.NewPCG(o.seed, 0x5ced))
 	var faults []fault
-	add := func(n int, make func() fault) {
-		for range n {
-			f := make()
+	add := func(n int, make func(i int) fault) {
+		for i := range n {
+			f := make(i)
 			f.Pick = rng.IntN(1 << 16)
 			faults = append(faults, f)
 		}
 	}
-	add(o.kills, func() fault { return drawKill(rng, o) })
-	add(o.brokerKills, func() fault {
+	add(o.kills, func(i int) fault { return drawKill(rng, o, i) })
+	add(o.brokerKills, func(i int) fault {
 		f := fault{Kind: killLog, Down: time.Duration(rng.Int64N(int64(400 * time.Millisecond)))}
-		if rng.IntN(4) > 0 {
+		if i%4 > 0 {
 			f.Point, f.After = points[rng.IntN(transactional)], rng.IntN(4)
 		}
 		return f
 	})
-	add(o.pauses, func() fault { return drawPause(rng, o) })
-	add(o.cuts, func() fault {
+	add(o.pauses, func(int) fault { return drawPause(rng, o) })
+	add(o.cuts, func(int) fault {
 		return fault{Kind: cutOne, Point: points[rng.IntN(len(points)-1)], After: rng.IntN(4)}
 	})
 	moves := (o.kills + o.brokerKills + o.pauses + 9) / 10
-	add(moves, func() fault { return fault{Kind: joinOne} })
-	add(moves, func() fault { return fault{Kind: leaveOne} })
+	add(moves, func(int) fault { return fault{Kind: joinOne} })
+	add(moves, func(int) fault { return fault{Kind: leaveOne} })
 
 	rng.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
 	// Evenly, with a jitter of their distance; the start and the end are left in peace.
@@ -75,16 +75,17 @@ const (
 	transactional = 6
 )
 
-// drawKill draws the kill of an instance: mostly inside a transaction, sometimes at any moment, sometimes as it starts.
-func drawKill(rng *rand.Rand, o *options) fault {
+// drawKill draws the i-th kill of an instance: of eight, six inside a transaction, one at any moment, one as it starts. The
+// shares are fixed and not drawn, since the report is held to them.
+func drawKill(rng *rand.Rand, o *options, i int) fault {
 	f := fault{Kind: killOne, Down: time.Duration(rng.Int64N(int64(300 * time.Millisecond)))}
 	if rng.IntN(4) == 0 {
 		f.Down = o.session + time.Duration(rng.Int64N(int64(o.session))) // the others take over
 	}
-	switch rng.IntN(8) {
-	case 0:
+	switch i % 8 {
+	case 3:
 		return f
-	case 1:
+	case 7:
 		f.Kind, f.Point = killYoung, points[transactional+rng.IntN(len(points)-transactional)]
 		return f
 	}
