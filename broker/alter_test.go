@@ -3,14 +3,17 @@ package broker_test
 import (
 	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-io/millrace/broker"
 	"github.com/millrace-io/millrace/broker/brokertest"
 )
 
@@ -301,4 +304,72 @@ func TestCreatePartitions(t *testing.T) {
 	if err := manual.ProduceSync(ctx, &kgo.Record{Topic: "t", Partition: 3, Value: []byte("x")}).FirstErr(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestAlterConfigs: the old request replaces all configs of a topic, and validates without changing any.
+func TestAlterConfigs(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	cl := client(t, b)
+	createTopicWith(t, cl, "t", 1)
+	alter := func(validate bool, configs ...kmsg.AlterConfigsRequestResourceConfig) error {
+		t.Helper()
+		req := kmsg.NewPtrAlterConfigsRequest()
+		req.ValidateOnly = validate
+		req.Resources = []kmsg.AlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t", Configs: configs}}
+		r := raw[*kmsg.AlterConfigsResponse](t, cl, req).Resources[0]
+		err := kerr.ErrorForCode(r.ErrorCode)
+		if (err != nil) != (r.ErrorMessage != nil) || r.ResourceName != "t" {
+			t.Errorf("answer %+v", r)
+		}
+		return err
+	}
+	config := func(name, value string) kmsg.AlterConfigsRequestResourceConfig {
+		return kmsg.AlterConfigsRequestResourceConfig{Name: name, Value: &value}
+	}
+	if err := alter(false, config("retention.ms", "7"), config("max.message.bytes", "100")); err != nil {
+		t.Fatal(err)
+	}
+	if err := alter(true, config("retention.ms", "8")); err != nil {
+		t.Error(err)
+	}
+	for want, configs := range map[error][]kmsg.AlterConfigsRequestResourceConfig{
+		kerr.InvalidConfig:  {config("retention.ms", "-2")},
+		kerr.InvalidRequest: {{Name: "retention.ms"}},
+	} {
+		if err := alter(false, configs...); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	if c := configOf(t, cl, "t", "retention.ms"); *c.Value != "7" {
+		t.Errorf("retention.ms %s", *c.Value)
+	}
+	if err := alter(false, config("retention.ms", "9")); err != nil {
+		t.Fatal(err)
+	}
+	if c := configOf(t, cl, "t", "max.message.bytes"); c.Source != kmsg.ConfigSourceDefaultConfig {
+		t.Errorf("max.message.bytes was not named and is still %+v", c)
+	}
+}
+
+// TestRetention: records that are too old go when the broker looks, and files with them.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Config(func(c *broker.Config) { c.RetentionInterval = time.Millisecond }))
+	cl, ctx := client(t, b), testContext(t)
+	createTopicWith(t, cl, "t", 1)
+	old := kgo.SliceRecord(make([]byte, 300<<10)) // enough to be in a segment
+	old.Topic, old.Timestamp = "t", time.Now().Add(-8*24*time.Hour)
+	if err := cl.ProduceSync(ctx, old).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the log start moves", func() bool {
+		starts, err := kadm.NewClient(cl).ListStartOffsets(ctx, "t")
+		o, _ := starts.Lookup("t", 0)
+		return err == nil && o.Offset == 1
+	})
+	eventually(t, "the file goes", func() bool {
+		left, err := filepath.Glob(filepath.Join(b.Config.Dir, "topics", "*", "*.log"))
+		return err == nil && len(left) == 0
+	})
 }

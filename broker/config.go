@@ -53,6 +53,10 @@ type Config struct {
 	// DefaultPartitions is the partition count of topics created without one (num.partitions), 1 to 10,000. Default: 1.
 	DefaultPartitions int32
 
+	// RetentionInterval is how often it is looked for records that are older, or more, than topics keep
+	// (log.retention.check.interval.ms), at least 1 ms. Default: 5 min.
+	RetentionInterval time.Duration
+
 	// MaxConnections bounds the connections open at once, in process and over TCP together (max.connections);
 	// one more is closed at once. Default: 1000.
 	MaxConnections int
@@ -91,6 +95,9 @@ func (c Config) Validate() error {
 	if c.DefaultPartitions < 0 || c.DefaultPartitions > 10_000 {
 		errs = append(errs, fmt.Errorf("broker: DefaultPartitions %d is not in 1..10000", c.DefaultPartitions))
 	}
+	if c.RetentionInterval != 0 && c.RetentionInterval < time.Millisecond {
+		errs = append(errs, fmt.Errorf("broker: RetentionInterval %v is below 1 ms", c.RetentionInterval))
+	}
 	if c.MaxConnections < 0 {
 		errs = append(errs, fmt.Errorf("broker: MaxConnections %d is negative", c.MaxConnections))
 	}
@@ -107,6 +114,9 @@ func (c Config) Validate() error {
 func (c Config) withDefaults() Config {
 	if c.DefaultPartitions == 0 {
 		c.DefaultPartitions = 1
+	}
+	if c.RetentionInterval == 0 {
+		c.RetentionInterval = 5 * time.Minute
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 1000

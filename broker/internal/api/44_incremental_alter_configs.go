@@ -24,23 +24,21 @@ import (
 
 func (a *API) incrementalAlterConfigs(_ *server.Request, r *kmsg.IncrementalAlterConfigsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
-	type resource struct {
-		kind kmsg.ConfigResourceType
-		name string
-	}
-	times := make(map[resource]int, len(r.Resources))
+	times := make(map[configResource]int, len(r.Resources))
 	for i := range r.Resources {
-		times[resource{r.Resources[i].ResourceType, r.Resources[i].ResourceName}]++
+		times[configResource{r.Resources[i].ResourceType, r.Resources[i].ResourceName}]++
 	}
 	for i := range r.Resources {
 		rr := &r.Resources[i]
 		out := kmsg.NewIncrementalAlterConfigsResponseResource()
 		out.ResourceType, out.ResourceName = rr.ResourceType, rr.ResourceName
 		var err error
-		if times[resource{rr.ResourceType, rr.ResourceName}] > 1 {
-			err = refusal{kerr.InvalidRequest, "the request names the resource more than once"}
+		if times[configResource{rr.ResourceType, rr.ResourceName}] > 1 {
+			err = refusal{kerr.InvalidRequest, namedTwice}
 		} else {
-			err = a.alterConfigs(rr, r.ValidateOnly)
+			err = a.changeConfigs(rr.ResourceType, rr.ResourceName, r.ValidateOnly, func(configs map[string]string) (map[string]string, error) {
+				return alter(configs, rr.Configs)
+			})
 		}
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = refusalCode(err).Code, pointer(err.Error())
@@ -50,30 +48,40 @@ func (a *API) incrementalAlterConfigs(_ *server.Request, r *kmsg.IncrementalAlte
 	return a.durable(a.log.Enqueued(), nil, resp)
 }
 
-// alterConfigs checks the changes of one resource and, unless they are to be validated only, makes them.
-func (a *API) alterConfigs(rr *kmsg.IncrementalAlterConfigsRequestResource, validateOnly bool) error {
-	switch rr.ResourceType {
+// configResource is what configs are of.
+type configResource struct {
+	kind kmsg.ConfigResourceType
+	name string
+}
+
+const namedTwice = "the request names the resource more than once"
+
+// changeConfigs replaces the configs of a resource by what change makes of them, or, if they are to be validated only, checks
+// whether it could.
+func (a *API) changeConfigs(kind kmsg.ConfigResourceType, name string, validateOnly bool,
+	change func(map[string]string) (map[string]string, error)) error {
+	switch kind {
 	case kmsg.ConfigResourceTypeTopic:
 	case kmsg.ConfigResourceTypeBroker:
-		if rr.ResourceName != "" && rr.ResourceName != strconv.Itoa(nodeID) {
+		if name != "" && name != strconv.Itoa(nodeID) {
 			return refusal{kerr.InvalidRequest, fmt.Sprintf("the one broker is %d", nodeID)}
 		}
 		return refusal{kerr.InvalidRequest, "the broker's configs are given where it is opened and cannot be changed while it runs"}
 	default:
 		return refusal{kerr.InvalidRequest, "configs that can be changed are of topics"}
 	}
-	t, kerror := a.topic(rr.ResourceName, [16]byte{}, 0, 1)
+	t, kerror := a.topic(name, [16]byte{}, 0, 1)
 	if kerror != nil {
-		return refusal{kerror, fmt.Sprintf("topic %q does not exist", rr.ResourceName)}
+		return refusal{kerror, fmt.Sprintf("topic %q does not exist", name)}
 	}
 	if validateOnly {
-		configs, err := alter(t.Configs, rr.Configs)
+		configs, err := change(t.Configs)
 		if err != nil {
 			return err
 		}
 		return commitlog.CheckConfigs(configs)
 	}
-	_, err := a.log.ConfigureTopic(t.ID, func(configs map[string]string) (map[string]string, error) { return alter(configs, rr.Configs) })
+	_, err := a.log.ConfigureTopic(t.ID, change)
 	return err
 }
 

@@ -95,6 +95,7 @@ func servedKeys() map[int16]key {
 		26: serve(0, 5, (*API).endTxn),
 		28: serve(0, 5, (*API).txnOffsetCommit),
 		32: serve(1, 4, (*API).describeConfigs),
+		33: serve(0, 2, (*API).alterConfigs),
 		37: serve(0, 3, (*API).createPartitions),
 		44: serve(0, 1, (*API).incrementalAlterConfigs),
 	}

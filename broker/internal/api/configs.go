@@ -22,7 +22,7 @@ var topicConfigs = []topicConfig{
 	{"cleanup.policy", "delete", kmsg.ConfigTypeList, "log.cleanup.policy", "compact, delete, both or nothing: how old records go."},
 	{"compression.type", "producer", kmsg.ConfigTypeString, "compression.type", "producer: batches are kept as they were sent."},
 	{"delete.retention.ms", "86400000", kmsg.ConfigTypeLong, "log.cleaner.delete.retention.ms", "How long tombstones stay in a compacted topic."},
-	{"file.delete.delay.ms", "60000", kmsg.ConfigTypeLong, "log.segment.delete.delay.ms", "How long a removed file stays."},
+	{"file.delete.delay.ms", "60000", kmsg.ConfigTypeLong, "log.segment.delete.delay.ms", "Without effect: removed files go with the next checkpoint."},
 	{"flush.messages", "9223372036854775807", kmsg.ConfigTypeLong, "log.flush.interval.messages", "Without effect: what is acknowledged is durable."},
 	{"flush.ms", "9223372036854775807", kmsg.ConfigTypeLong, "log.flush.interval.ms", "Without effect: what is acknowledged is durable."},
 	{"index.interval.bytes", "4096", kmsg.ConfigTypeInt, "log.index.interval.bytes", "Without effect: the index has a fixed spacing."},
@@ -37,10 +37,10 @@ var topicConfigs = []topicConfig{
 	{"preallocate", "false", kmsg.ConfigTypeBoolean, "log.preallocate", "Without effect."},
 	{"retention.bytes", "-1", kmsg.ConfigTypeLong, "log.retention.bytes", "The size of a partition above which old segments go; -1: none."},
 	{"retention.ms", "604800000", kmsg.ConfigTypeLong, "log.retention.ms", "The age above which segments go; -1: none."},
-	{"segment.bytes", "134217728", kmsg.ConfigTypeInt, "log.segment.bytes", "The size of a segment."},
+	{"segment.bytes", "134217728", kmsg.ConfigTypeInt, "log.segment.bytes", "The size of a segment, at least 1 MiB."},
 	{"segment.index.bytes", "10485760", kmsg.ConfigTypeInt, "log.index.size.max.bytes", "Without effect: indexes grow as they need."},
-	{"segment.jitter.ms", "0", kmsg.ConfigTypeLong, "log.roll.jitter.ms", "Taken off segment.ms at random."},
-	{"segment.ms", "604800000", kmsg.ConfigTypeLong, "log.roll.ms", "The age at which a segment is closed."},
+	{"segment.jitter.ms", "0", kmsg.ConfigTypeLong, "log.roll.jitter.ms", "Without effect: segments are closed as they are written."},
+	{"segment.ms", "604800000", kmsg.ConfigTypeLong, "log.roll.ms", "How much younger than its first batch a segment's batches may be."},
 	{"unclean.leader.election.enable", "false", kmsg.ConfigTypeBoolean, "unclean.leader.election.enable", "There is one replica."},
 }
 

@@ -118,8 +118,8 @@ func (p *Partition) checkBatch(raw []byte, c *topicConfig, begin bool) (batch.He
 		return h, batchError("more than one batch")
 	case len(raw) > c.maxBatchBytes:
 		return h, fmt.Errorf("%w: %d bytes, limit %d", ErrMessageTooLarge, len(raw), c.maxBatchBytes)
-	case int64(len(raw)) > p.log.cfg.SegmentBytes:
-		return h, fmt.Errorf("%w: %d bytes, limit %d", ErrBatchTooLarge, len(raw), p.log.cfg.SegmentBytes)
+	case int64(len(raw)) > c.maxSegmentBytes(&p.log.cfg):
+		return h, fmt.Errorf("%w: %d bytes, limit %d", ErrBatchTooLarge, len(raw), c.maxSegmentBytes(&p.log.cfg))
 	}
 	if err := batch.Verify(raw, &h); err != nil {
 		return h, err

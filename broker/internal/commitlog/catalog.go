@@ -80,12 +80,8 @@ func (l *Log) applyCreateLocked(spec *Topic) error {
 	if c.byID[spec.ID] != nil || c.byName[spec.Name] != nil {
 		return fmt.Errorf("topic %q is there already", spec.Name)
 	}
-	config, err := parseTopicConfig(spec.Configs)
-	if err != nil {
-		return err
-	}
 	t := &topic{ID: spec.ID, Name: spec.Name}
-	v := &topicVersion{Topic: *spec, config: config}
+	v := &topicVersion{Topic: *spec, config: l.appliedConfig(spec.Name, spec.Configs)}
 	for i := range spec.Partitions {
 		v.partitions = append(v.partitions, newPartition(l, t, i))
 	}
@@ -136,12 +132,18 @@ func (l *Log) applyConfigureLocked(g *configureChange) error {
 	if t == nil {
 		return fmt.Errorf("topic %s is not there", g.topic)
 	}
-	config, err := parseTopicConfig(g.configs)
-	if err != nil {
-		return err
-	}
 	v := *t.now()
-	v.Configs, v.config = maps.Clone(g.configs), config
+	v.Configs, v.config = maps.Clone(g.configs), l.appliedConfig(t.Name, g.configs)
 	t.present.Store(&v)
 	return nil
+}
+
+// appliedConfig reads configs that were checked when they were given. What an earlier version took and this one does not
+// understand is no reason not to open: it has its default.
+func (l *Log) appliedConfig(topic string, configs map[string]string) topicConfig {
+	config, err := parseTopicConfig(configs)
+	if err != nil {
+		l.cfg.Logger.Warn("commit log: topic configs of an earlier version are without effect", "topic", topic, "err", err)
+	}
+	return config
 }

@@ -71,11 +71,6 @@ type capturedMachine struct {
 // checkpoint writes one. clean says that the log is closed.
 func (l *Log) checkpoint(clean bool) error {
 	began := time.Now()
-	if !clean {
-		if err := l.expireProducers(); err != nil {
-			return err
-		}
-	}
 	l.flushMu.Lock() // nobody else writes segments, so that they end where the state ends
 	defer l.flushMu.Unlock()
 	if err := l.journal.Prepare(l.epoch + 1); err != nil {
@@ -112,6 +107,7 @@ func (l *Log) finish(c *capture) error {
 	for _, x := range c.parts {
 		x.p.removeDead()
 	}
+	l.deadBytes = 0
 	l.space.wake()
 	return nil
 }
@@ -240,30 +236,6 @@ func (p *Partition) remove() error {
 	p.hasDir, p.dirtyDir = false, false
 	if err := p.log.cfg.FS.RemoveAll(p.dir); err != nil {
 		return fmt.Errorf("remove directory of deleted partition: %w", err)
-	}
-	return nil
-}
-
-// expireProducers forgets producers that were idle for long. It is decided here, by the clock, and stands in the journal.
-func (l *Log) expireProducers() error {
-	const most = 10_000 // in one entry
-	before := l.now() - l.cfg.ProducerExpiry.Milliseconds()
-	for _, p := range l.catalog.partitions() {
-		done, err := l.enter()
-		if err != nil {
-			return nil // closed meanwhile: the next run will see to it
-		}
-		p.mu.Lock()
-		ids := p.mu.producers.idle(before, most)
-		if len(ids) > 0 && !p.mu.deleted {
-			e := entry{expire: &expireChange{TopicPartition: p.name(), producers: ids}}
-			_, err = l.commitLocked(&e, []*Partition{p})
-		}
-		p.mu.Unlock()
-		done()
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

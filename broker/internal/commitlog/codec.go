@@ -13,8 +13,9 @@ var errShort = errors.New("bytes end too early")
 // reader takes fields off the front of b. The first field that is not there sets err, and all later ones are zero: decoders check
 // once, at their end. Nothing is allocated for a count that the bytes left could not hold.
 type reader struct {
-	b   []byte
-	err error
+	b       []byte
+	err     error
+	version byte // of the snapshot, if it is one
 }
 
 func (r *reader) fail() {

@@ -39,6 +39,9 @@ type Config struct {
 	// CheckpointBytes is the journal size that starts a checkpoint, at least 64 KiB. Default: 64 MiB. The journal takes about
 	// twice that on disk, and recovery reads at most about that much.
 	CheckpointBytes int64
+	// RetentionInterval is how often it is looked for records that are older, or more, than topics keep
+	// (log.retention.check.interval.ms), and for idle producers, at least 1 ms. Default: 5 min.
+	RetentionInterval time.Duration
 	// ProducerExpiry is how long an idle producer without an open transaction is remembered (producer.id.expiration.ms).
 	// Default: 24 h.
 	ProducerExpiry time.Duration
@@ -57,6 +60,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CheckpointBytes == 0 {
 		c.CheckpointBytes = 64 << 20
+	}
+	if c.RetentionInterval == 0 {
+		c.RetentionInterval = 5 * time.Minute
 	}
 	if c.ProducerExpiry == 0 {
 		c.ProducerExpiry = 24 * time.Hour
@@ -89,6 +95,9 @@ func (c Config) validate() error {
 	}
 	if c.CheckpointBytes < 64<<10 {
 		errs = append(errs, fmt.Errorf("field CheckpointBytes: %d is below 64 KiB", c.CheckpointBytes))
+	}
+	if c.RetentionInterval < time.Millisecond {
+		errs = append(errs, fmt.Errorf("field RetentionInterval: %v is below 1 ms", c.RetentionInterval))
 	}
 	if c.ProducerExpiry < 0 {
 		errs = append(errs, fmt.Errorf("field ProducerExpiry: %v is negative", c.ProducerExpiry))

@@ -34,8 +34,12 @@
 //
 // See broker/FORMAT.md.
 //
+// # Retention
+//
+// A housekeeper looks every RetentionInterval for what is older, or more, than its topic keeps (retained, a pure function), and moves log
+// starts up by the same entry that DeleteRecords makes. The clock is read before the entry is made.
+//
 // # Left out, for now
 //
-// Retention and compaction: no record is removed except by DeleteRecords or with its topic. cleanup.policy decides only whether
-// records need keys. Compressed batches are opened to check keys and timestamps only when the topic is compacted.
+// Compaction: cleanup.policy=compact decides only whether records need keys. Compressed batches are opened to check keys and timestamps only when the topic is compacted.
 package commitlog

@@ -18,6 +18,7 @@ const (
 // flush writes the partition's batches below an offset, all durable, to its segments, without syncing them. It needs Log.flushMu.
 // An error is final: what the segment holds is not known any more.
 func (p *Partition) flush(below int64) error {
+	limits := p.segmentLimits()
 	p.mu.Lock()
 	batches := p.mu.tail.unwritten(below)
 	s := p.activeLocked()
@@ -25,7 +26,7 @@ func (p *Partition) flush(below int64) error {
 	for len(batches) > 0 {
 		n := 0
 		if s != nil {
-			n = fits(s, batches, p.log.cfg.SegmentBytes)
+			n = limits.fits(s, batches)
 		}
 		if n == 0 {
 			var err error
@@ -50,16 +51,36 @@ func (p *Partition) activeLocked() *segment {
 	return nil
 }
 
+// segmentLimits say when a segment is full.
+type segmentLimits struct {
+	bytes int64
+	age   int64 // milliseconds
+}
+
+// segmentLimits returns those of the topic, as it is configured now.
+func (p *Partition) segmentLimits() segmentLimits {
+	c := &p.topic.now().config
+	return segmentLimits{bytes: c.maxSegmentBytes(&p.log.cfg), age: c.rollAge()}
+}
+
 // fits returns how many of the batches go into the segment. An empty one takes at least one batch, whatever its size.
-func fits(s *segment, batches []tailBatch, limit int64) int {
-	size := s.size
+func (l segmentLimits) fits(s *segment, batches []tailBatch) int {
+	size, first := s.size, s.firstTime
 	for i, b := range batches {
+		if size == 0 {
+			first = b.maxTime
+		}
 		size += int64(len(b.raw))
-		if size > limit && size > int64(len(b.raw)) || b.next-s.base > math.MaxInt32 {
+		if size > l.bytes && size > int64(len(b.raw)) || b.next-s.base > math.MaxInt32 || l.tooLate(first, b.maxTime) {
 			return i
 		}
 	}
 	return len(batches)
+}
+
+// tooLate reports whether a batch is too young for a segment whose first batch is of a time. Batches without a time never are.
+func (l segmentLimits) tooLate(first, ts int64) bool {
+	return first >= 0 && ts > first && ts-first > l.age
 }
 
 // roll seals the segment, if there is one, and makes the next.
@@ -78,7 +99,7 @@ func (p *Partition) roll(sealed *segment, base int64) (*segment, error) {
 			return nil, err
 		}
 	}
-	s := newSegment(fs.PathJoin(p.dir, segmentName(base)), base)
+	s := newSegment(fs.PathJoin(p.dir, segmentName(base, 0)), base)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if sealed != nil {

@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"bytes"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -48,6 +49,12 @@ func TestFits(t *testing.T) {
 		}
 		return all
 	}
+	timed := func(times ...int64) (all []tailBatch) {
+		for i, ts := range times {
+			all = append(all, tailBatch{base: int64(i), next: int64(i) + 1, maxTime: ts, raw: make([]byte, 1)})
+		}
+		return all
+	}
 	for _, c := range []struct {
 		size    int64
 		batches []tailBatch
@@ -58,10 +65,14 @@ func TestFits(t *testing.T) {
 		{41, sized(60), 0},
 		{0, sized(101, 1), 1},
 		{0, []tailBatch{{base: 0, next: 1 << 31, raw: make([]byte, 1)}}, 0},
+		{0, timed(1000, 1010, 1009, 1011), 3}, // by age, counted from the first batch
+		{0, timed(1000, 1010, 5, -1, math.MinInt64, 1011), 5},
+		{0, timed(-1, 7, math.MaxInt64), 3}, // without a time
+		{1, timed(1010, 1011), 1},
 	} {
 		s := newSegment("00000000000000000000.log", 0)
-		s.size = c.size
-		if got := fits(s, c.batches, 100); got != c.want {
+		s.size, s.firstTime = c.size, 1000
+		if got := (segmentLimits{bytes: 100, age: 10}).fits(s, c.batches); got != c.want {
 			t.Errorf("at size %d: %d of %d batches, want %d", c.size, got, len(c.batches), c.want)
 		}
 	}

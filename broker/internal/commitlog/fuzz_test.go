@@ -83,15 +83,15 @@ func FuzzLoadSnapshot(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	body, err := snapshotBody(b)
+	version, body, err := snapshotBody(b)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(body)
-	f.Fuzz(func(t *testing.T, body []byte) {
+	f.Add(version, body)
+	f.Fuzz(func(t *testing.T, version byte, body []byte) {
 		l := &Log{cfg: cfg.withDefaults(), catalog: newCatalog(), machines: machineMap([]Machine{newTxnMachine()}), topicsDir: "topics"}
 		l.files = newFiles(fs)
-		if _, err := l.loadSnapshot(body); err != nil {
+		if _, err := l.loadSnapshot(version, body); err != nil {
 			return
 		}
 		for _, p := range l.catalog.partitions() {

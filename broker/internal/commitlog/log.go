@@ -47,6 +47,7 @@ type Log struct {
 	flushMu        sync.Mutex
 	flushBuf       []byte
 	dirtyTopicsDir bool
+	deadBytes      int64 // of files that the next checkpoint removes
 
 	deleted []*topic // since the last checkpoint; guarded by the catalog's lock
 	epoch   uint64   // of the journal; guarded by flushMu
@@ -54,7 +55,7 @@ type Log struct {
 	publishing []touch // owned by the journal's committer
 
 	quit      chan struct{}
-	done      sync.WaitGroup // segment writer, checkpointer
+	done      sync.WaitGroup // segment writer, checkpointer, housekeeper
 	closeOnce sync.Once
 	closeErr  error
 }

@@ -25,6 +25,7 @@ type Partition struct {
 		bytes     int64 // of all batches ever appended since Open: positions for waiters count in it
 		producers producers
 		epochs    []epochStart // leader epochs, oldest first
+		cleaned   int64        // every key below has its last value only, as of when it was compacted
 		deleted   bool
 
 		// What readers see.

@@ -52,6 +52,7 @@ func Open(ctx context.Context, cfg Config, machines map[MachineID]Machine) (*Log
 	}
 	l.done.Go(l.segmentWriter)
 	l.done.Go(l.checkpointer)
+	l.done.Go(l.housekeeper)
 	return l, nil
 }
 
@@ -124,9 +125,9 @@ func (l *Log) readSnapshot() (h snapshotHeader, fresh bool, err error) {
 	if err != nil {
 		return h, false, fmt.Errorf("read snapshot: %w", err)
 	}
-	body, err := snapshotBody(b)
+	version, body, err := snapshotBody(b)
 	if err == nil {
-		h, err = l.loadSnapshot(body)
+		h, err = l.loadSnapshot(version, body)
 	}
 	if err != nil {
 		return h, false, corruptSnapshot(path, err)

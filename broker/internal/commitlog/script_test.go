@@ -143,6 +143,13 @@ func (s *script) command(words []string) string {
 		}
 		s.clock.Add(d)
 		return ""
+	case "housekeeping":
+		if err := s.log.keepHouse(); err != nil {
+			return err.Error() + "\n"
+		}
+		return ""
+	case "segments":
+		return s.segments()
 	case "checkpoint":
 		if err := s.log.checkpoint(false); err != nil {
 			return err.Error() + "\n"
@@ -199,7 +206,16 @@ func (s *script) append(args map[string]string) string {
 	_, txn := args["txn"]
 	_, begin := args["begin"]
 	b := producerBatch{id: id, epoch: epoch, sequence: int32(s.int(args, "seq", -1)), txn: txn || begin,
-		records: records(int(s.int(args, "n", 1)), 10)}
+		records: records(int(s.int(args, "n", 1)), int(s.int(args, "size", 10)))}
+	if args["age"] != "" {
+		age, err := time.ParseDuration(args["age"])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for i := range b.records {
+			b.records[i].Timestamp = s.clock.Now().Add(-age).UnixMilli()
+		}
+	}
 	if args["key"] == "null" {
 		b.records[len(b.records)-1].Key = nil
 	}
@@ -259,6 +275,31 @@ func (s *script) read(args map[string]string) string {
 	}
 	if out.Len() == 0 {
 		return "nothing\n"
+	}
+	return out.String()
+}
+
+// segments flushes all that is durable, and says what is in which file.
+func (s *script) segments() string {
+	p := s.partition()
+	if err := s.log.flushPartition(p, 0); err != nil {
+		return err.Error() + "\n"
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out strings.Builder
+	for _, x := range p.mu.segments {
+		fmt.Fprintf(&out, "%d-%d", x.base, x.next-1)
+		if x.generation > 0 {
+			fmt.Fprintf(&out, " compacted %d times", x.generation)
+		}
+		if !x.sealed {
+			out.WriteString(" open")
+		}
+		out.WriteString("\n")
+	}
+	if out.Len() == 0 {
+		return "none\n"
 	}
 	return out.String()
 }

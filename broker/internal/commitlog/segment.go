@@ -14,17 +14,20 @@ const (
 	indexSuffix   = ".index"
 )
 
-// segment is a file of batches, back to back. All but the last segment of a partition are sealed: they do not change any more,
+// segment is a file of batches, back to back: those with offsets from base up to next, where the next segment's begin. All but the last segment of a partition are sealed: they do not change any more,
 // and their index is in a file beside them. What the file holds beyond size is left from before a crash and means nothing.
 //
-// Fields are guarded by the partition's lock, except base and path, which do not change, and dirty.
+// Fields are guarded by the partition's lock, except base, generation and path, which do not change, and dirty.
 type segment struct {
-	base int64 // offset of the first batch
-	path string
+	base       int64  // the first offset that would be here: of the first batch, unless that was compacted away
+	generation uint64 // how often what is here was compacted: 0 means that offsets have no gap
+	path       string
 
-	next    int64 // offset after the last batch
+	next    int64 // offset after the last batch, whether or not that was compacted away
 	size    int64 // bytes
 	maxTime int64 // highest timestamp, or -1
+	// firstTime is the highest timestamp of the first batch, or -1: a segment is as old as that.
+	firstTime int64
 	// minAborted is the lowest first offset of the aborted transactions that end here, so that most segments need no look.
 	minAborted int64
 	sealed     bool
@@ -34,10 +37,17 @@ type segment struct {
 }
 
 func newSegment(path string, base int64) *segment {
-	return &segment{base: base, path: path, next: base, maxTime: -1, minAborted: math.MaxInt64, index: &segmentIndex{}}
+	return &segment{base: base, path: path, next: base, maxTime: -1, firstTime: -1, minAborted: math.MaxInt64, index: &segmentIndex{}}
 }
 
-func segmentName(base int64) string { return fmt.Sprintf("%020d%s", base, segmentSuffix) }
+// segmentName is the name of a segment's file. One that was compacted has its generation in it, so that it can be written while the
+// files it is made from are still in use.
+func segmentName(base int64, generation uint64) string {
+	if generation == 0 {
+		return fmt.Sprintf("%020d%s", base, segmentSuffix)
+	}
+	return fmt.Sprintf("%020d-%d%s", base, generation, segmentSuffix)
+}
 
 func (s *segment) indexPath() string {
 	return s.path[:len(s.path)-len(segmentSuffix)] + indexSuffix
@@ -47,6 +57,9 @@ func (s *segment) indexPath() string {
 func (s *segment) add(batches []tailBatch) {
 	for i := range batches {
 		b := &batches[i]
+		if s.size == 0 {
+			s.firstTime = b.maxTime
+		}
 		s.index.add(b, s.size)
 		s.size += int64(len(b.raw))
 		s.next = b.next
@@ -68,6 +81,8 @@ func (s *segment) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(s.next-s.base))
 	b = binary.AppendUvarint(b, uint64(s.size))
 	b = binary.AppendVarint(b, s.maxTime)
+	b = binary.AppendVarint(b, s.firstTime)
+	b = binary.AppendUvarint(b, s.generation)
 	b = binary.AppendVarint(b, s.minAborted)
 	b = append(b, boolByte(s.sealed))
 	if !s.sealed {
@@ -81,6 +96,11 @@ func readSegment(r *reader, dir string, join func(...string) string) *segment {
 	s.next = s.base + int64(r.uvarint())
 	s.size = int64(r.uvarint())
 	s.maxTime = r.varint()
+	s.firstTime = s.maxTime
+	if r.version >= snapshotV2 {
+		s.firstTime = r.varint()
+		s.generation = r.uvarint()
+	}
 	s.minAborted = r.varint()
 	s.sealed = r.byte() == 1
 	if s.base < 0 || s.next < s.base || s.size < 0 {
@@ -89,7 +109,7 @@ func readSegment(r *reader, dir string, join func(...string) string) *segment {
 	if !s.sealed {
 		s.index = readIndex(r, s.base)
 	}
-	s.path = join(dir, segmentName(s.base))
+	s.path = join(dir, segmentName(s.base, s.generation))
 	return s
 }
 

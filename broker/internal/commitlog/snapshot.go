@@ -11,8 +11,14 @@ import (
 
 const (
 	snapshotName       = "snapshot"
-	snapshotMagic      = "MRSNAPS1"
+	snapshotMagic      = "MRSNAPS2"
 	snapshotHeaderSize = 8 + 8 + 4
+)
+
+// Versions of the snapshot. All are read, the last is written.
+const (
+	snapshotV1 = '1'
+	snapshotV2 = '2' // segments: the first batch's time, and how often they were compacted; partitions: how far they are
 )
 
 // encodeSnapshot puts the body into the file's form.
@@ -24,22 +30,22 @@ func encodeSnapshot(body []byte) []byte {
 	return append(b, body...)
 }
 
-// snapshotBody checks the file and returns its body.
-func snapshotBody(b []byte) ([]byte, error) {
+// snapshotBody checks the file and returns its version and its body.
+func snapshotBody(b []byte) (version byte, body []byte, err error) {
 	if len(b) < snapshotHeaderSize || string(b[:7]) != snapshotMagic[:7] {
-		return nil, errors.New("not a snapshot file")
+		return 0, nil, errors.New("not a snapshot file")
 	}
-	if b[7] != snapshotMagic[7] {
-		return nil, fmt.Errorf("snapshot format version %q is not known", b[7])
+	if version = b[7]; version < snapshotV1 || version > snapshotV2 {
+		return 0, nil, fmt.Errorf("snapshot format version %q is not known", version)
 	}
-	body := b[snapshotHeaderSize:]
+	body = b[snapshotHeaderSize:]
 	if n := binary.LittleEndian.Uint64(b[8:]); n != uint64(len(body)) {
-		return nil, fmt.Errorf("snapshot of %d bytes, stored %d", n, len(body))
+		return 0, nil, fmt.Errorf("snapshot of %d bytes, stored %d", n, len(body))
 	}
 	if got, want := crc32.Checksum(body, castagnoli), binary.LittleEndian.Uint32(b[16:]); got != want {
-		return nil, fmt.Errorf("snapshot checksum %08x, stored %08x", got, want)
+		return 0, nil, fmt.Errorf("snapshot checksum %08x, stored %08x", got, want)
 	}
-	return body, nil
+	return version, body, nil
 }
 
 // appendHeader begins a snapshot's body.
@@ -60,8 +66,8 @@ type snapshotHeader struct {
 }
 
 // loadSnapshot puts a snapshot's body into the log, which is empty.
-func (l *Log) loadSnapshot(body []byte) (h snapshotHeader, err error) {
-	r := reader{b: body}
+func (l *Log) loadSnapshot(version byte, body []byte) (h snapshotHeader, err error) {
+	r := reader{b: body, version: version}
 	h.owner = r.topicID()
 	h.clean = r.byte() == 1
 	h.epoch = r.uvarint()
@@ -113,6 +119,7 @@ func (p *Partition) appendStateLocked(b []byte) []byte {
 		b = binary.AppendVarint(b, int64(e.epoch))
 		b = binary.AppendUvarint(b, uint64(e.offset))
 	}
+	b = binary.AppendUvarint(b, uint64(p.mu.cleaned))
 	b = binary.AppendUvarint(b, uint64(len(p.mu.producers)))
 	for _, id := range slices.Sorted(maps.Keys(p.mu.producers)) {
 		b = binary.AppendVarint(b, id)
@@ -141,6 +148,11 @@ func (p *Partition) readState(r *reader) {
 		}
 	} else {
 		r.fail()
+	}
+	if r.version >= snapshotV2 {
+		if p.mu.cleaned = int64(r.uvarint()); p.mu.cleaned < 0 || p.mu.cleaned > p.mu.end {
+			r.fail()
+		}
 	}
 	for range r.count(8) {
 		s := p.mu.producers.get(r.varint())

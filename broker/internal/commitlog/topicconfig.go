@@ -9,14 +9,27 @@ import (
 	"strings"
 )
 
-// topicConfig holds the configs that the log acts on.
+// topicConfig holds the configs that the log acts on. Times are in milliseconds.
 type topicConfig struct {
 	maxBatchBytes int
-	compacted     bool
-	deleted       bool // or neither: records may be deleted
+
+	compacted bool // cleanup.policy has compact
+	expires   bool // cleanup.policy has delete
+	deletable bool // records may be deleted by request: unless the topic is compacted only
+
 	logAppendTime bool
-	beforeMax     int64 // milliseconds that a record's time may lie before or after the broker's
+	beforeMax     int64 // that a record's time may lie before or after the broker's
 	afterMax      int64
+
+	segmentBytes   int64 // 0: Config.SegmentBytes
+	segmentAge     int64 // of a batch, counted from the segment's first one, that goes to the next segment
+	retentionBytes int64 // -1: no limit
+	retention      int64 // -1: no limit
+
+	deleteRetention  int64
+	minCompactionLag int64
+	maxCompactionLag int64
+	minDirtyRatio    float64
 }
 
 // limitsTime reports whether records' times are checked.
@@ -24,28 +37,71 @@ func (c *topicConfig) limitsTime() bool {
 	return !c.logAppendTime && (c.beforeMax < math.MaxInt64 || c.afterMax < math.MaxInt64)
 }
 
-// defaultMaxBatchBytes is Kafka's default of max.message.bytes.
-const defaultMaxBatchBytes = 1<<20 + 12
+// Kafka's defaults.
+const (
+	defaultMaxBatchBytes   = 1<<20 + 12
+	defaultSegmentAge      = 7 * 24 * 3_600_000
+	defaultRetention       = 7 * 24 * 3_600_000
+	defaultDeleteRetention = 24 * 3_600_000
+	defaultMinDirtyRatio   = 0.5
+)
+
+// minSegmentBytes is the least that segment.bytes may be, as in Kafka since 4.1 (KIP-1030).
+const minSegmentBytes = 1 << 20
+
+func defaultTopicConfig() topicConfig {
+	return topicConfig{
+		maxBatchBytes: defaultMaxBatchBytes, expires: true, deletable: true, beforeMax: math.MaxInt64, afterMax: math.MaxInt64,
+		segmentAge: defaultSegmentAge, retentionBytes: -1, retention: defaultRetention,
+		deleteRetention: defaultDeleteRetention, maxCompactionLag: math.MaxInt64, minDirtyRatio: defaultMinDirtyRatio,
+	}
+}
+
+// rollAge is how much younger than a segment's first batch a batch may be to join it. A compacted topic's segments close
+// early enough for max.compaction.lag.ms, since only closed ones are compacted.
+func (c *topicConfig) rollAge() int64 {
+	if c.compacted {
+		return min(c.segmentAge, c.maxCompactionLag)
+	}
+	return c.segmentAge
+}
+
+// maxSegmentBytes is the size of a full segment.
+func (c *topicConfig) maxSegmentBytes(cfg *Config) int64 {
+	if c.segmentBytes > 0 {
+		return c.segmentBytes
+	}
+	return cfg.SegmentBytes
+}
 
 // CheckConfigs returns an error that wraps ErrInvalidConfig, naming every fault, if the log could not honour configs.
 //
-// Honoured now: max.message.bytes, message.timestamp.type, message.timestamp.before.max.ms and .after.max.ms (without limit
-// unless set, unlike Kafka, which takes nothing from more than an hour ahead), cleanup.policy (a compacted topic refuses records
-// without a key), compression.type=producer. Checked, kept and described, but without effect in this version, are those that say
-// when records may go or files are rolled or flushed: retention.ms, retention.bytes, segment.bytes and their like. Anything
-// else is refused.
+// Honoured, from the next batch, check or cleaning after a change on: cleanup.policy, retention.ms and .bytes, segment.bytes
+// and .ms, max.message.bytes, message.timestamp.type, .before.max.ms and .after.max.ms (without limit unless set, unlike Kafka,
+// which takes nothing from more than an hour ahead), delete.retention.ms, min.compaction.lag.ms, max.compaction.lag.ms,
+// min.cleanable.dirty.ratio, compression.type=producer. Checked, kept and described, but without a meaning here: flush.ms and
+// .messages, index.interval.bytes, segment.index.bytes, segment.jitter.ms, file.delete.delay.ms, preallocate and
+// unclean.leader.election.enable. Anything else is refused.
 func CheckConfigs(configs map[string]string) error {
 	_, err := parseTopicConfig(configs)
 	return err
 }
 
+// parseTopicConfig returns what configs say. With an error, configs at fault count as not set.
 func parseTopicConfig(configs map[string]string) (topicConfig, error) {
-	c := topicConfig{deleted: true, maxBatchBytes: defaultMaxBatchBytes, beforeMax: math.MaxInt64, afterMax: math.MaxInt64}
+	c := defaultTopicConfig()
 	var errs []error
 	for _, name := range sortedKeys(configs) {
-		if err := c.set(name, configs[name]); err != nil {
+		with := c
+		if err := with.set(name, configs[name]); err != nil {
 			errs = append(errs, fmt.Errorf("%w: %s=%q: %w", ErrInvalidConfig, name, configs[name], err))
+			continue
 		}
+		c = with
+	}
+	if c.compacted && c.minCompactionLag > c.maxCompactionLag {
+		errs = append(errs, fmt.Errorf("%w: min.compaction.lag.ms %d is above max.compaction.lag.ms %d", ErrInvalidConfig,
+			c.minCompactionLag, c.maxCompactionLag))
 	}
 	return c, errors.Join(errs...)
 }
@@ -57,7 +113,8 @@ func (c *topicConfig) set(name, value string) (err error) {
 		n, err = parseRange(value, 0, 1<<30)
 		c.maxBatchBytes = int(n)
 	case "cleanup.policy":
-		c.compacted, c.deleted, err = parseCleanupPolicy(value)
+		c.compacted, c.expires, err = parseCleanupPolicy(value)
+		c.deletable = c.expires || !c.compacted
 	case "message.timestamp.type":
 		c.logAppendTime = value == "LogAppendTime"
 		err = oneOf(value, "CreateTime", "LogAppendTime")
@@ -69,16 +126,27 @@ func (c *topicConfig) set(name, value string) (err error) {
 		err = oneOf(value, "producer")
 	case "min.insync.replicas":
 		_, err = parseRange(value, 1, 1)
-	case "retention.ms", "retention.bytes":
-		_, err = parseRange(value, -1, math.MaxInt64)
-	case "segment.bytes", "segment.index.bytes", "segment.ms", "segment.jitter.ms", "delete.retention.ms",
-		"min.compaction.lag.ms", "max.compaction.lag.ms", "flush.messages", "flush.ms", "file.delete.delay.ms", "index.interval.bytes":
-		_, err = parseRange(value, 0, math.MaxInt64)
+	case "retention.ms":
+		c.retention, err = parseRange(value, -1, math.MaxInt64)
+	case "retention.bytes":
+		c.retentionBytes, err = parseRange(value, -1, math.MaxInt64)
+	case "segment.bytes":
+		c.segmentBytes, err = parseRange(value, minSegmentBytes, math.MaxInt32)
+	case "segment.ms":
+		c.segmentAge, err = parseRange(value, 1, math.MaxInt64)
+	case "delete.retention.ms":
+		c.deleteRetention, err = parseRange(value, 0, math.MaxInt64)
+	case "min.compaction.lag.ms":
+		c.minCompactionLag, err = parseRange(value, 0, math.MaxInt64)
+	case "max.compaction.lag.ms":
+		c.maxCompactionLag, err = parseRange(value, 1, math.MaxInt64)
 	case "min.cleanable.dirty.ratio":
-		var f float64
-		if f, err = strconv.ParseFloat(value, 64); err == nil && !(f >= 0 && f <= 1) {
+		c.minDirtyRatio, err = strconv.ParseFloat(value, 64)
+		if err != nil || !(c.minDirtyRatio >= 0 && c.minDirtyRatio <= 1) {
 			err = errors.New("not in 0..1")
 		}
+	case "segment.index.bytes", "segment.jitter.ms", "flush.messages", "flush.ms", "file.delete.delay.ms", "index.interval.bytes":
+		_, err = parseRange(value, 0, math.MaxInt64)
 	case "preallocate", "unclean.leader.election.enable":
 		err = oneOf(value, "true", "false")
 	default:
@@ -106,42 +174,19 @@ func oneOf(value string, allowed ...string) error {
 }
 
 // parseCleanupPolicy reads a list. An empty one keeps everything, as in Kafka from 4.2 on (KIP-1161).
-func parseCleanupPolicy(value string) (compacted, deleted bool, err error) {
+func parseCleanupPolicy(value string) (compacted, expires bool, err error) {
 	if value == "" {
-		return false, true, nil
+		return false, false, nil
 	}
 	for policy := range strings.SplitSeq(value, ",") {
 		switch strings.TrimSpace(policy) {
 		case "compact":
 			compacted = true
 		case "delete":
-			deleted = true
+			expires = true
 		default:
 			return false, false, errors.New("not a list of compact, delete")
 		}
 	}
-	return compacted, deleted, nil
+	return compacted, expires, nil
 }
-
-// checkTopicName returns an error that wraps ErrInvalidTopicName unless Kafka takes the name.
-func checkTopicName(name string) error {
-	reason := ""
-	switch {
-	case name == "":
-		reason = "it is empty"
-	case name == "." || name == "..":
-		reason = "it is " + name
-	case len(name) > 249:
-		reason = "it is longer than 249 characters"
-	case strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-')
-	}):
-		reason = "it has a character other than letters, digits, '.', '_' and '-'"
-	default:
-		return nil
-	}
-	return fmt.Errorf("%w %q: %s", ErrInvalidTopicName, name, reason)
-}
-
-// collisionKey is equal for names that Kafka holds to be too alike: they differ in '.' and '_' only, which metrics mix up.
-func collisionKey(name string) string { return strings.ReplaceAll(name, ".", "_") }

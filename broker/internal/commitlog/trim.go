@@ -27,7 +27,7 @@ func (p *Partition) DeleteRecords(before int64) (logStart int64, lsn LSN, err er
 	switch {
 	case p.mu.deleted:
 		return 0, 0, ErrUnknownTopic
-	case !p.topic.now().config.deleted:
+	case !p.topic.now().config.deletable:
 		return 0, 0, fmt.Errorf("%w: topic %q is compacted only", ErrPolicy, p.topic.Name)
 	case before < 0 || before > p.mu.highWatermark:
 		return 0, 0, fmt.Errorf("%w: delete records before %d, high watermark %d", ErrOffsetOutOfRange, before, p.mu.highWatermark)
@@ -74,10 +74,16 @@ func (p *Partition) purge(start int64) error {
 	if dropped > 0 {
 		p.log.space.wake()
 	}
+	return p.bury(dead)
+}
+
+// bury takes segments that are no part of the log any more: their files go with the next checkpoint. It needs Log.flushMu.
+func (p *Partition) bury(dead []*segment) error {
 	p.deadSegments = append(p.deadSegments, dead...)
 	var errs []error
 	for _, s := range dead {
-		if s.dirty != nil { // nobody needs it synced any more
+		p.log.deadBytes += s.size // does not change any more
+		if s.dirty != nil {       // nobody needs it synced any more
 			errs = append(errs, s.dirty.release())
 			s.dirty = nil
 			p.dirtySegments = slices.DeleteFunc(p.dirtySegments, func(o *segment) bool { return o == s })
@@ -102,4 +108,11 @@ func (p *Partition) removeDead() {
 		}
 	}
 	p.deadSegments = nil
+}
+
+// reclaim begins a checkpoint if it gives back enough disk space. It needs Log.flushMu.
+func (l *Log) reclaim(least int64) {
+	if l.deadBytes >= least {
+		l.kickCheckpoint()
+	}
 }

@@ -41,6 +41,7 @@ func (l *Log) flushQueued() error {
 func (l *Log) flushDue(p *Partition) error {
 	l.flushMu.Lock()
 	err := p.purgeDurable()
+	l.reclaim(l.cfg.CheckpointBytes)
 	l.flushMu.Unlock()
 	if err != nil {
 		return err

@@ -181,6 +181,15 @@ var schemas = map[int16]*schema{
 			fixed(boolSize).from(1), fixed(boolSize).from(3),
 		},
 	},
+	33: { // AlterConfigs
+		flexible: 2,
+		fields: []field{
+			records[kmsg.AlterConfigsRequestResource](
+				fixed(int8Size), str(), records[kmsg.AlterConfigsRequestResourceConfig](str(), str()),
+			),
+			fixed(boolSize),
+		},
+	},
 	37: { // CreatePartitions
 		flexible: 2,
 		fields: []field{
