@@ -49,8 +49,8 @@ func (n jobNames) checkTimes(t *testing.T, l *testLog) {
 		t.Fatal(err)
 	}
 	for tp, c := range committed {
-		if got, err := commit.DecodeMetadata(c.Metadata); err != nil || got != highest[tp.Partition] {
-			t.Errorf("%s-%d: time %d in the metadata %q, %v; want %d", tp.Topic, tp.Partition, got, c.Metadata, err, highest[tp.Partition])
+		if got, err := commit.DecodeMetadata(c.Metadata); err != nil || got.PartitionTime != highest[tp.Partition] {
+			t.Errorf("%s-%d: time %d in the metadata %q, %v; want %d", tp.Topic, tp.Partition, got.PartitionTime, c.Metadata, err, highest[tp.Partition])
 		}
 	}
 }

@@ -151,6 +151,10 @@ func (in *instance) openState(context.Context) (err error) {
 
 // newTask builds a task over the instance's state. Workers call it, each for its own tasks.
 func (in *instance) newTask(id topology.TaskID, out task.Output, start []task.Progress, now time.Time) (*task.Task, error) {
+	inputs := make([]task.Input, len(start)) // not nil: of a topic with fewer partitions there is none
+	for i, p := range start {
+		inputs[i] = p.Input
+	}
 	return task.New(task.Config{
 		Topology:      in.topology,
 		ApplicationID: in.cfg.ApplicationID,
@@ -161,6 +165,7 @@ func (in *instance) newTask(id topology.TaskID, out task.Output, start []task.Pr
 			return in.db.Partition(spec, id.Partition)
 		},
 		Globals:         in.globals,
+		Inputs:          inputs,
 		Start:           start,
 		Now:             now,
 		MaxIdle:         in.cfg.TaskIdle,

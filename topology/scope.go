@@ -29,6 +29,12 @@ type Scope interface {
 	Drop(node NodeID, reason Reason, detail error)
 	// RequestCommit asks for a commit at the next opportunity (P-15).
 	RequestCommit()
+	// OperatorTime returns where an operator keeps the highest event time that it has taken, under the name of its store (of the first,
+	// if there are two): -1 before the first record. The operator raises it as it goes. What it holds at a commit is kept with the
+	// committed offsets, so that a restart does not set it back and reopen windows (DESIGN D9, a deviation from X-19).
+	OperatorTime(store string) *int64
+	// LastClose is as OperatorTime, for the time up to which an operator has emitted the windows that have closed (D-88).
+	LastClose(store string) *int64
 }
 
 // Coordinates name one record of the log.

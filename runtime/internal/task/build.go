@@ -101,14 +101,16 @@ func (t *Task) openStores() error {
 			return fmt.Errorf("task %s: open store %s: %w", t.id, spec.Name, err)
 		}
 		env := state.Env{Committed: committed}
+		var log *changelog
 		if spec.Logging {
-			env.Changelog = &changelog{task: t, topic: topology.ChangelogTopic(t.cfg.ApplicationID, spec.Name)}
+			log = &changelog{task: t, topic: topology.ChangelogTopic(t.cfg.ApplicationID, spec.Name)}
+			env.Changelog = log
 		}
 		layer, err := spec.Open(env)
 		if err != nil {
 			return fmt.Errorf("task %s: open store %s: %w", t.id, spec.Name, err)
 		}
-		t.stores = append(t.stores, &store{spec: spec, layer: layer})
+		t.stores = append(t.stores, &store{spec: spec, layer: layer, log: log})
 	}
 	return nil
 }
@@ -129,24 +131,8 @@ func (t *Task) openQueues() error {
 				continue
 			}
 			t.queues = append(t.queues, newQueue(in, inst.node, newHead()))
+			t.hashes = append(t.hashes, TopicHash(in.Topic))
 		}
-	}
-	return nil
-}
-
-// changelog appends a store's changes to its topic, in the open transaction.
-type changelog struct {
-	task  *Task
-	topic string
-	raw   topology.Raw
-}
-
-func (c *changelog) Append(key, value []byte, timestamp int64) error {
-	c.raw = topology.Raw{Key: key, Value: value, Timestamp: timestamp}
-	err := c.task.cfg.Output.Send(c.topic, c.task.cfg.Partition, &c.raw)
-	c.raw.Key, c.raw.Value = nil, nil
-	if err != nil {
-		return fmt.Errorf("append to changelog %s-%d: %w", c.topic, c.task.cfg.Partition, err)
 	}
 	return nil
 }

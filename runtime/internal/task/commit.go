@@ -90,12 +90,14 @@ func (t *Task) flushStores() {
 }
 
 // Progress returns how far the task has come on each input of which a position is known. To be committed, it is taken after
-// Flush, with no Step between.
+// Flush, with no Step between. The operators' times go with the first input.
 func (t *Task) Progress() []Progress {
 	list := make([]Progress, 0, len(t.queues))
+	times := t.savedTimes()
 	for _, q := range t.queues {
 		if q.next >= 0 {
-			list = append(list, Progress{Input: q.in, LeaderEpoch: q.epoch, Next: q.next, PartitionTime: q.partitionTime})
+			list = append(list, Progress{Input: q.in, LeaderEpoch: q.epoch, Next: q.next, PartitionTime: q.partitionTime, Times: times})
+			times = nil // once is enough
 		}
 	}
 	return list
@@ -122,6 +124,7 @@ func (t *Task) Committed(next map[string]int64) (err error) {
 	t.drops.commit()
 	t.readTotal += t.read
 	t.read, t.moved, t.requested = 0, false, false
+	t.begin()
 	return nil
 }
 

@@ -3,6 +3,7 @@ package task_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -128,7 +129,7 @@ func TestProgress(t *testing.T) {
 		t.Helper()
 		got := h.Progress()
 		want := task.Progress{Input: in, LeaderEpoch: 7, Next: next, PartitionTime: partitionTime}
-		if len(got) != 1 || got[0] != want {
+		if len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 			t.Errorf("Progress = %+v, want %+v", got, want)
 		}
 	}
@@ -186,7 +187,7 @@ func TestStart(t *testing.T) {
 	if h.StreamTime() != 100 {
 		t.Errorf("StreamTime = %d", h.StreamTime())
 	}
-	if got := h.Progress(); len(got) != 1 || got[0] != (task.Progress{Input: in, LeaderEpoch: 3, Next: 6, PartitionTime: 100}) {
+	if got := h.Progress(); !reflect.DeepEqual(got, []task.Progress{{Input: in, LeaderEpoch: 3, Next: 6, PartitionTime: 100}}) {
 		t.Errorf("Progress = %+v", got)
 	}
 	h.offer("in", "5:k=v@500", "6:k=v@60", "7:k=v@170") // a batch is fetched whole

@@ -30,7 +30,7 @@ type Config struct {
 	// partitions than the task's number there is none. nil: all.
 	Inputs []Input
 	// Start is what the last commit said about each input: records below Next are skipped, and event time does not fall
-	// behind PartitionTime. An input that never was committed is left out.
+	// behind PartitionTime, nor behind Times in the operators. An input that never was committed is left out.
 	Start []Progress
 	// Now is the wall clock when the task is made: wall-clock punctuations fire one interval later.
 	Now time.Time

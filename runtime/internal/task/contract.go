@@ -28,6 +28,8 @@ type Progress struct {
 	LeaderEpoch   int32
 	Next          int64 // offset of the next record to process
 	PartitionTime int64 // highest event time seen, -1 if none
+	// Times are event times of operators, by name, of some or all inputs of the task (D9). Of those that several have the latest counts.
+	Times map[string]int64
 }
 
 // Output takes what a task writes in the open transaction: sinks and changelogs. The worker implements it over record

@@ -24,7 +24,9 @@ type Task struct {
 	stores []*store
 	topics []topic
 	punct  punctuations
-	built  bool // before, no handler is asked: a node that cannot be built cannot be skipped
+	times  []*savedTime
+	hashes []uint64 // of the queues' topics
+	built  bool     // before, no handler is asked: a node that cannot be built cannot be skipped
 
 	now        int64 // wall clock of this round, milliseconds
 	streamTime int64
@@ -35,6 +37,9 @@ type Task struct {
 	moved     bool  // something happened since the last commit
 	requested bool  // RequestCommit
 	drops     drops
+	began     []InputPosition // where the inputs stood when the open transaction began
+	mark      topology.Header // that, encoded; no value: not yet
+	marks     []topology.Header
 	read      int64 // input records taken since the last commit
 	readTotal int64 // as of the last commit
 }
@@ -69,6 +74,7 @@ func New(cfg Config) (*Task, error) {
 			t.streamTime = max(t.streamTime, p.PartitionTime)
 		}
 	}
+	t.begin()
 	return t, nil
 }
 
@@ -241,4 +247,5 @@ func (t *Task) catch(err *error) {
 type store struct {
 	spec  *state.Spec
 	layer state.Layer
+	log   *changelog // nil: not logged
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/commit"
 	"github.com/millrace-io/millrace/runtime/internal/member"
+	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -213,11 +214,7 @@ func (w *Worker) sendOffsets(ctx context.Context) error {
 	for _, r := range w.tasks {
 		for _, p := range r.task.Progress() {
 			w.byInput[p.Input].position = p.Next
-			offsets[p.Input] = client.Committed{
-				Offset:      p.Next,
-				LeaderEpoch: p.LeaderEpoch,
-				Metadata:    commit.EncodeMetadata(p.PartitionTime),
-			}
+			offsets[p.Input] = client.Committed{Offset: p.Next, LeaderEpoch: p.LeaderEpoch, Metadata: w.metadata(r, &p)}
 		}
 	}
 	send := w.cfg.Producer.CommitOffsets
@@ -233,6 +230,17 @@ func (w *Worker) sendOffsets(ctx context.Context) error {
 		w.cfg.Member.Refused()
 	}
 	return err
+}
+
+// metadata returns what is committed with a position.
+func (w *Worker) metadata(r *running, p *task.Progress) string {
+	text, left := commit.Metadata{PartitionTime: p.PartitionTime, Times: p.Times}.Encode()
+	if left > 0 && !r.crowded {
+		r.crowded = true
+		w.log.Warn("the task has more operators with event times than the metadata of an offset can hold; those left out start anew after a "+
+			"restart, from the newest of their stores. Shorter names of stores help", "task", r.spec.ID.String(), "left_out", left)
+	}
+	return text
 }
 
 // apply hands the transaction's writes to the committed layers. Only a clear success comes here (C1).

@@ -110,12 +110,12 @@ func (w *Worker) run(spec restore.Task, ready restore.Ready) error {
 	start := make([]task.Progress, 0, len(spec.Inputs))
 	for _, in := range spec.Inputs {
 		c := ready.Offsets[in]
-		partitionTime, err := commit.DecodeMetadata(c.Metadata)
+		times, err := commit.DecodeMetadata(c.Metadata)
 		if err != nil {
-			w.log.Warn("event time of the input is lost; it starts anew", "task", spec.ID.String(),
+			w.log.Warn("event times of the input are lost; they start anew", "task", spec.ID.String(),
 				"topic", in.Topic, "partition", in.Partition, "err", err)
 		}
-		start = append(start, task.Progress{Input: in, LeaderEpoch: c.LeaderEpoch, Next: c.Offset, PartitionTime: partitionTime})
+		start = append(start, task.Progress{Input: in, LeaderEpoch: c.LeaderEpoch, Next: c.Offset, PartitionTime: times.PartitionTime, Times: times.Times})
 	}
 	t, err := w.cfg.NewTask(spec.ID, w.out, start, now)
 	if err != nil {
@@ -132,11 +132,6 @@ func (w *Worker) run(spec restore.Task, ready restore.Ready) error {
 		r.inputs = append(r.inputs, in)
 		w.byInput[in.tp] = in
 		w.cfg.Fetcher.Add(in.tp, p.Next)
-	}
-	for _, in := range t.Inputs() {
-		if !slices.Contains(spec.Inputs, in) {
-			t.Lag(in, true, 0) // the topic has fewer partitions: nothing will ever come
-		}
 	}
 	at, _ := slices.BinarySearchFunc(w.tasks, spec.ID, func(r *running, id topology.TaskID) int { return r.spec.ID.Compare(id) })
 	w.tasks = slices.Insert(w.tasks, at, r)

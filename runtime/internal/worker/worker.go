@@ -111,6 +111,7 @@ type running struct {
 	next   map[string]int64 // by store name: changelog offsets after the transaction
 	// offered: there are batches whose ends may not be committed yet.
 	offered bool
+	crowded bool // its operators' times had no room in the metadata, which was said
 }
 
 // input is one partition that a running task reads.

@@ -42,16 +42,16 @@ func (s *joining[K, V, W, T, O, R]) open() (err error) {
 	return err
 }
 
-// firstTime returns the clock as a task finds it: what the two stores have seen, so that a restart does not set it back.
+// firstTime returns the clock as a task finds it: not before what the two stores have seen.
 func (s *joining[K, V, W, T, O, R]) firstTime() (joinTime, error) {
-	t := joinTime{stream: -1, parked: nothingParked, look: nothingParked}
+	t := joinTime{stream: s.OperatorTime(s.join.LeftStore), parked: nothingParked, look: nothingParked}
 	if s.parked != nil {
 		t.nextEmit = s.Now() + s.join.EmitInterval
 	}
 	for _, name := range []string{s.join.LeftStore, s.join.RightStore} {
 		if kept, ok := s.Store(name).(interface{ Newest() (int64, bool) }); ok {
 			if newest, ok := kept.Newest(); ok {
-				t.stream = max(t.stream, newest)
+				*t.stream = max(*t.stream, newest)
 			}
 		}
 	}
@@ -69,7 +69,7 @@ func (s *joining[K, V, W, T, O, R]) firstTime() (joinTime, error) {
 }
 
 func (s *joining[K, V, W, T, O, R]) take(r topology.Record[K, T]) {
-	s.time.stream = max(s.time.stream, r.Timestamp)
+	*s.time.stream = max(*s.time.stream, r.Timestamp)
 	switch {
 	case !hasValue(&r, s.nilableValue):
 		s.drop(topology.ReasonNullValue)
@@ -87,7 +87,7 @@ func (s *joining[K, V, W, T, O, R]) take(r topology.Record[K, T]) {
 // process joins the current record: first what is due, then matches, then parking (D-107).
 func (s *joining[K, V, W, T, O, R]) process() error {
 	r := &s.current
-	if s.parked != nil && r.Timestamp == s.time.stream {
+	if s.parked != nil && r.Timestamp == *s.time.stream {
 		if err := s.emitDue(); err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func (s *joining[K, V, W, T, O, R]) process() error {
 	if s.matched || !s.outer {
 		return nil
 	}
-	if to < s.time.stream { // its whole window has passed (D-108)
+	if to < *s.time.stream { // its whole window has passed (D-108)
 		s.forward(s.result(r.Key, r.Value, serde.None[O]()), r.Timestamp)
 		return nil
 	}
@@ -198,7 +198,7 @@ func (s *joining[K, V, W, T, O, R]) emitDue() error {
 
 // isOpen reports whether a record of that time, which is to wait for those that are ahead of it, may still meet one.
 func (s *joining[K, V, W, T, O, R]) isOpen(at, ahead int64) bool {
-	return later(later(at, ahead), s.grace) >= s.time.stream
+	return later(later(at, ahead), s.grace) >= *s.time.stream
 }
 
 // emitParked emits the results of one list of parked values, and takes it out.

@@ -14,6 +14,7 @@ type scope struct {
 	stores         map[string]state.Layer
 	drops          []topology.Reason
 	failed         []error
+	times          map[string]*int64
 }
 
 func (s *scope) Store(name string) state.Layer { return s.stores[name] }
@@ -68,3 +69,16 @@ func text(v any) any {
 }
 
 func rec(k, v string) topology.Record[string, string] { return topology.NewRecord(k, v, 7) }
+
+func (s *scope) OperatorTime(store string) *int64 { return s.time("time of " + store) }
+func (s *scope) LastClose(store string) *int64    { return s.time("close of " + store) }
+
+func (s *scope) time(name string) *int64 {
+	if s.times == nil {
+		s.times = make(map[string]*int64)
+	}
+	if s.times[name] == nil {
+		s.times[name] = new(int64(-1))
+	}
+	return s.times[name]
+}

@@ -77,14 +77,14 @@ func Session[K, V, A any](name string, st *Store, windows window.Session, retent
 		s := &sessions[K, V, A]{
 			env: e, rows: rows, spec: st, down: down, fold: fold, closing: newClosing(e, st),
 			gap: windows.Gap().Milliseconds(), grace: windows.GracePeriod().Milliseconds(), keep: retention,
-			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), streamTime: -1, newest: -1,
+			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), time: e.OperatorTime(st.Name), newest: -1,
 		}
 		s.collect = func(start, end int64, v A) bool {
 			s.found = append(s.found, session[A]{start, end, v})
 			return true
 		}
 		if newest, ok := rows.Newest(); ok {
-			s.streamTime, s.newest = newest, newest
+			*s.time, s.newest = max(*s.time, newest), newest
 		}
 		if st.Uncached || st.OnClose {
 			return s.take, nil, nil
@@ -107,8 +107,8 @@ type sessions[K, V, A any] struct {
 	fold                  SessionFold[K, V, A]
 	gap, grace, keep      int64
 	nilableKey, takesNull bool
-	streamTime            int64 // -1: no record yet
-	newest                int64 // end of the newest session that was written, or passed on if that waits for the commit; -1: none
+	time                  *int64 // stream time, -1: no record yet
+	newest                int64  // end of the newest session that was written, or passed on if that waits for the commit; -1: none
 	closing               *closing
 
 	found   []session[A] // of one record
@@ -124,8 +124,8 @@ func (s *sessions[K, V, A]) take(r topology.Record[K, V]) {
 		s.drop(topology.ReasonNullValue)
 		return
 	}
-	s.streamTime = max(s.streamTime, r.Timestamp)
-	closed := s.streamTime - s.grace - s.gap // sessions that end before it
+	*s.time = max(*s.time, r.Timestamp)
+	closed := *s.time - s.grace - s.gap // sessions that end before it
 	err := s.update(&r, closed)
 	if err == nil && s.closing != nil {
 		err = s.emitClosed(&r, closed)
@@ -241,7 +241,7 @@ func (s *sessions[K, V, A]) emitClosed(r *topology.Record[K, V], closed int64) e
 		return nil
 	}
 	var rows []state.SessionRow[K, A]
-	err := s.rows.All(max(0, s.closing.last), closed-1, func(row state.SessionRow[K, A]) error {
+	err := s.rows.All(max(0, *s.closing.last), closed-1, func(row state.SessionRow[K, A]) error {
 		rows = append(rows, row)
 		return nil
 	})

@@ -22,14 +22,14 @@ func Sliding[K, V, A any](name string, st *Store, windows window.Sliding, fold F
 		s := &sliding[K, V, A]{
 			env: e, rows: rows, spec: st, down: down, fold: fold, closing: newClosing(e, st),
 			length: windows.Difference().Milliseconds(), grace: windows.GracePeriod().Milliseconds(),
-			nilableKey: nilable[K](), nilableValue: nilable[V](), streamTime: -1,
+			nilableKey: nilable[K](), nilableValue: nilable[V](), time: e.OperatorTime(st.Name),
 		}
 		s.collect = func(start int64, v A, ts int64) bool {
 			s.found = append(s.found, slide[A]{start, v, ts})
 			return true
 		}
 		if newest, ok := rows.Newest(); ok {
-			s.streamTime = newest
+			*s.time = max(*s.time, newest)
 		}
 		if st.Uncached || st.OnClose {
 			return s.take, nil, nil
@@ -55,7 +55,7 @@ type sliding[K, V, A any] struct {
 	closing                  *closing
 	length, grace            int64
 	nilableKey, nilableValue bool
-	streamTime               int64 // -1: no record yet
+	time                     *int64 // stream time, -1: no record yet
 
 	found   []slide[A] // of one record, oldest first
 	collect func(start int64, v A, ts int64) bool
@@ -71,8 +71,8 @@ func (s *sliding[K, V, A]) take(r topology.Record[K, V]) {
 		s.drop(topology.ReasonNullValue)
 		return
 	}
-	s.streamTime = max(s.streamTime, r.Timestamp)
-	s.closed = s.streamTime - s.grace
+	*s.time = max(*s.time, r.Timestamp)
+	s.closed = *s.time - s.grace
 	var err error
 	if s.closing != nil {
 		err = s.emitClosed(&r)
@@ -299,11 +299,11 @@ func (s *sliding[K, V, A]) forward(k K, start int64, c state.Change[A], t int64,
 // emitClosed emits the windows that have closed since the last time, by start and key (D-87).
 func (s *sliding[K, V, A]) emitClosed(r *topology.Record[K, V]) error {
 	first := int64(0)
-	if s.closing.last >= 0 {
-		first = max(0, s.closing.last-s.length)
+	if *s.closing.last >= 0 {
+		first = max(0, *s.closing.last-s.length)
 	}
 	newest, ok := s.rows.Newest()
-	if !s.closing.due(s.closed, ok && newest >= first && s.streamTime-s.rows.Retention()+1 > first) {
+	if !s.closing.due(s.closed, ok && newest >= first && *s.time-s.rows.Retention()+1 > first) {
 		return nil
 	}
 	if err := emitWindows(s.rows, first, s.closed-s.length-1, s.length, r.Headers, s.down); err != nil {

@@ -41,10 +41,10 @@ func (j *StreamJoin[K, V, W, R]) ParkedSpec(opts ...state.SpecOption) *state.Spe
 
 // joinTime is the clock of a join in one task.
 type joinTime struct {
-	stream   int64 // highest event time of both sides, -1 if none
-	parked   int64 // no parked record is older
-	look     int64 // no look at the parked records before a window of this time has closed, see emitDue
-	nextEmit int64 // wall clock
+	stream   *int64 // highest event time of both sides, -1 if none
+	parked   int64  // no parked record is older
+	look     int64  // no look at the parked records before a window of this time has closed, see emitDue
+	nextEmit int64  // wall clock
 }
 
 const nothingParked = math.MaxInt64

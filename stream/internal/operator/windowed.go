@@ -52,10 +52,10 @@ func laidOut[K, V, A any](name string, st *Store, l layout, fold Fold[K, V, A]) 
 		}
 		w := &windowed[K, V, A]{
 			env: e, store: s, spec: st, down: down, fold: fold, layout: l, closing: newClosing(e, st),
-			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), streamTime: -1,
+			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), time: e.OperatorTime(st.Name),
 		}
 		if newest, ok := s.Newest(); ok {
-			w.streamTime = newest
+			*w.time = max(*w.time, newest)
 		}
 		if st.Uncached || st.OnClose {
 			return w.take, nil, nil
@@ -74,7 +74,7 @@ type windowed[K, V, A any] struct {
 	layout
 	closing               *closing
 	nilableKey, takesNull bool
-	streamTime            int64 // -1: no record yet. At least the store's newest window start, so no window that is open here has expired there
+	time                  *int64 // stream time, -1: no record yet. At least the store's newest window start, so no window that is open here has expired there
 }
 
 func (w *windowed[K, V, A]) take(r topology.Record[K, V]) {
@@ -82,8 +82,8 @@ func (w *windowed[K, V, A]) take(r topology.Record[K, V]) {
 		w.drop(topology.ReasonNullKey)
 		return
 	}
-	w.streamTime = max(w.streamTime, r.Timestamp)
-	closed := w.streamTime - w.grace // windows that end here or before
+	*w.time = max(*w.time, r.Timestamp)
+	closed := *w.time - w.grace // windows that end here or before
 	if w.closing != nil {
 		if err := w.emitClosed(&r, closed); err != nil {
 			w.failed(err)
@@ -144,17 +144,17 @@ func (w *windowed[K, V, A]) emitClosed(r *topology.Record[K, V], closed int64) e
 
 // firstUnemitted returns the lowest start of a window that has not been emitted.
 func (w *windowed[K, V, A]) firstUnemitted() int64 {
-	if w.closing.last < 0 {
+	if *w.closing.last < 0 {
 		return 0
 	}
-	return max(0, w.closing.last-w.size+1)
+	return max(0, *w.closing.last-w.size+1)
 }
 
 // wouldLose reports whether windows that have not been emitted would be let go by the store, whose time moves to the record's.
 func (w *windowed[K, V, A]) wouldLose() bool {
 	newest, ok := w.store.Newest()
 	first := w.firstUnemitted()
-	return ok && newest >= first && w.streamTime-w.store.Retention()+1 > first
+	return ok && newest >= first && *w.time-w.store.Retention()+1 > first
 }
 
 // emitWindows emits the windows with from <= start <= to as they are, by start and key. All of them are in memory meanwhile.
