@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
 )
 
 // The serdes of Kafka's built-in types. Numbers are big endian.
@@ -43,6 +44,10 @@ func (stringSerde) Append(dst []byte, v string) ([]byte, error) { return append(
 
 func (stringSerde) Decode(src []byte) (string, error) { return string(src), nil }
 
+func (stringSerde) DecodeIn(a *Arena, src []byte) (string, error) {
+	return unsafe.String(unsafe.SliceData(a.Copy(src)), len(src)), nil // nobody else has the copy
+}
+
 type bytesSerde struct{}
 
 func (bytesSerde) Append(dst []byte, v []byte) ([]byte, error) { return append(dst, v...), nil }
@@ -50,6 +55,8 @@ func (bytesSerde) Append(dst []byte, v []byte) ([]byte, error) { return append(d
 func (bytesSerde) Decode(src []byte) ([]byte, error) {
 	return append(make([]byte, 0, len(src)), src...), nil
 }
+
+func (bytesSerde) DecodeIn(a *Arena, src []byte) ([]byte, error) { return a.Copy(src), nil }
 
 type int64Serde struct{}
 

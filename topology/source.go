@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/millrace-io/millrace/serde"
 )
@@ -24,6 +25,10 @@ func WithExtractor[K, V any](e Extractor[K, V]) SourceOption[K, V] {
 // anything but null: the record is flagged, see Record.
 func NewSource[K, V any](name string, topics []string, key serde.Serde[K], value serde.Serde[V], options ...SourceOption[K, V]) *Node {
 	s := &source[K, V]{key: key, value: value}
+	s.keyIn, _ = key.(serde.ArenaDecoder[K])
+	if reflect.TypeFor[V]().Kind() != reflect.String {
+		s.valueIn, _ = value.(serde.ArenaDecoder[V])
+	}
 	for _, o := range options {
 		o(s)
 	}
@@ -47,6 +52,10 @@ type source[K, V any] struct {
 	key     serde.Serde[K]
 	value   serde.Serde[V]
 	extract Extractor[K, V]
+	// Of serdes that can decode many values into one allocation; else nil. Strings are let do so as keys alone: stores hold
+	// keys as bytes, but keep a string value as it is, which would then keep a whole chunk.
+	keyIn   serde.ArenaDecoder[K]
+	valueIn serde.ArenaDecoder[V]
 }
 
 // head is the decoded record at the front of one input queue.
@@ -54,6 +63,7 @@ type head[K, V any] struct {
 	*source[K, V]
 	down   Emit[K, V]
 	record Record[K, V]
+	arena  serde.Arena
 }
 
 func (h *head[K, V]) Decode(from Coordinates, r *Raw, partitionTime int64) (int64, error) {
@@ -61,12 +71,12 @@ func (h *head[K, V]) Decode(from Coordinates, r *Raw, partitionTime int64) (int6
 	var err error
 	if r.Key == nil {
 		rec.null |= nullKey
-	} else if rec.Key, err = h.key.Decode(r.Key); err != nil {
+	} else if rec.Key, err = decode(&h.arena, h.keyIn, h.key, r.Key); err != nil {
 		return 0, fmt.Errorf("decode key: %w", err)
 	}
 	if r.Value == nil {
 		rec.null |= nullValue
-	} else if rec.Value, err = h.value.Decode(r.Value); err != nil {
+	} else if rec.Value, err = decode(&h.arena, h.valueIn, h.value, r.Value); err != nil {
 		return 0, fmt.Errorf("decode value: %w", err)
 	}
 	if len(r.Headers) > 0 {
@@ -86,6 +96,13 @@ func (h *head[K, V]) Decode(from Coordinates, r *Raw, partitionTime int64) (int6
 	rec.Timestamp = t
 	h.record = rec
 	return t, nil
+}
+
+func decode[T any](a *serde.Arena, in serde.ArenaDecoder[T], of serde.Serde[T], src []byte) (T, error) {
+	if in != nil {
+		return in.DecodeIn(a, src)
+	}
+	return of.Decode(src)
 }
 
 func (h *head[K, V]) Emit() { h.down(h.record) }
