@@ -10,8 +10,10 @@ import (
 const (
 	// firstChunk is what a frame may allocate on its promise alone.
 	firstChunk = 64 << 10
+	// probe is what a longer frame begins with: little, since it is copied once the next chunk is made.
+	probe = 8 << 10
 	// chunkGrowth bounds what is allocated by what has arrived: a buffer is at most this many times its contents.
-	chunkGrowth = 16
+	chunkGrowth = 64
 )
 
 // ErrFrameSize is wrapped when a frame's length is negative or above the limit.
@@ -34,8 +36,12 @@ func ReadSize(r io.Reader, limit int) (int, error) {
 // each growth with what has arrived; it may refuse or block, and its error ends the read.
 func ReadBody(r io.Reader, size int, grow func(arrived []byte) error) ([]byte, error) {
 	var buf []byte
+	first := size
+	if size > firstChunk {
+		first = probe
+	}
 	for filled := 0; filled < size || buf == nil; {
-		room := min(size, max(firstChunk, filled*chunkGrowth))
+		room := min(size, max(first, filled*chunkGrowth))
 		if err := grow(buf); err != nil {
 			return nil, err
 		}

@@ -18,7 +18,7 @@ func allocatedBy(f func()) uint64 {
 }
 
 func TestReadFrame(t *testing.T) {
-	for _, size := range []int{0, 1, firstChunk - 1, firstChunk, firstChunk + 1, 40 * firstChunk} {
+	for _, size := range []int{0, 1, firstChunk - 1, firstChunk, firstChunk + 1, 40 * firstChunk, 3 * chunkGrowth * probe} {
 		want := bytes.Repeat([]byte{7, 11, 13}, size)[:size]
 		got, err := ReadBody(bytes.NewReader(want), size, func([]byte) error { return nil })
 		if err != nil || !bytes.Equal(got, want) {
@@ -38,6 +38,20 @@ func TestReadFrameAllocatesAsBytesArrive(t *testing.T) {
 	}
 	if n > 1<<20 {
 		t.Errorf("1000 bytes of a promised %d allocated %d", promised, n)
+	}
+}
+
+// A frame that arrives whole is copied little more than once: batches of this size are what producers send.
+func TestReadFrameAllocatesLittleMore(t *testing.T) {
+	const size = 256 << 10
+	frame := make([]byte, size)
+	n := allocatedBy(func() {
+		if _, err := ReadBody(bytes.NewReader(frame), size, func([]byte) error { return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	if n > size+2*probe {
+		t.Errorf("%d bytes allocated for a frame of %d", n, size)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math"
-	"slices"
 
 	"github.com/millrace-io/millrace/topology"
 )
@@ -101,7 +100,7 @@ func (b *Builder) Append(key, value []byte, timestamp int64, headers []topology.
 	}
 
 	i := len(b.buf)
-	b.buf = slices.Grow(b.buf, total)[:i+total]
+	b.grow(total)
 	buf := b.buf
 	i = putUvarint(buf, i, zigzag(int64(body)))
 	buf[i] = 0
@@ -119,6 +118,18 @@ func (b *Builder) Append(key, value []byte, timestamp int64, headers []topology.
 	b.count++
 	b.maxTimestamp = max(b.maxTimestamp, timestamp)
 	return nil
+}
+
+// grow makes the buffer n bytes longer. It doubles: a batch grows from nothing to its full size, and what append does with
+// large slices, a quarter at a time, would copy it five times over.
+func (b *Builder) grow(n int) {
+	need := len(b.buf) + n
+	if need > cap(b.buf) {
+		larger := make([]byte, len(b.buf), max(need, min(2*cap(b.buf), b.limit)))
+		copy(larger, b.buf)
+		b.buf = larger
+	}
+	b.buf = b.buf[:need]
 }
 
 // Finish writes the header and returns the batch, which is valid until Reset or the next Append. The base offset is 0 and
