@@ -85,6 +85,15 @@ type Config struct {
 	// Default 30 s.
 	ShutdownTimeout time.Duration
 
+	// Compression of what is written to all topics, internal ones included. Default: none (compression.type).
+	Compression Compression
+	// BatchBytes is how large the batch of a partition grows before it is sent; at a commit it is sent as it is. 1 KiB to 16 MiB,
+	// default 128 KiB (batch.size).
+	BatchBytes int
+	// MaxRecordBytes bounds the largest record, with some bytes of overhead, before compression. A larger one goes to the Production
+	// handler. Default: what each topic allows, its max.message.bytes (max.request.size).
+	MaxRecordBytes int
+
 	// ReplicationFactor of internal topics; 0: the log's default (replication.factor).
 	ReplicationFactor int16
 
@@ -102,10 +111,17 @@ type Config struct {
 	// Deserialization decides about a record that cannot be decoded or has no event time; nil fails
 	// (deserialization.exception.handler).
 	Deserialization Handler
-	// Processing decides about an error of a node; nil fails (processing.exception.handler).
+	// Processing decides about an error or a panic of a node; nil fails (processing.exception.handler).
 	Processing Handler
-	// Production decides about a record that cannot be encoded; nil fails (production.exception.handler).
+	// Production decides about a record that cannot be encoded, or that the log does not take; nil fails
+	// (production.exception.handler).
 	Production Handler
+	// DeadLetterTopic is where the built-in handlers, and those that call Failure.DeadLetter, send the input record with the error
+	// in its headers. It must exist. Empty: nowhere (errors.dead.letter.queue.topic.name, KIP-1034).
+	//
+	// With it, or with a Processing or Production handler, each node catches its own panics, which costs about as much as the node
+	// does; without, a task has one guard around all of them.
+	DeadLetterTopic string
 
 	// Listener is told of every change of state, in order; nil: nobody (KafkaStreams.StateListener). It must not wait for the
 	// App.
@@ -151,6 +167,9 @@ func (c Config) withDefaults() Config {
 	bytes(&c.InputBytes, 64<<20)
 	bytes(&c.OutputBytes, 64<<20)
 	bytes(&c.CacheBytes, 256<<20)
+	if c.BatchBytes == 0 {
+		c.BatchBytes = 128 << 10
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -206,6 +225,15 @@ func (c Config) Validate() error {
 	if c.CommitInterval > c.TransactionTimeout/2 {
 		fault("CommitInterval %v is more than half of TransactionTimeout %v: transactions would time out", c.CommitInterval, c.TransactionTimeout)
 	}
+	if !c.Compression.codec().Valid() {
+		fault("Compression is %d, want one of the constants", c.Compression)
+	}
+	if c.BatchBytes < minBatchBytes || c.BatchBytes > maxBatchBytes {
+		fault("BatchBytes is %d, want %d to %d", c.BatchBytes, minBatchBytes, maxBatchBytes)
+	}
+	if c.MaxRecordBytes != 0 && c.MaxRecordBytes < minBatchBytes {
+		fault("MaxRecordBytes is %d, want at least %d, or 0 for what the topics allow", c.MaxRecordBytes, minBatchBytes)
+	}
 	if c.ReplicationFactor < -1 {
 		fault("ReplicationFactor is %d, want at least 1, or 0 for the log's default", c.ReplicationFactor)
 	}
@@ -223,6 +251,8 @@ func (c Config) Validate() error {
 }
 
 const (
-	maxWorkers = 1024
-	minBytes   = 1 << 20
+	maxWorkers    = 1024
+	minBytes      = 1 << 20
+	minBatchBytes = 1 << 10
+	maxBatchBytes = 16 << 20
 )

@@ -172,6 +172,7 @@ func (in *instance) newTask(id topology.TaskID, out task.Output, start []task.Pr
 		Deserialization: in.cfg.Deserialization,
 		Processing:      in.cfg.Processing,
 		Production:      in.cfg.Production,
+		DeadLetterTopic: in.cfg.DeadLetterTopic,
 		Logger:          in.log,
 	})
 }

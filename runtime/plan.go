@@ -37,11 +37,14 @@ func (p *plan) check(ctx context.Context) error {
 
 // checkSinks reports topics that the application writes and does not own, and that do not exist.
 func (p *plan) checkSinks(ctx context.Context) error {
-	names := make(map[string]string) // topic -> sink
+	names := make(map[string]string) // topic -> who writes it
 	for _, n := range p.topology.Nodes {
 		if n.Kind == topology.KindSink && !p.topology.IsRepartition(n.Topic) {
-			names[n.Topic] = n.Name
+			names[n.Topic] = "sink " + n.Name
 		}
+	}
+	if p.cfg.DeadLetterTopic != "" {
+		names[p.cfg.DeadLetterTopic] = "Config.DeadLetterTopic"
 	}
 	topics := slices.Sorted(maps.Keys(names))
 	found, err := p.client.RefreshTopics(ctx, topics...)
@@ -51,7 +54,7 @@ func (p *plan) checkSinks(ctx context.Context) error {
 	var errs []error
 	for _, topic := range topics {
 		if _, ok := found[topic]; !ok {
-			errs = append(errs, fmt.Errorf("sink %s: topic %s does not exist; create it before starting", names[topic], topic))
+			errs = append(errs, fmt.Errorf("%s: topic %s does not exist; create it before starting", names[topic], topic))
 		}
 	}
 	return errors.Join(errs...)
@@ -192,6 +195,21 @@ func (p *plan) partitions(topic string) int32 {
 		return 0
 	}
 	return int32(len(found[topic].Partitions))
+}
+
+// maxBatchBytes returns the size of the largest batch that a topic takes, and that Config.MaxRecordBytes allows.
+func (p *plan) maxBatchBytes(topic string) int {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	n, err := p.client.MaxMessageBytes(ctx, topic)
+	if err != nil { // it may be forbidden to ask
+		p.cfg.Logger.Debug("how large a record may be cannot be looked up", "topic", topic, "err", err)
+		return p.cfg.MaxRecordBytes
+	}
+	if p.cfg.MaxRecordBytes > 0 {
+		n = min(n, p.cfg.MaxRecordBytes)
+	}
+	return n
 }
 
 // sources returns the topics that the tasks read, by full name.

@@ -59,6 +59,8 @@ func (in *instance) openProducers(ctx context.Context, g Guarantee, from, to int
 		cfg := client.ProducerConfig{
 			TransactionTimeout: in.cfg.TransactionTimeout,
 			MaxBufferedBytes:   int(in.cfg.OutputBytes / int64(in.cfg.Workers)),
+			BatchBytes:         2 * in.cfg.BatchBytes,
+			Compression:        in.cfg.Compression.codec(),
 		}
 		if g == ExactlyOnce {
 			cfg.TransactionalID = in.transactionalID(slot)
@@ -133,6 +135,8 @@ func (in *instance) openWorker(slot int, p *client.Producer) error {
 		Partitions: func(topic string) int32 {
 			return in.plan.partitions(topic)
 		},
+		MaxBatchBytes:      in.plan.maxBatchBytes,
+		SendBytes:          in.cfg.BatchBytes,
 		Dropped:            in.signals.drop,
 		Changed:            in.signals.changed,
 		CommitInterval:     in.cfg.CommitInterval,

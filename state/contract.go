@@ -77,6 +77,16 @@ type Spec struct {
 type Env struct {
 	Committed *Partition // the bytes below, shared by all tasks that ever own this store partition
 	Changelog Changelog  // nil: not logged
+	Origins   Origins    // nil: nobody asks where a change came from
+}
+
+// Origins lets a task know, while Changes hands a change over, which input record made it: the last that wrote the key. Who can be
+// asked after a failure what to do with the record needs it.
+type Origins interface {
+	// Mark returns a number for the input record that is being processed, 0 for none. It holds until the commit.
+	Mark() uint32
+	// Resume says that what follows comes from the record with that number.
+	Resume(mark uint32)
 }
 
 // Layer is the transaction layer of one store partition, as the task sees it. It belongs to the task's goroutine.

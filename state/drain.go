@@ -25,9 +25,15 @@ func (t *transaction[V]) changes(f func(local []byte, c Change[V], ts int64, h s
 		if !some {
 			continue
 		}
+		if t.from != nil {
+			t.from.Resume(t.origins[t.emitted-1])
+		}
 		if err := f(t.table.Key(s), c, t.table.At(s).ts, h); err != nil {
 			return err
 		}
+	}
+	if t.from != nil {
+		t.from.Resume(0)
 	}
 	clear(t.bases)
 	t.bases = t.bases[:0] // every entry's base is 0 now
@@ -164,10 +170,11 @@ func (t *transaction[V]) settle(forget bool) {
 	}
 	clear(t.headers)
 	clear(t.bases)
-	t.writes, t.headers, t.bases, t.blobs = t.writes[:0], t.headers[:0], t.bases[:0], t.blobs[:0]
+	t.writes, t.headers, t.origins, t.bases, t.blobs = t.writes[:0], t.headers[:0], t.origins[:0], t.bases[:0], t.blobs[:0]
 	t.emitted, t.flushed, t.dirty = 0, 0, 0
 	t.order.Reset()
 	t.ordered = false
+	t.cursor.busy = false // a panic may have left it standing
 	t.staged.Reset()
 	t.newest, t.logged = t.below.newestSeen(), newest{}
 	const keep = 1 << 20

@@ -33,6 +33,8 @@ type transaction[V any] struct {
 	// a later write of the same entry. headers are those of the writes, or none if no write had any.
 	writes  []layer.Slot
 	headers []serde.Headers
+	origins []uint32 // of the writes, if from is not nil
+	from    Origins
 	emitted int // Changes has seen the writes before
 	flushed int // Flush has seen the writes before
 	dirty   int // entries written
@@ -78,7 +80,7 @@ type base[V any] struct {
 type blob struct{ off, len int }
 
 func newTransaction[V any](e Env, vs serde.Serde[V]) transaction[V] {
-	t := transaction[V]{below: e.Committed, log: e.Changelog, vs: vs, plain: isPlain(reflect.TypeFor[V]())}
+	t := transaction[V]{below: e.Committed, log: e.Changelog, from: e.Origins, vs: vs, plain: isPlain(reflect.TypeFor[V]())}
 	if a, ok := vs.(serde.Aliaser); ok {
 		t.copied = a.DecodeAliases()
 	}

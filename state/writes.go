@@ -19,6 +19,9 @@ func (t *transaction[V]) touch(s layer.Slot, h serde.Headers) *item[V] {
 	n := len(t.writes)
 	if int(it.last) == n && n > max(t.emitted, t.flushed) {
 		t.setHeaders(n-1, h)
+		if t.from != nil {
+			t.origins[n-1] = t.from.Mark()
+		}
 		return it
 	}
 	if n == cap(t.writes) && n > 1024 && n > 4*t.dirty {
@@ -34,6 +37,9 @@ func (t *transaction[V]) touch(s layer.Slot, h serde.Headers) *item[V] {
 	t.writes = append(t.writes, s)
 	it.last = uint32(n + 1)
 	t.setHeaders(n, h)
+	if t.from != nil {
+		t.origins = append(t.origins, t.from.Mark())
+	}
 	return it
 }
 
@@ -71,6 +77,9 @@ func (t *transaction[V]) compact() {
 			if len(t.headers) > 0 {
 				t.headers[kept] = t.headersOf(i)
 			}
+			if t.from != nil {
+				t.origins[kept] = t.origins[i]
+			}
 			kept++
 			it.last = uint32(kept)
 		}
@@ -84,6 +93,9 @@ func (t *transaction[V]) compact() {
 	if kept < len(t.headers) {
 		clear(t.headers[kept:])
 		t.headers = t.headers[:kept]
+	}
+	if t.from != nil {
+		t.origins = t.origins[:kept]
 	}
 	t.writes, t.emitted, t.flushed = t.writes[:kept], emitted, flushed
 }

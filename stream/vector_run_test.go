@@ -98,7 +98,7 @@ func TestVectors(t *testing.T) {
 }
 
 func findProgram(name string) (program, bool) {
-	for _, part := range []map[string]program{programs, tablePrograms, joinPrograms, windowPrograms} {
+	for _, part := range []map[string]program{programs, tablePrograms, joinPrograms, windowPrograms, failurePrograms} {
 		if p, ok := part[name]; ok {
 			return p, true
 		}
@@ -315,7 +315,7 @@ func describe(step vectorStep) string {
 func (r vectorRecord) String() string {
 	s := fmt.Sprintf("%s: %s=%s@%d", r.Topic, text(r.Key), text(r.Value), r.Time)
 	for _, h := range r.Headers {
-		s += fmt.Sprintf(" %s:%s", text(h[0]), text(h[1]))
+		s += " " + errorHeader(h[0], h[1])
 	}
 	return s
 }
@@ -386,6 +386,8 @@ func decode(t *testing.T, format string, b []byte) *string {
 			t.Fatal(err)
 		}
 		s = fmt.Sprintf("%s@%d/%d", w.Key, w.Start, w.End)
+	case format == "hex":
+		s = hex.EncodeToString(b)
 	case format == "long":
 		n, err := serde.Int64.Decode(b)
 		if err != nil {

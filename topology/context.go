@@ -55,7 +55,7 @@ const (
 
 // Schedule calls f at every interval, of at least a millisecond. f is given the current stream time or wall clock in
 // milliseconds; intervals that were missed are collapsed into one call. An error of f goes to the processing handler
-// (P-21). cancel ends the schedule, also from within f (P-19).
+// (P-21), and so does a panic. cancel ends the schedule, also from within f (P-19).
 //
 // An interval below a millisecond is an error, which goes to the processing handler as well.
 func (c *Context[K, V]) Schedule(interval time.Duration, kind PunctuationType, f func(now int64) error) (cancel func()) {
@@ -64,11 +64,21 @@ func (c *Context[K, V]) Schedule(interval time.Duration, kind PunctuationType, f
 		return func() {}
 	}
 	return c.scope.Schedule(interval.Milliseconds(), kind == PunctuateWallClock, func(now int64) error {
-		if err := f(now); err != nil {
+		if err := guardedCall(f, now); err != nil {
 			return c.scope.Fail(c.node.ID, err)
 		}
 		return nil
 	})
+}
+
+// guardedCall calls f; a panic is an error.
+func guardedCall(f func(now int64) error, now int64) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = caught(v)
+		}
+	}()
+	return f(now)
 }
 
 // access is the untyped side of Context that Store.In needs.

@@ -4,7 +4,7 @@ package topology
 func Fan[K, V any](children []any) any {
 	emits := make([]Emit[K, V], len(children))
 	for i, c := range children {
-		emits[i] = c.(Emit[K, V])
+		emits[i] = EmitOf[K, V](c)
 	}
 	switch len(emits) {
 	case 0:

@@ -45,7 +45,8 @@ type Node struct {
 	// node that emits nothing), already fanned out. It returns one value per port: an Emit[K, V] of the port's types; for a
 	// source one NewHead.
 	Build func(s Scope, down any) (Instance, error)
-	// Fan returns one Emit[K, V] of this node's Out types that calls each of the children in order. Nil if Out is zero.
+	// Fan returns one Emit[K, V] of this node's Out types that calls each of the children in order; a child is an Emit[K, V] or
+	// one behind a Guard, see EmitOf. Nil if Out is zero.
 	Fan func(children []any) any
 }
 

@@ -35,6 +35,7 @@ func (s *stage) Source() topology.Coordinates {
 func (s *stage) RequestCommit()                          { s.note("commit") }
 func (s *stage) OperatorTime(string) *int64              { return new(int64(-1)) }
 func (s *stage) LastClose(string) *int64                 { return new(int64(-1)) }
+func (s *stage) Guarded() bool                           { return false }
 func (s *stage) Fail(n topology.NodeID, err error) error { s.note("fail %d: %v", n, err); return nil }
 func (s *stage) Drop(n topology.NodeID, reason topology.Reason, detail error) {
 	s.note("drop %d: %s: %v", n, reason, detail)

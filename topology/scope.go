@@ -7,7 +7,8 @@ import "github.com/millrace-io/millrace/state"
 type Scope interface {
 	// Partitions returns the partition count of a topic that a sink of this task writes.
 	Partitions(topic string) int32
-	// Send appends r to a topic in the open transaction. It copies r. An error is already sticky in the task.
+	// Send appends r to a topic in the open transaction. It copies r. A *WriteError says that the log does not take this record:
+	// the node hands it to Fail. Any other error is already sticky in the task.
 	Send(topic string, partition int32, r *Raw) error
 	// Store returns the layer of a store that the topology declares for this sub-topology; the typed store behind it is
 	// found by a type assertion, once, in Build. It returns nil for an unknown name.
@@ -22,9 +23,13 @@ type Scope interface {
 	Source() Coordinates
 	// Schedule calls f every interval milliseconds, of wall-clock time if wall, else of stream time, until cancel.
 	Schedule(interval int64, wall bool, f func(now int64) error) (cancel func())
-	// Fail hands an error of a node to the processing handler. nil means: the record is dropped and counted, go on. Any
-	// other result is sticky in the task, which stops after the record; the node returns without emitting.
+	// Fail hands an error of a node to the processing handler, an *EncodeError or *WriteError to the production handler. nil
+	// means: the record is dropped and counted, go on. Any other result is sticky in the task, which stops after the record; the
+	// node returns without emitting.
 	Fail(node NodeID, err error) error
+	// Guarded reports whether a handler may let the task go on after a failure of a node. Then panics are caught at the node,
+	// see Guard, and user code must not leave anything half done in what the node goes on with.
+	Guarded() bool
 	// Drop counts and logs a record that node leaves out, with the source's coordinates. detail may be nil.
 	Drop(node NodeID, reason Reason, detail error)
 	// RequestCommit asks for a commit at the next opportunity (P-15).
@@ -58,6 +63,7 @@ const (
 	ReasonDeserialization Reason = "deserialization"
 	ReasonProcessing      Reason = "processing"
 	ReasonSerialization   Reason = "serialization"
+	ReasonProduction      Reason = "production" // the log does not take it
 	ReasonPartition       Reason = "no partition"
 	ReasonUnkeyed         Reason = "null key before repartition" // not among Kafka Streams' dropped records
 )

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -39,6 +40,23 @@ func (e *EncodeError) Unwrap() error { return e.Err }
 // DropReason makes it countable apart from processing errors.
 func (e *EncodeError) DropReason() Reason { return ReasonSerialization }
 
+// WriteError is a record that the log does not take: it is larger than its topic allows. The production handler decides about it.
+type WriteError struct {
+	Topic     string // in the log
+	Partition int32
+	Err       error
+}
+
+func (e *WriteError) Error() string {
+	return fmt.Sprintf("write to topic %s partition %d: %v", e.Topic, e.Partition, e.Err)
+}
+
+// Unwrap returns why.
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// DropReason makes it countable apart from processing errors.
+func (e *WriteError) DropReason() Reason { return ReasonProduction }
+
 // NewSink returns a sink node, not yet part of a topology. A null key or value is written as null, and so is a nil one of a
 // type that can hold nil (D3).
 func NewSink[K, V any](name, topic string, key serde.Serde[K], value serde.Serde[V], options ...SinkOption[K, V]) *Node {
@@ -51,6 +69,9 @@ func NewSink[K, V any](name, topic string, key serde.Serde[K], value serde.Serde
 	n.Build = func(s Scope, _ any) (Instance, error) {
 		task := cfg
 		task.scope, task.node = s, n.ID
+		if s.Guarded() {
+			return Instance{Ports: []any{Emit[K, V](task.guardedWrite)}}, nil
+		}
 		return Instance{Ports: []any{Emit[K, V](task.write)}}, nil
 	}
 	return n
@@ -67,11 +88,12 @@ type sink[K, V any] struct {
 	nilKey   func(K) bool
 	nilValue func(V) bool
 
-	scope  Scope
-	node   NodeID
-	bytes  []byte
-	raw    Raw
-	record Record[K, V] // for the partitioner
+	scope    Scope
+	node     NodeID
+	bytes    []byte
+	raw      Raw
+	record   Record[K, V] // for the partitioner
+	encoding bool         // a serde is at work
 	spread
 }
 
@@ -89,7 +111,10 @@ func (s *sink[K, V]) write(r Record[K, V]) {
 		s.scope.Drop(s.node, ReasonUnkeyed, nil)
 		return
 	}
-	if err := s.encode(&r); err != nil {
+	s.encoding = true
+	err := s.encode(&r)
+	s.encoding = false
+	if err != nil {
 		// The handler has decided; a refusal is sticky in the task.
 		_ = s.scope.Fail(s.node, &EncodeError{Topic: s.topic, Err: err})
 		return
@@ -109,7 +134,30 @@ func (s *sink[K, V]) write(r Record[K, V]) {
 		p = s.next(len(s.raw.Value), n)
 	}
 	s.raw.Timestamp, s.raw.Headers = r.Timestamp, r.Headers.All()
-	_ = s.scope.Send(s.topic, p, &s.raw) // sticky in the task
+	if err := s.scope.Send(s.topic, p, &s.raw); err != nil {
+		s.refused(err)
+	}
+}
+
+// guardedWrite is write for a task that guards its nodes: a serde that panics has failed to encode.
+func (s *sink[K, V]) guardedWrite(r Record[K, V]) {
+	defer func() {
+		if v := recover(); v != nil {
+			err := caught(v)
+			if s.encoding {
+				s.encoding, err = false, &EncodeError{Topic: s.topic, Err: err}
+			}
+			_ = s.scope.Fail(s.node, err) // as in write
+		}
+	}()
+	s.write(r)
+}
+
+// refused hands a record that the log does not take to the production handler; any other error is sticky in the task.
+func (s *sink[K, V]) refused(err error) {
+	if _, ok := errors.AsType[*WriteError](err); ok {
+		_ = s.scope.Fail(s.node, err) // as above
+	}
 }
 
 func (s *sink[K, V]) encode(r *Record[K, V]) error {

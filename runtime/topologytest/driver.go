@@ -83,6 +83,7 @@ func (d *Driver) open() error {
 			Deserialization: d.cfg.handlers.deserialization,
 			Processing:      d.cfg.handlers.processing,
 			Production:      d.cfg.handlers.production,
+			DeadLetterTopic: d.cfg.deadLetters,
 			Logger:          d.cfg.logger,
 		})
 		if err != nil {

@@ -17,10 +17,17 @@ type Response = task.Response
 const (
 	Fail     = task.Fail     // the pipe fails, and so does everything after it
 	Continue = task.Continue // the record is dropped at the node that failed, and counted
+	Retry    = task.Retry    // as Fail: nothing passes by itself here
 )
 
 // Handler decides about a failure.
 type Handler = task.Handler
+
+// LogAndContinue goes on, and sends the record to the topic of DeadLetters.
+func LogAndContinue(f Failure) Response { return task.LogAndContinue(f) }
+
+// LogAndFail fails, and sends the record to the topic of DeadLetters before.
+func LogAndFail(f Failure) Response { return task.LogAndFail(f) }
 
 // Option configures a Driver.
 type Option func(*config)
@@ -31,6 +38,7 @@ type config struct {
 	manual        bool
 	maxIdle       time.Duration
 	handlers      struct{ deserialization, processing, production Handler }
+	deadLetters   string
 	logger        *slog.Logger
 }
 
@@ -52,11 +60,14 @@ func OnDeserialization(h Handler) Option {
 	return func(c *config) { c.handlers.deserialization = h }
 }
 
-// OnProcessing decides about errors of nodes. Without it they fail the pipe.
+// OnProcessing decides about errors and panics of nodes. Without it they fail the pipe.
 func OnProcessing(h Handler) Option { return func(c *config) { c.handlers.processing = h } }
 
 // OnProduction decides about records that cannot be encoded. Without it they fail the pipe.
 func OnProduction(h Handler) Option { return func(c *config) { c.handlers.production = h } }
+
+// DeadLetters is the topic that Failure.DeadLetter sends to (errors.dead.letter.queue.topic.name). Without it that sends nothing.
+func DeadLetters(topic string) Option { return func(c *config) { c.deadLetters = topic } }
 
 // Logger takes the log lines of dropped records. The default discards them.
 func Logger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }

@@ -31,6 +31,7 @@ type Builder struct {
 	codec         Codec
 	packed        []byte // the batch, compressed, once Finish has made it; its header is as long as buf's
 	target, limit int
+	most          int // target as the Builder was made
 	count         int32
 	baseTimestamp int64
 	maxTimestamp  int64
@@ -45,7 +46,7 @@ func NewBuilder(targetBytes, maxBytes int) *Builder {
 	if targetBytes <= 0 || targetBytes > maxBytes {
 		targetBytes = maxBytes
 	}
-	b := &Builder{target: targetBytes, limit: maxBytes}
+	b := &Builder{target: targetBytes, most: targetBytes, limit: maxBytes}
 	b.Reset()
 	return b
 }
@@ -54,6 +55,12 @@ func NewBuilder(targetBytes, maxBytes int) *Builder {
 func (b *Builder) Compress(codec Codec) {
 	b.codec = codec
 	b.packed = b.packed[:0]
+}
+
+// Limit sets the size that no batch may exceed: what its topic allows. The batch must be empty. A record that is too large for it is
+// ErrTooLarge.
+func (b *Builder) Limit(maxBytes int) {
+	b.target, b.limit = min(b.most, maxBytes), maxBytes
 }
 
 // Reset empties the batch and keeps the buffer. What Finish returned is invalid from now on.

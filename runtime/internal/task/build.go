@@ -35,7 +35,7 @@ func (t *Task) build() (err error) {
 	for i, id := range slices.Backward(t.sub.Nodes) {
 		node := top.Nodes[id]
 		inst := &instance{node: node}
-		inst.Instance, err = node.Build((*scope)(t), down(node, built))
+		inst.Instance, err = node.Build((*scope)(t), t.down(node, built))
 		if err == nil {
 			err = t.err
 		}
@@ -51,8 +51,9 @@ func (t *Task) build() (err error) {
 	return t.openQueues()
 }
 
-// down returns the Emit that takes what node emits: its children's ports, fanned out.
-func down(node *topology.Node, built map[topology.NodeID]*instance) any {
+// down returns the Emit that takes what node emits: its children's ports, each behind a guard if failures are decided about,
+// fanned out.
+func (t *Task) down(node *topology.Node, built map[topology.NodeID]*instance) any {
 	if node.Fan == nil {
 		return nil
 	}
@@ -66,11 +67,15 @@ func down(node *topology.Node, built map[topology.NodeID]*instance) any {
 		child := built[id]
 		for i, parent := range child.node.Parents {
 			if parent == node.ID {
-				children = append(children, child.Ports[child.node.Ports[i]])
+				port := child.Ports[child.node.Ports[i]]
+				if t.guarded {
+					port = topology.Guard((*scope)(t), id, port)
+				}
+				children = append(children, port)
 			}
 		}
 	}
-	if len(children) == 1 {
+	if len(children) == 1 && !t.guarded {
 		return children[0]
 	}
 	return node.Fan(children)
@@ -102,6 +107,9 @@ func (t *Task) openStores() error {
 		}
 		env := state.Env{Committed: committed}
 		var log *changelog
+		if t.guarded {
+			env.Origins = &t.origins
+		}
 		if spec.Logging {
 			log = &changelog{task: t, topic: topology.ChangelogTopic(t.cfg.ApplicationID, spec.Name)}
 			env.Changelog = log

@@ -25,7 +25,7 @@ func (t *Task) Bytes() (dirty, cached int64) {
 		d, c := s.layer.Bytes()
 		dirty, cached = dirty+d, cached+c
 	}
-	return dirty, cached
+	return dirty + int64(t.origins.bytes), cached
 }
 
 // Flush makes everything that the records taken so far have caused stand in the open transaction: nodes emit what they hold
@@ -36,7 +36,7 @@ func (t *Task) Flush() (err error) {
 		return t.err
 	}
 	defer t.catch(&err)
-	t.source, t.raw = nowhere, nil
+	t.source, t.raw, t.time, t.origins.at = nowhere, nil, max(t.streamTime, 0), 0
 	// What a node emits dirties stores below it, which the same pass reaches. Only a store that a node below shares with one
 	// above needs another pass: it was dirtied behind the pass's back.
 	for pass := 0; ; pass++ {
@@ -63,10 +63,21 @@ func (t *Task) flushNodes() {
 		if n.Flush == nil || t.err != nil {
 			continue
 		}
-		if err := n.Flush(); err != nil {
+		t.origins.at = 0
+		if err := flushNode(n); err != nil {
 			t.fail(n.node.Name, fmt.Errorf("flush: %w", err))
 		}
 	}
+}
+
+// flushNode flushes a node. A panic is an error; no handler is asked, since the node cannot be left half flushed.
+func flushNode(n *instance) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return n.Flush()
 }
 
 func (t *Task) storesDirty() bool {
@@ -125,6 +136,7 @@ func (t *Task) Committed(next map[string]int64) (err error) {
 	t.readTotal += t.read
 	t.read, t.moved, t.requested = 0, false, false
 	t.begin()
+	t.origins.reset()
 	return nil
 }
 

@@ -43,8 +43,10 @@ type Config struct {
 
 	// The three doors of failure (DESIGN D11); nil fails.
 	Deserialization Handler // a record that could not be decoded, or whose extractor failed
-	Processing      Handler // an error of a node
-	Production      Handler // a record that could not be encoded
+	Processing      Handler // an error of a node, or a panic
+	Production      Handler // a record that could not be encoded, or that the log does not take
+	// DeadLetterTopic is where Failure.DeadLetter sends. Empty: nowhere.
+	DeadLetterTopic string
 
 	// Logger; nil is slog.Default(). Every dropped record is one line at Warn.
 	Logger *slog.Logger
@@ -67,24 +69,3 @@ func (c *Config) validate() error {
 	}
 	return errors.Join(errs...)
 }
-
-// Response is what a handler answers.
-type Response uint8
-
-// The responses. The zero value fails.
-const (
-	Fail     Response = iota // the task stops with the error; its transaction is aborted
-	Continue                 // the record is dropped at the node that failed, counted and logged (P-30)
-)
-
-// Failure is what a handler decides about.
-type Failure struct {
-	Task   topology.TaskID
-	Node   string
-	Source topology.Coordinates // of the input record; in a punctuation or a flush: no topic, offset -1
-	Raw    *topology.Raw        // the input record as bytes, valid during the call; nil in a punctuation or a flush
-	Err    error
-}
-
-// Handler decides about a failure. One that panics fails the task.
-type Handler func(Failure) Response

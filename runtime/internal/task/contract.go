@@ -37,6 +37,7 @@ type Progress struct {
 type Output interface {
 	// Partitions returns the partition count of a topic (full name).
 	Partitions(topic string) int32
-	// Send appends a copy of r to the open batch of a topic partition.
+	// Send appends a copy of r to the open batch of a topic partition. A *topology.WriteError says that the log does not take this
+	// record, which changes nothing; any other error ends the transaction.
 	Send(topic string, partition int32, r *topology.Raw) error
 }

@@ -64,11 +64,12 @@ func (d Drop) Compare(other Drop) int {
 // drop counts a record that node leaves out, and names it in the log.
 func (t *Task) drop(node *topology.Node, reason topology.Reason, detail error) {
 	t.drops.add(node.Name, reason)
+	source := t.where()
 	attrs := []slog.Attr{
 		slog.String("task", t.id.String()),
-		slog.String("topic", t.source.Topic),
-		slog.Int("partition", int(t.source.Partition)),
-		slog.Int64("offset", t.source.Offset),
+		slog.String("topic", source.Topic),
+		slog.Int("partition", int(source.Partition)),
+		slog.Int64("offset", source.Offset),
 		slog.String("node", node.Name),
 		slog.String("reason", string(reason)),
 	}

@@ -36,16 +36,5 @@ func (e *Error) Error() string {
 // Unwrap returns what failed.
 func (e *Error) Unwrap() error { return e.Err }
 
-// PanicError is a panic of user code, caught at the boundary of the task.
-type PanicError struct {
-	Value any
-	Stack []byte // of the goroutine, as debug.Stack gives it
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
-// Unwrap returns the value that was panicked with, if it is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
+// PanicError is a panic of user code.
+type PanicError = topology.PanicError

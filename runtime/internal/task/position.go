@@ -107,7 +107,9 @@ func (c *changelog) Append(key, value []byte, timestamp int64) error {
 	err := c.task.cfg.Output.Send(c.topic, c.task.cfg.Partition, &c.raw)
 	c.raw = topology.Raw{}
 	if err != nil {
-		return fmt.Errorf("append to changelog %s-%d: %w", c.topic, c.task.cfg.Partition, err)
+		// No handler is asked: a store with a change that its changelog has not got would not be what is restored.
+		c.task.fail("", fmt.Errorf("append to changelog %s-%d: %w", c.topic, c.task.cfg.Partition, err))
+		return c.task.err
 	}
 	return nil
 }

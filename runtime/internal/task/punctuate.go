@@ -72,7 +72,7 @@ func (t *Task) punctuate(s *schedules, now int64) (fired bool) {
 		return false
 	}
 	source, raw := t.source, t.raw
-	t.source, t.raw = nowhere, nil
+	t.source, t.raw, t.time, t.origins.at = nowhere, nil, now, 0
 	for t.err == nil {
 		sched := s.pop(now)
 		if sched == nil {

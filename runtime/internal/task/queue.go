@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"github.com/millrace-io/millrace/topology"
 )
@@ -86,11 +87,11 @@ func (t *Task) load(q *queue) bool {
 func (t *Task) decode(q *queue, epoch int32) {
 	q.next, q.epoch = q.raw.Offset, epoch
 	q.coords = topology.Coordinates{Topic: q.in.Topic, Partition: q.in.Partition, Offset: q.raw.Offset}
-	t.source, t.raw = q.coords, &q.raw // for the handler, the log line, or a panic
-	time, err := q.head.Decode(q.coords, &q.raw, q.partitionTime)
+	t.source, t.raw, t.time, t.origins.at = q.coords, &q.raw, q.raw.Timestamp, 0 // for the handler, the log line, or a panic
+	time, err := t.decodeHead(q)
 	switch {
 	case err != nil:
-		if t.decide(q.node, err, t.cfg.Deserialization, topology.ReasonDeserialization) != nil {
+		if t.decide(doorDeserialization, q.node, err) != nil {
 			return // sticky; the position stays at the record
 		}
 	case time < 0:
@@ -102,6 +103,27 @@ func (t *Task) decode(q *queue, epoch int32) {
 	q.next++
 	t.read++
 	t.moved = true
+}
+
+// decodeHead decodes the head. A serde or extractor that panics has failed; a task that asks nobody about failures has one guard
+// around everything, see catch.
+func (t *Task) decodeHead(q *queue) (int64, error) {
+	if t.guarded {
+		return q.decodeGuarded()
+	}
+	t.decoding = q.node
+	time, err := q.head.Decode(q.coords, &q.raw, q.partitionTime)
+	t.decoding = nil
+	return time, err
+}
+
+func (q *queue) decodeGuarded() (time int64, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return q.head.Decode(q.coords, &q.raw, q.partitionTime)
 }
 
 // choose returns the queue whose head is to be processed next: the one with the lowest head time, the first of those that

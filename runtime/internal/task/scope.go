@@ -44,6 +44,9 @@ func (s *scope) Send(name string, partition int32, r *topology.Raw) error {
 		return t.err
 	}
 	if err := t.cfg.Output.Send(to.full, partition, r); err != nil {
+		if _, ok := errors.AsType[*topology.WriteError](err); ok {
+			return err // the node asks its handler
+		}
 		t.fail("", fmt.Errorf("send to %s-%d: %w", to.full, partition, err))
 		return t.err
 	}
@@ -75,32 +78,7 @@ func (s *scope) Schedule(interval int64, wall bool, f func(now int64) error) (ca
 	return s.punct.stream.add(0, interval, f)
 }
 
-func (s *scope) Fail(id topology.NodeID, err error) error {
-	t := (*Task)(s)
-	node := t.cfg.Topology.Nodes[id]
-	if _, ok := errors.AsType[*topology.EncodeError](err); ok {
-		return t.decide(node, err, t.cfg.Production, topology.ReasonSerialization)
-	}
-	return t.decide(node, err, t.cfg.Processing, topology.ReasonProcessing)
-}
-
 func (s *scope) Drop(id topology.NodeID, reason topology.Reason, detail error) {
 	t := (*Task)(s)
 	t.drop(t.cfg.Topology.Nodes[id], reason, detail)
-}
-
-// decide asks a handler about an error of a node. nil: the record is dropped and counted. Else the sticky error.
-func (t *Task) decide(node *topology.Node, err error, h Handler, fallback topology.Reason) error {
-	if t.err != nil {
-		return t.err
-	}
-	if h != nil && t.built {
-		failure := Failure{Task: t.id, Node: node.Name, Source: t.source, Raw: t.raw, Err: err}
-		if h(failure) == Continue {
-			t.drop(node, topology.ReasonOf(err, fallback), err)
-			return nil
-		}
-	}
-	t.fail(node.Name, err)
-	return t.err
 }

@@ -27,11 +27,16 @@ type Task struct {
 	times  []*savedTime
 	hashes []uint64 // of the queues' topics
 	built  bool     // before, no handler is asked: a node that cannot be built cannot be skipped
+	// guarded: somebody decides about failures of nodes, so that panics are caught where they happen.
+	guarded bool
+	origins origins
 
 	now        int64 // wall clock of this round, milliseconds
 	streamTime int64
 	source     topology.Coordinates
-	raw        *topology.Raw // of the record being processed, nil in a punctuation or a flush
+	raw        *topology.Raw  // of the record being processed, nil in a punctuation or a flush
+	time       int64          // event time of what is being processed
+	decoding   *topology.Node // the source whose serdes are at work, without a guard of their own
 
 	err       error // sticky
 	moved     bool  // something happened since the last commit
@@ -63,6 +68,8 @@ func New(cfg Config) (*Task, error) {
 	if t.log == nil {
 		t.log = slog.Default()
 	}
+	t.guarded = cfg.Processing != nil || cfg.Production != nil || cfg.DeadLetterTopic != ""
+	t.origins.task = t
 	t.sub, _ = cfg.Topology.Subtopology(cfg.Subtopology)
 	t.punct.reset()
 	if err := t.build(); err != nil {
@@ -159,7 +166,8 @@ func (t *Task) Step(now time.Time, max int) (n int, wake time.Time, err error) {
 }
 
 func (t *Task) process(q *queue) {
-	t.source, t.raw = q.coords, &q.raw
+	t.source, t.raw, t.time = q.coords, &q.raw, q.headTime
+	t.origins.at = 0
 	q.partitionTime = max(q.partitionTime, q.headTime)
 	t.streamTime = max(t.streamTime, q.headTime)
 	t.moved = true
@@ -231,14 +239,18 @@ func (t *Task) queue(in Input) *queue {
 // fail makes err the sticky error, unless there is one.
 func (t *Task) fail(node string, err error) {
 	if t.err == nil {
-		t.err = &Error{Task: t.id, Node: node, Source: t.source, Err: err}
+		t.err = &Error{Task: t.id, Node: node, Source: t.where(), Err: err}
 	}
 }
 
 // catch turns a panic of user code into the sticky error. It is deferred by every method that runs nodes.
 func (t *Task) catch(err *error) {
 	if v := recover(); v != nil {
-		t.fail("", &PanicError{Value: v, Stack: debug.Stack()})
+		node := ""
+		if t.decoding != nil {
+			node = t.decoding.Name
+		}
+		t.fail(node, &PanicError{Value: v, Stack: debug.Stack()})
 		*err = t.err
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-io/millrace/topology"
 )
 
-// sendBytes is the size from which a batch is sent before the commit: large enough that its overhead does not count, small
+// sendBytes, unless the worker is configured otherwise, is the size from which a batch is sent before the commit: large enough that its overhead does not count, small
 // enough that the log works while the worker does.
 const sendBytes = 128 << 10
 
@@ -25,11 +25,14 @@ type sender interface {
 // large or when the commit wants them sent. It implements task.Output for all tasks of one worker and belongs to the worker's
 // goroutine.
 //
-// A failure is sticky: the producer is shared, so no task may go on as if its records were written.
+// A record that is larger than its topic allows is no failure: it is not written, and the node that wanted to write it asks the
+// production handler. Any other failure is sticky: the producer is shared, so no task may go on as if its records were written.
 type Collector struct {
 	ctx     context.Context // the worker's: Send waits under it while too much is under way
 	sender  sender
 	counts  func(topic string) int32
+	limits  func(topic string) int // nil: none but the builders' own
+	full    int                    // bytes from which a batch is sent
 	topics  []*outTopic
 	last    *outTopic
 	err     error
@@ -40,6 +43,7 @@ type Collector struct {
 // outTopic holds the open batches of one topic.
 type outTopic struct {
 	name    string
+	limit   int                    // of a batch, 0: the builders' own
 	open    []*recordbatch.Builder // by partition; nil: none
 	dirty   []int32                // partitions with an open batch, in the order of their first record
 	records int64                  // in the open transaction
@@ -48,7 +52,7 @@ type outTopic struct {
 
 // NewCollector returns an empty collector. partitions returns the partition count of a topic, 0 if it is unknown.
 func NewCollector(ctx context.Context, s sender, partitions func(topic string) int32) *Collector {
-	return &Collector{ctx: ctx, sender: s, counts: partitions}
+	return &Collector{ctx: ctx, sender: s, counts: partitions, full: sendBytes}
 }
 
 // Partitions implements task.Output.
@@ -76,15 +80,24 @@ func (c *Collector) Send(topic string, partition int32, r *topology.Raw) error {
 		err = b.Append(r.Key, r.Value, r.Timestamp, r.Headers)
 	}
 	if err != nil {
-		return c.fail(commit.Fatal(fmt.Errorf("write to topic %s partition %d: key of %d bytes, value of %d bytes: %w",
-			topic, partition, len(r.Key), len(r.Value), err)))
+		return &topology.WriteError{Topic: topic, Partition: partition, Err: tooLarge(t, r, err)}
 	}
 	t.records++
 	c.records++
-	if b.Bytes() >= sendBytes {
+	if b.Bytes() >= c.full {
 		return c.flush(t, partition)
 	}
 	return nil
+}
+
+// tooLarge says of a record that does not fit into a batch what is to be done.
+func tooLarge(t *outTopic, r *topology.Raw, err error) error {
+	limit := t.limit
+	if limit == 0 {
+		limit = recordbatch.DefaultMaxBytes
+	}
+	return fmt.Errorf("key of %d bytes, value of %d bytes: %w; the topic's max.message.bytes, or Config.MaxRecordBytes, allows a batch of %d bytes",
+		len(r.Key), len(r.Value), err, limit)
 }
 
 // Flush sends every open batch, in the order in which topics and partitions were first written. It does not wait for the
@@ -141,6 +154,9 @@ func (c *Collector) topic(name string) *outTopic {
 	t := c.find(name)
 	if len(t.open) == 0 {
 		t.open = make([]*recordbatch.Builder, c.counts(name))
+		if c.limits != nil {
+			t.limit = c.limits(name)
+		}
 	}
 	c.last = t
 	return t
@@ -159,6 +175,9 @@ func (c *Collector) find(name string) *outTopic {
 
 func (c *Collector) begin(t *outTopic, partition int32) *recordbatch.Builder {
 	b := c.sender.Builder()
+	if t.limit > 0 {
+		b.Limit(t.limit)
+	}
 	t.open[partition] = b
 	t.dirty = append(t.dirty, partition)
 	return b

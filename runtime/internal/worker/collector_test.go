@@ -119,7 +119,6 @@ func TestCollectorRefusesForGood(t *testing.T) {
 		size      int
 		want      string
 	}{
-		{"too large", "a", 0, recordbatch.DefaultMaxBytes, "larger"},
 		{"no such partition", "a", 2, 1, "partition 2 of 2 does not exist"},
 		{"negative partition", "a", -1, 1, "does not exist"},
 		{"no such topic", "c", 0, 1, "partition 0 of 0 does not exist"},
@@ -135,6 +134,38 @@ func TestCollectorRefusesForGood(t *testing.T) {
 				t.Errorf("class %s, want fatal", commit.Classify(err))
 			}
 		})
+	}
+}
+
+// A record that is too large is refused, which changes nothing; the next one goes where it would have gone.
+func TestCollectorTooLarge(t *testing.T) {
+	t.Parallel()
+	s := &fakeSender{}
+	c := newTestCollector(t, s)
+	c.limits = func(topic string) int { return map[string]int{"a": 500, "b": 3 << 20}[topic] }
+	send(t, c, "a", 0, 100)
+	err := c.Send("a", 0, &topology.Raw{Key: []byte("key"), Value: make([]byte, 600)})
+	w, ok := errors.AsType[*topology.WriteError](err)
+	if !ok || w.Topic != "a" || w.Partition != 0 || !errors.Is(err, recordbatch.ErrTooLarge) || !strings.Contains(err.Error(), "value of 600 bytes") ||
+		!strings.Contains(err.Error(), "a batch of 500 bytes") {
+		t.Errorf("Send: %v", err)
+	}
+	if c.Err() != nil {
+		t.Errorf("it sticks: %v", c.Err())
+	}
+	send(t, c, "a", 0, 100)
+	send(t, c, "b", 0, 2<<20) // the topic takes more than the builders' own limit
+	if err := c.Send("b", 0, &topology.Raw{Value: make([]byte, 3<<20)}); !errors.Is(err, recordbatch.ErrTooLarge) {
+		t.Errorf("Send: %v", err)
+	}
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(s.sent, " "), "b-0:1 a-0:1 a-0:1"; got != want && got != "b-0:1 a-0:2" {
+		t.Errorf("sent %s, want %s", got, want)
+	}
+	if c.Records() != 3 {
+		t.Errorf("%d records, want 3", c.Records())
 	}
 }
 

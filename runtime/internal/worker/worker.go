@@ -53,6 +53,10 @@ type Config struct {
 	NewTask func(id topology.TaskID, out task.Output, start []task.Progress, now time.Time) (*task.Task, error)
 	// Partitions returns the partition count of a topic, 0 if it is unknown.
 	Partitions func(topic string) int32
+	// MaxBatchBytes returns the size of the largest batch that a topic takes, 0 if it is unknown. nil: unknown.
+	MaxBatchBytes func(topic string) int
+	// SendBytes is the size from which a batch is sent before the commit. 0: 128 KiB.
+	SendBytes int
 	// CommitOffsets commits offsets outside a transaction; set in at-least-once mode only.
 	CommitOffsets func(ctx context.Context, id client.Identity, offsets map[client.TopicPartition]client.Committed) error
 	// Committed, if not nil, is told how far an input was committed. It must not wait or call the worker.
@@ -167,6 +171,10 @@ var errStopped = errors.New("stopped")
 func (w *Worker) Run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	w.out = NewCollector(ctx, w.cfg.Producer, w.cfg.Partitions)
+	w.out.limits = w.cfg.MaxBatchBytes
+	if w.cfg.SendBytes > 0 {
+		w.out.full = w.cfg.SendBytes
+	}
 	defer close(w.done)
 	defer func() {
 		cancel()

@@ -19,6 +19,14 @@ type Fold[K, V, A any] struct {
 	// Nulls says what a windowed aggregation does with a null value that V cannot hold: take it, or drop it. Where V can
 	// hold nil, it is taken (D-75). An aggregation without windows drops null values in either case (D-60 to D-62).
 	Nulls bool
+	// private has Apply work on a copy: it may panic after it has changed the aggregate, and the task goes on. See guarded.
+	private bool
+}
+
+// guarded returns the fold for a task.
+func (f Fold[K, V, A]) guarded(e env) *Fold[K, V, A] {
+	f.private = e.Guarded()
+	return &f
 }
 
 // Adder is the fold of an aggregate: init makes the first one (D-62). Returning nil from an A that can hold nil deletes it.
@@ -63,7 +71,10 @@ type entry[A any] interface {
 // update folds r into the aggregate at e. The aggregate's time is the largest of the records folded in so far; that of a
 // delete is the record's own, since there is no aggregate any more (Kafka Streams with its cache on).
 func update[E entry[A], K, V, A any](e E, f *Fold[K, V, A], r *topology.Record[K, V]) error {
-	old, ok := e.Value()
+	old, ok, err := aggregateAt(e, f)
+	if err != nil {
+		return err
+	}
 	t := r.Timestamp
 	if ok {
 		t = max(t, e.Timestamp())
@@ -79,11 +90,23 @@ func update[E entry[A], K, V, A any](e E, f *Fold[K, V, A], r *topology.Record[K
 	}
 }
 
+// aggregateAt returns what f is applied to.
+func aggregateAt[E entry[A], K, V, A any](e E, f *Fold[K, V, A]) (A, bool, error) {
+	if f.private {
+		return e.Copy()
+	}
+	v, ok := e.Value()
+	return v, ok, nil
+}
+
 // updateNow is update for an aggregate that is not cached: it returns the change, to be forwarded at once, and its time. There
 // Kafka Streams shows the initialiser's value as the old one of a first change (D-63), and gives a delete the largest time.
 func updateNow[E entry[A], K, V, A any](e E, s *Store, f *Fold[K, V, A], r *topology.Record[K, V]) (c state.Change[A], t int64, err error) {
 	c.Latest = true
-	old, ok := e.Value()
+	old, ok, err := aggregateAt(e, f)
+	if err != nil {
+		return c, r.Timestamp, err
+	}
 	t = r.Timestamp
 	if ok {
 		t = max(t, e.Timestamp())
@@ -129,7 +152,7 @@ func Aggregate[K, V, A any](name string, s *Store, fold Fold[K, V, A]) *topology
 		if err != nil {
 			return nil, nil, err
 		}
-		nilableKey, nilableValue := nilable[K](), nilable[V]()
+		nilableKey, nilableValue, fold := nilable[K](), nilable[V](), fold.guarded(e)
 		return func(r topology.Record[K, V]) {
 			switch {
 			case !hasKey(&r, nilableKey):
@@ -137,7 +160,7 @@ func Aggregate[K, V, A any](name string, s *Store, fold Fold[K, V, A]) *topology
 			case !hasValue(&r, nilableValue):
 				e.drop(topology.ReasonNullValue)
 			default:
-				e.failed(aggregate(w, &fold, &r))
+				e.failed(aggregate(w, fold, &r))
 			}
 		}, w.flush(), nil
 	})

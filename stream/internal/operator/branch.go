@@ -50,7 +50,10 @@ func (b *Branches[K, V]) count() int {
 func (b *Branches[K, V]) fan(children []any) any {
 	emits := make([]topology.Emit[K, V], len(children))
 	for i, c := range children {
-		emits[i] = c.(topology.Emit[K, V])
+		emits[i] = topology.EmitOf[K, V](c)
+	}
+	if len(emits) == 1 {
+		return emits[0] // the node itself chooses
 	}
 	sees := nilable[V]()
 	return topology.Emit[K, V](func(r topology.Record[K, V]) {

@@ -22,6 +22,8 @@ func (s *scope) Drop(_ topology.NodeID, reason topology.Reason, _ error) {
 	s.drops = append(s.drops, reason)
 }
 
+func (s *scope) Guarded() bool { return false }
+
 func (s *scope) Fail(_ topology.NodeID, err error) error {
 	s.failed = append(s.failed, err)
 	return nil

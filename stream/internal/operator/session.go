@@ -156,6 +156,7 @@ func (s *sessions[K, V, A]) update(r *topology.Record[K, V], closed int64) error
 		s.drop(topology.ReasonLate)
 		return nil
 	}
+	a, ok = s.fold.Add(r.Key, r.Value, a, ok) // before anything is written: it may panic, and the task go on
 	if start != r.Timestamp || end != r.Timestamp {
 		for _, f := range s.found {
 			if err := s.remove(r, f); err != nil {
@@ -163,7 +164,6 @@ func (s *sessions[K, V, A]) update(r *topology.Record[K, V], closed int64) error
 			}
 		}
 	}
-	a, ok = s.fold.Add(r.Key, r.Value, a, ok)
 	if s.now() {
 		s.newest = max(s.newest, end)
 	}

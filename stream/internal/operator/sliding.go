@@ -20,7 +20,7 @@ func Sliding[K, V, A any](name string, st *Store, windows window.Sliding, fold F
 			rows.OmitOld()
 		}
 		s := &sliding[K, V, A]{
-			env: e, rows: rows, spec: st, down: down, fold: fold, closing: newClosing(e, st),
+			env: e, rows: rows, spec: st, down: down, fold: fold.guarded(e), closing: newClosing(e, st),
 			length: windows.Difference().Milliseconds(), grace: windows.GracePeriod().Milliseconds(),
 			nilableKey: nilable[K](), nilableValue: nilable[V](), time: e.OperatorTime(st.Name),
 		}
@@ -51,7 +51,7 @@ type sliding[K, V, A any] struct {
 	rows                     *state.Window[K, A]
 	spec                     *Store
 	down                     topology.Emit[window.Windowed[K], state.Change[A]]
-	fold                     Fold[K, V, A]
+	fold                     *Fold[K, V, A]
 	closing                  *closing
 	length, grace            int64
 	nilableKey, nilableValue bool
@@ -229,9 +229,9 @@ func (s *sliding[K, V, A]) fold1(r *topology.Record[K, V], w *slide[A]) error {
 		return err
 	}
 	if !s.spec.Uncached || s.spec.OnClose {
-		return update(at, &s.fold, r)
+		return update(at, s.fold, r)
 	}
-	c, t, err := updateNow(at, s.spec, &s.fold, r)
+	c, t, err := updateNow(at, s.spec, s.fold, r)
 	if err != nil {
 		return err
 	}
@@ -260,9 +260,9 @@ func (s *sliding[K, V, A]) begin(r *topology.Record[K, V], start int64, seed *sl
 		return err
 	}
 	if !s.spec.Uncached || s.spec.OnClose {
-		return update(at, &s.fold, r)
+		return update(at, s.fold, r)
 	}
-	c, t, err := updateNow(at, s.spec, &s.fold, r)
+	c, t, err := updateNow(at, s.spec, s.fold, r)
 	if err != nil {
 		return err
 	}

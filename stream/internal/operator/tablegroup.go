@@ -85,6 +85,8 @@ type TableFold[K, V, A any] struct {
 	// Joined says that an aggregate takes part, and its time with it, also where subtracting has left nothing of it: in an
 	// aggregation (D-65), but not in a reduction, whose new value then stands alone.
 	Joined bool
+	// private: as Fold's.
+	private bool
 }
 
 // TableAdder is the fold of an aggregate (D-65).
@@ -136,7 +138,8 @@ func TableAggregate[K, V, A any](name string, s *Store, fold TableFold[K, V, A])
 		if err != nil {
 			return nil, nil, err
 		}
-		nilableKey := nilable[K]()
+		nilableKey, fold := nilable[K](), fold
+		fold.private = e.Guarded()
 		return func(r topology.Record[K, state.Change[V]]) {
 			if !hasKey(&r, nilableKey) || !r.HasValue() {
 				e.failed(errNullChange)
@@ -165,8 +168,9 @@ func (f *TableFold[K, V, A]) take(w *writer[K, A], r *topology.Record[K, state.C
 			c.Old = serde.Some(old)
 		}
 	}
-	agg, keep, t := f.apply(at, r)
+	agg, keep, t, err := f.apply(at, r)
 	switch {
+	case err != nil:
 	case !keep:
 		err = at.Delete(r.Timestamp, r.Headers)
 	case f.Shared:
@@ -187,8 +191,15 @@ func (f *TableFold[K, V, A]) take(w *writer[K, A], r *topology.Record[K, state.C
 	return nil
 }
 
-func (f *TableFold[K, V, A]) apply(at state.Entry[K, A], r *topology.Record[K, state.Change[V]]) (agg A, keep bool, t int64) {
-	agg, keep = at.Value()
+func (f *TableFold[K, V, A]) apply(at state.Entry[K, A], r *topology.Record[K, state.Change[V]]) (agg A, keep bool, t int64, err error) {
+	if f.private {
+		agg, keep, err = at.Copy()
+	} else {
+		agg, keep = at.Value()
+	}
+	if err != nil {
+		return agg, false, 0, err
+	}
 	was := keep
 	t = r.Timestamp
 	if v, ok := r.Value.Old.Get(); ok && keep {
@@ -201,5 +212,5 @@ func (f *TableFold[K, V, A]) apply(at state.Entry[K, A], r *topology.Record[K, s
 		}
 		agg, keep = f.Add(r.Key, v, agg, keep)
 	}
-	return agg, keep, t
+	return agg, keep, t, nil
 }

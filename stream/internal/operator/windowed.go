@@ -51,7 +51,7 @@ func laidOut[K, V, A any](name string, st *Store, l layout, fold Fold[K, V, A]) 
 			s.OmitOld()
 		}
 		w := &windowed[K, V, A]{
-			env: e, store: s, spec: st, down: down, fold: fold, layout: l, closing: newClosing(e, st),
+			env: e, store: s, spec: st, down: down, fold: fold.guarded(e), layout: l, closing: newClosing(e, st),
 			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), time: e.OperatorTime(st.Name),
 		}
 		if newest, ok := s.Newest(); ok {
@@ -70,7 +70,7 @@ type windowed[K, V, A any] struct {
 	store *state.Window[K, A]
 	spec  *Store
 	down  topology.Emit[window.Windowed[K], state.Change[A]]
-	fold  Fold[K, V, A]
+	fold  *Fold[K, V, A]
 	layout
 	closing               *closing
 	nilableKey, takesNull bool
@@ -113,9 +113,9 @@ func (w *windowed[K, V, A]) update(start int64, r *topology.Record[K, V]) error 
 		return err
 	}
 	if !w.spec.Uncached || w.spec.OnClose {
-		return update(at, &w.fold, r)
+		return update(at, w.fold, r)
 	}
-	c, t, err := updateNow(at, w.spec, &w.fold, r)
+	c, t, err := updateNow(at, w.spec, w.fold, r)
 	if err == nil {
 		err = w.forward(r.Key, start, c, t, r.Headers)
 	}
