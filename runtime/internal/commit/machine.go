@@ -129,6 +129,7 @@ type Machine struct {
 	begun    time.Time
 	renewals int
 
+	lost      bool      // of the present recovery: it holds until one goes through, however many it takes
 	failures  int       // recoveries since the last commit, or since a minute went well
 	failing   time.Time // time of the first of them
 	recovered time.Time // when the last of them went through
@@ -263,8 +264,9 @@ func (m *Machine) recover(now time.Time, cause error, lost bool) Effect {
 		wait = min(firstWait<<min(m.failures-1, 10), maxWait)
 	}
 	m.failures++
+	m.lost = lost || m.state == Recovering && m.lost
 	m.state = Recovering
-	return Effect{Kind: Recover, Wait: wait, Lost: lost, Err: cause}
+	return Effect{Kind: Recover, Wait: wait, Lost: m.lost, Err: cause}
 }
 
 func (m *Machine) stop(err error) Effect {

@@ -242,10 +242,10 @@ func (c *core) beat(now time.Time) []effect {
 	return []effect{{kind: doHeartbeat, memberID: c.memberID, generation: c.generation}}
 }
 
-// wake is when tick should be called next, zero for never.
+// wake is when tick should be called next, zero for never. It lies after the last tick.
 func (c *core) wake() time.Time {
 	var at time.Time
-	if !c.retryAt.IsZero() {
+	if c.state == waiting || c.state == syncing { // in idle the owner is waited for, however long that takes
 		at = c.retryAt
 	}
 	if c.state == stable && !c.probeAt.IsZero() {

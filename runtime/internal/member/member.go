@@ -118,8 +118,8 @@ type Assignment struct {
 	Hosts []Host
 }
 
-// coordinator is what the shell needs of the log. *client.Client implements it.
-type coordinator interface {
+// Coordinator is what a Member asks of the log: the group's coordinator. *client.Client implements it.
+type Coordinator interface {
 	Join(ctx context.Context, r client.JoinRequest) (client.JoinAnswer, error)
 	Sync(ctx context.Context, id client.Identity, protocol string, assignment map[string][]byte) ([]byte, error)
 	Heartbeat(ctx context.Context, id client.Identity) error
@@ -128,7 +128,7 @@ type coordinator interface {
 
 // Member is the membership of one instance. Its methods are safe for use by several goroutines.
 type Member struct {
-	c       coordinator
+	c       Coordinator
 	cfg     Config
 	log     *slog.Logger
 	gate    *gate
@@ -146,9 +146,7 @@ type Member struct {
 }
 
 // New returns a member that has not joined.
-func New(c *client.Client, cfg Config) (*Member, error) { return newMember(c, cfg) }
-
-func newMember(c coordinator, cfg Config) (*Member, error) {
+func New(c Coordinator, cfg Config) (*Member, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ type instance struct {
 	done   chan error
 }
 
-func startInstance(t *testing.T, c coordinator, cfg Config) *instance {
+func startInstance(t *testing.T, c Coordinator, cfg Config) *instance {
 	t.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("instance", cfg.InstanceID)
@@ -68,7 +68,7 @@ func startInstance(t *testing.T, c coordinator, cfg Config) *instance {
 	if cfg.Plan == nil {
 		cfg.Plan = func(context.Context, []Info) ([]TaskInputs, error) { return specs(6), nil }
 	}
-	m, err := newMember(c, cfg)
+	m, err := New(c, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestStaticMemberComesBack(t *testing.T) {
 }
 
 // noLeave is a coordinator that members are killed under.
-type noLeave struct{ coordinator }
+type noLeave struct{ Coordinator }
 
 func (noLeave) Leave(context.Context, client.Identity, string) error { return nil }
 
@@ -346,7 +346,7 @@ func TestEnterWithoutMembership(t *testing.T) {
 func TestRunEndsWithAFatalAnswer(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("source topic \"in\" does not exist")
-	m, err := newMember(&stub{join: alone}, Config{Group: "g", Plan: func(context.Context, []Info) ([]TaskInputs, error) { return nil, boom }})
+	m, err := New(&stub{join: alone}, Config{Group: "g", Plan: func(context.Context, []Info) ([]TaskInputs, error) { return nil, boom }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +356,7 @@ func TestRunEndsWithAFatalAnswer(t *testing.T) {
 	unreadable := func(client.JoinRequest) (client.JoinAnswer, error) {
 		return client.JoinAnswer{MemberID: "m", Generation: 1, Leader: true, Members: []client.JoinMember{{MemberID: "m", Metadata: []byte{1}}}}, nil
 	}
-	if m, err = newMember(&stub{join: unreadable}, Config{Group: "g", Plan: func(context.Context, []Info) ([]TaskInputs, error) { return nil, nil }}); err != nil {
+	if m, err = New(&stub{join: unreadable}, Config{Group: "g", Plan: func(context.Context, []Info) ([]TaskInputs, error) { return nil, nil }}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Run(t.Context()); !errors.Is(err, errShort) {

@@ -139,6 +139,9 @@ func (s *sim) step(faults bool) {
 		s.now = s.now.Add(time.Duration(s.rng.IntN(400)) * time.Millisecond)
 		s.expire()
 		s.feed(in, event{kind: evTick})
+		if at := in.core.wake(); !at.IsZero() && !at.After(s.now) {
+			s.fail("%s would be woken without end in state %s: at %v, and it is %v", in.name, in.core.state, at, s.now)
+		}
 	case n < 50:
 		s.own(in)
 	case n < 60 && in.core.generation >= 0 && !in.shut && in.closing == 0:

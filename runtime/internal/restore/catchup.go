@@ -65,7 +65,7 @@ func (r *Restorer) lane(ctx context.Context, lane map[client.TopicPartition]*cat
 	for len(lane) > 0 {
 		got = f.Take(got[:0])
 		for i := range got {
-			if err := r.restore(lane, f, &got[i], jobs); err != nil {
+			if err := r.restore(ctx, lane, f, &got[i], jobs); err != nil {
 				for _, rest := range got[i+1:] {
 					release(rest)
 				}
@@ -93,7 +93,7 @@ func release(f client.Fetched) {
 }
 
 // restore takes one answer into the store it is for.
-func (r *Restorer) restore(lane map[client.TopicPartition]*catchUp, f Fetcher, got *client.Fetched, jobs *progress) error {
+func (r *Restorer) restore(ctx context.Context, lane map[client.TopicPartition]*catchUp, f Fetcher, got *client.Fetched, jobs *progress) error {
 	c := lane[got.TopicPartition]
 	if c == nil { // fetched beyond the end
 		release(*got)
@@ -114,13 +114,26 @@ func (r *Restorer) restore(lane map[client.TopicPartition]*catchUp, f Fetcher, g
 	f.Remove(got.TopicPartition)
 	delete(lane, got.TopicPartition)
 	if r.cfg.ExactlyOnce && !jobs.offsets.anyCommitted(c.task) && c.restored > 0 { // T3
-		return commit.Fatal(fmt.Errorf("task %s: group %s has no committed offset for any input, but %s holds %d committed changes of store %q: "+
-			"going on from the start would count twice. Were the group's offsets deleted, or did they expire? Restore them, "+
-			"or reset the application: delete its changelog topics and %s",
-			c.task.ID, r.cfg.Group, partitionName(c.store.Changelog), c.restored, c.store.Name, r.cfg.StateDir))
+		return r.withoutOffsets(ctx, c)
 	}
 	jobs.done(c)
 	return nil
+}
+
+// withoutOffsets explains how a changelog can hold committed data where no offset was committed. Asked once more, the group may know one:
+// then another instance has committed in between, which owns the task, and this one is about to learn that it does not.
+func (r *Restorer) withoutOffsets(ctx context.Context, c *catchUp) error {
+	at, err := r.cfg.Log.CommittedOffsets(ctx, r.cfg.Group, c.task.Inputs)
+	if err != nil {
+		return err
+	}
+	if len(at) > 0 {
+		return fmt.Errorf("task %s: offsets were committed while its store %q was restored: another instance runs it", c.task.ID, c.store.Name)
+	}
+	return commit.Fatal(fmt.Errorf("task %s: group %s has no committed offset for any input, but %s holds %d committed changes of store %q: "+
+		"going on from the start would count twice. Were the group's offsets deleted, or did they expire? Restore them, "+
+		"or reset the application: delete its changelog topics and %s",
+		c.task.ID, r.cfg.Group, partitionName(c.store.Changelog), c.restored, c.store.Name, r.cfg.StateDir))
 }
 
 // take puts one batch into the store.

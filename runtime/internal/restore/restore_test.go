@@ -21,6 +21,7 @@ import (
 type fakeLog struct {
 	mu        sync.Mutex
 	committed map[client.TopicPartition]client.Committed
+	later     map[client.TopicPartition]client.Committed // committed once they have been asked for in vain
 	starts    map[client.TopicPartition]int64
 	records   map[client.TopicPartition][]string // by offset, counted from 0; "" is a control record
 	calls     []string
@@ -39,6 +40,9 @@ func (l *fakeLog) CommittedOffsets(_ context.Context, _ string, tps []client.Top
 		if c, ok := l.committed[tp]; ok {
 			found[tp] = c
 		}
+	}
+	if l.later != nil {
+		l.committed, l.later = l.later, nil
 	}
 	return found, nil
 }
@@ -248,6 +252,17 @@ func TestPrepareRefusesLostOffsets(t *testing.T) {
 			}
 		})
 	}
+	// An instance that does not know yet that it is lost, and its successor that commits for the first time.
+	t.Run("another instance has committed in between", func(t *testing.T) {
+		t.Parallel()
+		l := &fakeLog{later: committedAt(1), records: map[client.TopicPartition][]string{changelog: {"a1", ""}}}
+		if _, err := prepare(t, l, &fakeStore{}, nil); err == nil || commit.Classify(err) != commit.ClassRetry {
+			t.Errorf("error %v", err)
+		}
+		if _, err := prepare(t, l, &fakeStore{}, nil); err != nil {
+			t.Errorf("tried again: %v", err)
+		}
+	})
 	t.Run("aborted transactions alone are no data", func(t *testing.T) {
 		t.Parallel()
 		l := &fakeLog{records: map[client.TopicPartition][]string{changelog: {"", ""}}}

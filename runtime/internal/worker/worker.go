@@ -218,16 +218,20 @@ func (w *Worker) round(ctx context.Context) (busy bool, err error) {
 	return busy || took || worked || committed, nil
 }
 
-// obey carries out commands and takes over tasks that have become ready.
+// obey carries out commands and takes over tasks that have become ready. Commands come first: a task that is taken away need
+// not be started.
 func (w *Worker) obey(ctx context.Context) (busy bool, err error) {
 	for {
 		select {
 		case c := <-w.commands:
 			err = c(ctx)
-		case p := <-w.ready:
-			err = w.start(ctx, p)
 		default:
-			return busy, nil
+			select {
+			case p := <-w.ready:
+				err = w.start(ctx, p)
+			default:
+				return busy, nil
+			}
 		}
 		if err != nil {
 			return true, err

@@ -195,6 +195,34 @@ func TestLose(t *testing.T) {
 	w.await("it runs again", func() bool { return len(r.Snapshot().Running) == 1 })
 }
 
+// What was lost stays lost though the new session takes more than one attempt: a task that came back by itself would be committed under
+// the next membership, beside the one that the group has given it to.
+func TestLoseWithoutASession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.run()
+	w.takeTrace()
+	w.failOnce("init", errors.New("cut off"))
+	w.feed(0, "a")
+	w.await("committed", func() bool { return w.committed() == 1 })
+	if err := r.Lose(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Release(t.Context(), nil); err != nil { // whatever the loss has left for later has been done by now
+		t.Fatal(err)
+	}
+	calls := w.takeTrace()
+	inits := 0
+	for _, c := range calls {
+		if c == "init" {
+			inits++
+		}
+	}
+	if inits != 2 || slices.Contains(calls, "prepare") || len(r.Snapshot().Running) != 0 {
+		t.Errorf("calls %q, %d tasks run", calls, len(r.Snapshot().Running))
+	}
+}
+
 // An error of the program ends the worker, and the open transaction with it.
 func TestFatal(t *testing.T) {
 	t.Parallel()
