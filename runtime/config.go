@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"regexp"
 	goruntime "runtime"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -93,6 +96,26 @@ type Config struct {
 	// MaxRecordBytes bounds the largest record, with some bytes of overhead, before compression. A larger one goes to the Production
 	// handler. Default: what each topic allows, its max.message.bytes (max.request.size).
 	MaxRecordBytes int
+	// NumStandbyReplicas is how many copies of each task's state other instances keep up to date, so that a task goes on at once where
+	// one is. Default 0 (num.standby.replicas).
+	NumStandbyReplicas int
+	// MaxWarmupReplicas is how many tasks at once, over the application, are made ready elsewhere before they move there. Default 2
+	// (max.warmup.replicas).
+	MaxWarmupReplicas int
+	// AcceptableRecoveryLag is up to how many missing changelog records an instance counts as ready to run a task. Default 10,000
+	// (acceptable.recovery.lag).
+	AcceptableRecoveryLag int64
+	// ProbingRebalanceInterval is how often, at the latest, the group looks whether tasks can move to where they are made ready. An
+	// instance on which they are says so at once. At least 1 s, default 10 min (probing.rebalance.interval.ms).
+	ProbingRebalanceInterval time.Duration
+	// ClientTags say where the instance is: zone, rack, machine. At most 5 (client.tag.*).
+	ClientTags map[string]string
+	// RackAwareTags are the keys of ClientTags whose values the copies of one state should not share, most important first
+	// (rack.aware.assignment.tags).
+	RackAwareTags []string
+	// Endpoint is where this instance answers queries, host:port. The other instances are told; the library does not listen there. Empty:
+	// nowhere (application.server).
+	Endpoint string
 
 	// ReplicationFactor of internal topics; 0: the log's default (replication.factor).
 	ReplicationFactor int16
@@ -126,6 +149,9 @@ type Config struct {
 	// Listener is told of every change of state, in order; nil: nobody (KafkaStreams.StateListener). It must not wait for the
 	// App.
 	Listener func(StateChange)
+	// RestoreListener is told how stores are brought to where their changelogs end: of tasks, and of standbys. Nil: nobody
+	// (StateRestoreListener, StandbyUpdateListener). It is called by several goroutines, several at a time, and must not wait.
+	RestoreListener func(RestoreEvent)
 	// Logger; nil: slog.Default().
 	Logger *slog.Logger
 	// Now is the wall clock: it drives punctuations and commits. nil: time.Now.
@@ -162,7 +188,14 @@ func (c Config) withDefaults() Config {
 	set(&c.TaskTimeout, 5*time.Minute)
 	set(&c.ConnectTimeout, 10*time.Second)
 	set(&c.ShutdownTimeout, 30*time.Second)
+	set(&c.ProbingRebalanceInterval, 10*time.Minute)
 	set(&c.purgeEvery, 30*time.Second)
+	if c.MaxWarmupReplicas == 0 {
+		c.MaxWarmupReplicas = 2
+	}
+	if c.AcceptableRecoveryLag == 0 {
+		c.AcceptableRecoveryLag = 10_000
+	}
 	bytes(&c.DirtyBytes, 64<<20)
 	bytes(&c.InputBytes, 64<<20)
 	bytes(&c.OutputBytes, 64<<20)
@@ -217,6 +250,7 @@ func (c Config) Validate() error {
 		{"TaskTimeout", c.TaskTimeout, time.Second},
 		{"ConnectTimeout", c.ConnectTimeout, time.Millisecond},
 		{"ShutdownTimeout", c.ShutdownTimeout, time.Millisecond},
+		{"ProbingRebalanceInterval", c.ProbingRebalanceInterval, time.Second},
 	} {
 		if d.value < d.min {
 			fault("%s is %v, want at least %v", d.name, d.value, d.min)
@@ -234,6 +268,7 @@ func (c Config) Validate() error {
 	if c.MaxRecordBytes != 0 && c.MaxRecordBytes < minBatchBytes {
 		fault("MaxRecordBytes is %d, want at least %d, or 0 for what the topics allow", c.MaxRecordBytes, minBatchBytes)
 	}
+	c.validateCopies(fault)
 	if c.ReplicationFactor < -1 {
 		fault("ReplicationFactor is %d, want at least 1, or 0 for the log's default", c.ReplicationFactor)
 	}
@@ -256,3 +291,43 @@ const (
 	minBatchBytes = 1 << 10
 	maxBatchBytes = 16 << 20
 )
+
+// Bounds of what the group is told about an instance.
+const (
+	maxTags      = 5
+	maxTagKey    = 20
+	maxTagValue  = 30
+	maxStandbies = 100
+)
+
+// validateCopies checks what concerns standbys and where the instance is.
+func (c *Config) validateCopies(fault func(format string, args ...any)) {
+	if c.NumStandbyReplicas < 0 || c.NumStandbyReplicas > maxStandbies {
+		fault("NumStandbyReplicas is %d, want 0 to %d", c.NumStandbyReplicas, maxStandbies)
+	}
+	if c.MaxWarmupReplicas < 1 {
+		fault("MaxWarmupReplicas is %d, want at least 1", c.MaxWarmupReplicas)
+	}
+	if c.AcceptableRecoveryLag < 1 {
+		fault("AcceptableRecoveryLag is %d, want at least 1", c.AcceptableRecoveryLag)
+	}
+	if len(c.ClientTags) > maxTags {
+		fault("ClientTags has %d tags, at most %d are possible", len(c.ClientTags), maxTags)
+	}
+	for _, k := range slices.Sorted(maps.Keys(c.ClientTags)) {
+		if v := c.ClientTags[k]; k == "" || len(k) > maxTagKey || v == "" || len(v) > maxTagValue {
+			fault("ClientTags has %q=%q; a key has 1 to %d bytes, a value 1 to %d", k, v, maxTagKey, maxTagValue)
+		}
+	}
+	for _, k := range c.RackAwareTags {
+		if _, ok := c.ClientTags[k]; !ok {
+			fault("RackAwareTags names %q, which is not a key of ClientTags", k)
+		}
+	}
+	if c.Endpoint != "" {
+		host, port, err := net.SplitHostPort(c.Endpoint)
+		if n, errPort := strconv.ParseUint(port, 10, 16); err != nil || errPort != nil || host == "" || n == 0 {
+			fault("Endpoint %q is not of the form host:port", c.Endpoint)
+		}
+	}
+}

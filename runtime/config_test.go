@@ -31,10 +31,19 @@ func TestConfigReportsEveryFault(t *testing.T) {
 		SessionTimeout:     time.Millisecond,
 		ReplicationFactor:  -2,
 		DirtyBytes:         5,
+
+		NumStandbyReplicas:       -1,
+		MaxWarmupReplicas:        -1,
+		AcceptableRecoveryLag:    -1,
+		ProbingRebalanceInterval: time.Millisecond,
+		ClientTags:               map[string]string{"zone": ""},
+		RackAwareTags:            []string{"rack"},
+		Endpoint:                 "here:99999",
 	}
 	err := c.Validate()
 	for _, part := range []string{
 		"ApplicationID", "host:port", "Workers", "Guarantee", "CommitInterval", "SessionTimeout", "ReplicationFactor", "DirtyBytes",
+		"NumStandbyReplicas", "MaxWarmupReplicas", "AcceptableRecoveryLag", "ProbingRebalanceInterval", "ClientTags", "RackAwareTags", "Endpoint",
 	} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("no word about %s in: %v", part, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/global"
 	"github.com/millrace-io/millrace/runtime/internal/member"
+	"github.com/millrace-io/millrace/runtime/internal/restore"
 	"github.com/millrace-io/millrace/runtime/internal/statedir"
 	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/runtime/internal/worker"
@@ -39,6 +40,7 @@ type instance struct {
 	dropped dropCounts // by global tables; tasks count theirs
 	workers []*worker.Worker
 	member  *member.Member
+	keeper  *restore.Keeper // of standbys and warm-ups
 	signals signals
 	closers []func() error // in the order of opening
 }
@@ -47,7 +49,7 @@ type instance struct {
 func open(ctx context.Context, t *topology.Topology, cfg Config) (*instance, error) {
 	in := &instance{topology: t, cfg: cfg, log: cfg.Logger, id: statedir.NewInstanceID(), signals: newSignals()}
 	for _, step := range []func(context.Context) error{
-		in.openDir, in.connect, in.check, in.openState, in.openWorkers, in.loadGlobals, in.openMember,
+		in.openDir, in.connect, in.check, in.openState, in.openWorkers, in.loadGlobals, in.openKeeper, in.openMember,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, in.close())
@@ -192,7 +194,17 @@ func (in *instance) openMember(context.Context) (err error) {
 		SessionTimeout:   in.cfg.SessionTimeout,
 		RebalanceTimeout: in.cfg.RebalanceTimeout,
 		Plan:             in.plan.lead,
-		Logger:           in.log,
+		Assign: assign.Config{
+			Standbys:      in.cfg.NumStandbyReplicas,
+			AcceptableLag: in.cfg.AcceptableRecoveryLag,
+			MaxWarmups:    in.cfg.MaxWarmupReplicas,
+			Spread:        in.cfg.RackAwareTags,
+		},
+		Tags:          in.cfg.ClientTags,
+		Endpoint:      in.cfg.Endpoint,
+		Lags:          in.lags,
+		ProbeInterval: in.cfg.ProbingRebalanceInterval,
+		Logger:        in.log,
 	})
 	return err
 }

@@ -30,6 +30,8 @@ type childJob struct {
 	// Timeout, if set, is that of the session and of transactions: how long a take-over takes.
 	Timeout   time.Duration
 	Guarantee runtime.Guarantee
+	// Standbys is how many copies of each state are kept.
+	Standbys int
 	// Eager writes state to the disk at each commit.
 	Eager bool
 }
@@ -65,6 +67,7 @@ func (j childJob) run() error {
 		Guarantee:          j.Guarantee,
 		SessionTimeout:     j.Timeout,
 		TransactionTimeout: j.Timeout,
+		NumStandbyReplicas: j.Standbys,
 		Logger:             slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	if j.Eager {

@@ -105,7 +105,44 @@ func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, 
 			})
 		}
 	}
-	return tasks, nil
+	return tasks, p.measure(ctx, tasks)
+}
+
+// measure finds out how much state the tasks have: what an instance lacks that has nothing of it.
+func (p *plan) measure(ctx context.Context, tasks []member.TaskInputs) error {
+	changelogs := make(map[int32][]string)
+	for _, sub := range p.topology.Subtopologies() {
+		for _, spec := range p.topology.Stores {
+			if spec.Logging && slices.Contains(sub.Stores, spec.Name) {
+				changelogs[sub.Number] = append(changelogs[sub.Number], topology.ChangelogTopic(p.cfg.ApplicationID, spec.Name))
+			}
+		}
+	}
+	var tps []client.TopicPartition
+	for _, t := range tasks {
+		for _, name := range changelogs[t.Subtopology] {
+			tps = append(tps, client.TopicPartition{Topic: name, Partition: t.Partition})
+		}
+	}
+	if len(tps) == 0 {
+		return nil
+	}
+	ends, err := p.client.ListOffsets(ctx, client.HighWatermark, tps)
+	if err != nil {
+		return fmt.Errorf("measure changelogs: %w", err)
+	}
+	starts, err := p.client.ListOffsets(ctx, client.LogStart, tps)
+	if err != nil {
+		return fmt.Errorf("measure changelogs: %w", err)
+	}
+	for i := range tasks {
+		t := &tasks[i]
+		for _, name := range changelogs[t.Subtopology] {
+			tp := client.TopicPartition{Topic: name, Partition: t.Partition}
+			t.Stateful, t.Records = true, t.Records+ends[tp]-starts[tp]
+		}
+	}
+	return nil
 }
 
 // inputs returns the partitions that a task reads: partition n of each source that has so many.

@@ -44,10 +44,17 @@ func (s *supervisor) reconcile(ctx context.Context) error {
 	if len(a.Revoked) > 0 {
 		s.member.Release(a.Revoked...) // those that were never started too
 	}
+	if err := s.keepCopies(ctx, &a); err != nil { // T4: before what was a copy runs
+		return err
+	}
 	if err := s.start(ctx, missing); err != nil {
 		return err
 	}
-	return s.level(ctx)
+	if err := s.level(ctx); err != nil {
+		return err
+	}
+	s.offerWarmups(&a)
+	return s.holdCopies(ctx)
 }
 
 // lose closes all tasks of a lost membership without a commit. The member joins anew when it is told.

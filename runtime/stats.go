@@ -38,6 +38,8 @@ type Stats struct {
 	Lag int64
 	// Tasks are those that run or are being made ready, sorted.
 	Tasks []TaskStats
+	// Standbys are the tasks whose state is kept up to date here though they run elsewhere, warm-ups included, sorted.
+	Standbys []StandbyStats
 	// DirtyBytes and CachedBytes are the memory that stores hold: of uncommitted writes, and of cached entries.
 	DirtyBytes, CachedBytes int64
 }
@@ -48,6 +50,12 @@ type TaskStats struct {
 	Worker int
 	Ready  bool // false: its stores are being restored
 	Inputs []InputStats
+}
+
+// StandbyStats is where the copy of a task's state stands.
+type StandbyStats struct {
+	ID  topology.TaskID
+	Lag int64 // changelog records missing; -1: not known yet
 }
 
 // InputStats is where a task stands on one input partition.
@@ -96,6 +104,9 @@ func (a *App) Stats() Stats {
 		for _, t := range snapshot.Running {
 			s.add(i, t.ID, t.Inputs)
 		}
+	}
+	for _, c := range in.keeper.Copies() {
+		s.Standbys = append(s.Standbys, StandbyStats(c))
 	}
 	in.dropped.each(func(d Drop, n int64) { drops[d] += n })
 	for d, n := range drops {

@@ -28,6 +28,10 @@ type supervisor struct {
 	specs       map[topology.TaskID]restore.Task // of the placed tasks
 	incarnation uint64
 	joined      bool
+	copies      []topology.TaskID // that are kept here, sorted
+	held        bool              // they wait
+	warmups     []assign.Task     // of the present assignment
+	offered     bool              // the group was told that they have caught up
 }
 
 // supervise runs the workers, the membership and the global tables until ctx ends or one of them fails, then stops them in
@@ -39,7 +43,7 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 	defer cut(nil)
 	joined, leave := context.WithCancel(running)
 	defer leave()
-	failures := make(chan error, len(in.workers)+2)
+	failures := make(chan error, len(in.workers)+3)
 	var members, others sync.WaitGroup
 	for _, w := range in.workers {
 		others.Go(func() { failures <- in.explain(w.Run(running)) })
@@ -48,6 +52,7 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 	followed, unfollow := context.WithCancel(running)
 	defer unfollow()
 	others.Go(func() { in.purger.Run(followed) })
+	others.Go(func() { failures <- in.runKeeper(followed) })
 	if in.tables != nil {
 		others.Go(func() { failures <- in.tables.Follow(followed) })
 	}

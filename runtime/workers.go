@@ -122,6 +122,7 @@ func (in *instance) openWorker(slot int, p *client.Producer) error {
 		Parallel:    max(1, goruntime.GOMAXPROCS(0)/in.cfg.Workers),
 		ExactlyOnce: in.cfg.Guarantee == ExactlyOnce,
 		StateDir:    in.statePath(),
+		Listen:      in.cfg.RestoreListener,
 		Logger:      in.log,
 		Now:         in.cfg.Now,
 	})

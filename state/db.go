@@ -207,6 +207,39 @@ func (db *DB) Stored() ([]StorePartition, error) {
 	return list, nil
 }
 
+// Positions returns up to where the store partitions hold their changelogs, of those that have been told: as committed for those that
+// are open, else as left by earlier runs. Stores that are not logged are not among them.
+func (db *DB) Positions() (map[StorePartition]Position, error) {
+	lo, hi := keyschema.RecordRange()
+	c := db.engine.Scan(lo, hi, false)
+	positions := make(map[StorePartition]Position)
+	var bad error
+	for c.Next() && bad == nil {
+		store, partition, err := keyschema.ParseRecordKey(c.Key())
+		if err != nil {
+			bad = fmt.Errorf("record key %x: %w", c.Key(), err)
+			break
+		}
+		r, err := keyschema.ParseRecord(c.Value())
+		if err != nil {
+			bad = fmt.Errorf("record of store %s-%d: %w", store, partition, err)
+			break
+		}
+		if r.HasPosition {
+			positions[StorePartition{store, partition}] = Position{ClusterID: r.ClusterID, TopicID: r.TopicID, Partition: r.Partition, Next: r.Next}
+		}
+	}
+	if err := errors.Join(bad, c.Err(), c.Close()); err != nil {
+		return nil, fmt.Errorf("list stores: %w", err)
+	}
+	for _, p := range db.openPartitions() {
+		if pos, ok := p.Position(); ok {
+			positions[p.id] = pos
+		}
+	}
+	return positions, nil
+}
+
 // Remove deletes a store partition with all that it holds, in memory and in the engine. If it is open, it is closed.
 func (db *DB) Remove(sp StorePartition) error {
 	db.apply.Lock()

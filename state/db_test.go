@@ -260,3 +260,34 @@ func TestClosed(t *testing.T) {
 		t.Error("a store without a partition was opened")
 	}
 }
+
+// Positions are those of the changelogs: as committed where the store is open, and as the engine has them where it is not.
+func TestPositions(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true})
+	at := state.Position{ClusterID: "c", TopicID: [16]byte{1}, Partition: 0, Next: 7}
+	p := openPartition(t, db, kvSpec)
+	must(t, p.Reset(at))
+	must(t, db.Sync())
+	must(t, p.Restore([]byte("k"), []byte("v"), 0))
+	must(t, p.RestoredTo(9)) // not applied yet
+	unlogged := state.KeyValueSpec("unlogged", stringSerde{}, int64Serde{}, state.WithoutChangelog())
+	u, err := db.Partition(unlogged, 0)
+	must(t, err)
+	s := openLayer[*strings64](t, u, unlogged, nil)
+	must(t, s.Put("k", 1, 0, none))
+	must(t, commit(s, 1))
+	want := func(db *state.DB, next int64) {
+		t.Helper()
+		got, err := db.Positions()
+		must(t, err)
+		at.Next = next
+		if len(got) != 1 || got[state.StorePartition{Store: "kv"}] != at {
+			t.Errorf("positions %v, want only kv-0 at %v", got, at)
+		}
+	}
+	want(db, 9)
+	crashed := openDB(t, e.Engine, state.Config{Inline: true}) // what an unclean stop leaves
+	want(crashed, 7)
+}

@@ -65,7 +65,8 @@ type Result struct {
 	Active map[string][]Task
 	// Standby are the tasks, sorted, whose state an instance has to keep a copy of.
 	Standby map[string][]Task
-	// Warmup are the tasks, sorted, whose state an instance has to get ready, since they are to move to it.
+	// Warmup are the tasks, sorted, whose state an instance has to get ready, since they are to move to it; those that are about to are
+	// among them.
 	Warmup map[string][]Task
 	// Moving are tasks, sorted, that their owner must give up first. While there are any, the members rejoin.
 	Moving []Task
@@ -286,6 +287,9 @@ func (p *plan) result() Result {
 		for _, t := range n.target {
 			if owner, owned := p.owner[t]; owned && owner != n {
 				r.Moving = append(r.Moving, t)
+				if _, stateful := p.cfg.State[t]; stateful {
+					n.warmup = append(n.warmup, t) // what it has of the state is kept up to date until it has the task
+				}
 			} else {
 				active = append(active, t)
 			}

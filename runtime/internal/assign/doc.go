@@ -11,6 +11,7 @@
 //   - A4: a target that has been reached is the target of the next call with the same instances and tasks.
 //   - A5: a task with state runs where its state is caught up, if that is so anywhere, or else where it lacks the least; meanwhile
 //     at most MaxWarmups states are made ready where their tasks belong (KIP-441). So A2 holds once they are.
+//     A task that is about to move is among the warm-ups where it moves to, so that its state stays up to date.
 //   - A6: copies of a state lie on distinct instances, and never beside the task itself; on distinct values of the tags to
 //     spread over as far as there are any (KIP-708).
 //

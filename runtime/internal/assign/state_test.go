@@ -37,13 +37,13 @@ func TestAssignState(t *testing.T) {
 		{"a new instance warms up before it takes tasks", []Instance{{ID: "a", Owned: four}, {ID: "b"}}, big,
 			map[string]string{"a": "0_0 0_1 0_2 0_3", "b": ""}, nil, map[string]string{"b": "0_2 0_3"}, "", true},
 		{"little state is no reason to wait", []Instance{{ID: "a", Owned: four}, {ID: "b"}}, small,
-			map[string]string{"a": "0_0 0_1", "b": ""}, nil, nil, "0_2 0_3", false},
+			map[string]string{"a": "0_0 0_1", "b": ""}, nil, map[string]string{"b": "0_2 0_3"}, "0_2 0_3", false},
 		{"nobody has state", []Instance{{ID: "a"}, {ID: "b"}}, big,
 			map[string]string{"a": "0_0 0_2", "b": "0_1 0_3"}, nil, nil, "", false},
 		{"one warm-up is done", []Instance{{ID: "a", Owned: four}, {ID: "b", Previous: tasks("0_2 0_3"), Lags: map[Task]int64{{0, 2}: 9_000, {0, 3}: 20_000}}}, big,
-			map[string]string{"a": "0_0 0_1 0_3", "b": ""}, nil, map[string]string{"b": "0_3"}, "0_2", true},
+			map[string]string{"a": "0_0 0_1 0_3", "b": ""}, nil, map[string]string{"b": "0_2 0_3"}, "0_2", true},
 		{"an owner gives up what others are ready for", []Instance{{ID: "a", Owned: four}, {ID: "b", Previous: tasks("0_0 0_1")}}, big,
-			map[string]string{"a": "0_2 0_3", "b": ""}, nil, nil, "0_0 0_1", false},
+			map[string]string{"a": "0_2 0_3", "b": ""}, nil, map[string]string{"b": "0_0 0_1"}, "0_0 0_1", false},
 		{"no warm-ups beyond the bound", []Instance{{ID: "a", Owned: four}, {ID: "b"}}, Config{State: big.State, MaxWarmups: 1},
 			map[string]string{"a": "0_0 0_1 0_2 0_3", "b": ""}, nil, map[string]string{"b": "0_2"}, "", true},
 		{"a free task goes where it lacks the least", []Instance{
@@ -209,7 +209,11 @@ func (c *cluster) check(r Result) {
 	warmups := 0
 	copies := make(map[Task]int)
 	for id := range c.disks {
-		warmups += len(r.Warmup[id])
+		for _, t := range r.Warmup[id] {
+			if !slices.Contains(r.Moving, t) {
+				warmups++
+			}
+		}
 		seen := make(map[Task]bool)
 		for _, t := range slices.Concat(r.Active[id], r.Standby[id], r.Warmup[id]) {
 			if seen[t] {

@@ -42,9 +42,10 @@ type Config struct {
 	// (application.server). Both may be empty.
 	Tags     map[string]string
 	Endpoint string
-	// Lags, if not nil, is asked before each join how many records of the changelogs are missing in the states on this instance's disk
-	// that it does not run. It must not wait for the Member.
-	Lags func() map[assign.Task]int64
+	// Lags, if not nil, is asked before each join about the states on this instance's disk, of tasks that it does not run: how many
+	// records of the changelogs are missing in them. previous are tasks that it ran once; a negative lag says that nothing of such a
+	// task is left. It must not wait for the Member.
+	Lags func(ctx context.Context, previous []assign.Task) map[assign.Task]int64
 	// ProbeInterval (probing.rebalance.interval.ms), default 10 min, is after what the leader has the group rebalance to see how far
 	// warm-ups have come.
 	ProbeInterval time.Duration

@@ -120,10 +120,11 @@ func (r *runner) join(e *effect) event {
 		},
 	}
 	if r.cfg.Lags != nil {
-		s.user.lags = r.cfg.Lags()
-		for t := range s.user.lags { // what it has a copy of it has on its disk
-			if !contains(e.claims, t) {
-				s.user.previous = append(slices.Clip(s.user.previous), t)
+		s.user.lags = r.cfg.Lags(r.ctx, e.previous)
+		s.user.previous = filter(e.previous, func(t assign.Task) bool { return s.user.lags[t] >= 0 })
+		for t, lag := range s.user.lags { // what it has a copy of it has on its disk
+			if lag >= 0 && !contains(e.claims, t) {
+				s.user.previous = append(s.user.previous, t)
 			}
 		}
 		s.user.previous = sorted(s.user.previous)

@@ -57,8 +57,14 @@ func (r *Restorer) lane(ctx context.Context, lane map[client.TopicPartition]*cat
 	}
 	defer f.Close()
 	for tp, c := range lane {
+		tell(r.cfg.Listen, c.event(Started))
 		f.Add(tp, c.next)
 	}
+	defer func() {
+		for _, c := range lane {
+			tell(r.cfg.Listen, c.event(Suspended))
+		}
+	}()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var got []client.Fetched
@@ -108,6 +114,9 @@ func (r *Restorer) restore(ctx context.Context, lane map[client.TopicPartition]*
 		return fmt.Errorf("task %s: restore store %q from %s at offset %d: %w",
 			c.task.ID, c.store.Name, partitionName(c.store.Changelog), c.next, err)
 	}
+	if got.Batch != nil {
+		tell(r.cfg.Listen, c.event(Progressed))
+	}
 	if c.next < c.end {
 		return nil
 	}
@@ -116,6 +125,7 @@ func (r *Restorer) restore(ctx context.Context, lane map[client.TopicPartition]*
 	if r.cfg.ExactlyOnce && !jobs.offsets.anyCommitted(c.task) && c.restored > 0 { // T3
 		return r.withoutOffsets(ctx, c)
 	}
+	tell(r.cfg.Listen, c.event(Ended))
 	jobs.done(c)
 	return nil
 }

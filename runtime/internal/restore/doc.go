@@ -15,6 +15,8 @@
 //	T3  a partition without a committed offset starts at its log's start (auto.offset.reset=earliest). That is an error
 //	    where an offset must exist: this process has committed one, or the task's changelog holds committed data.
 //
+// Beside that, a [Keeper] keeps copies of stores whose tasks run elsewhere.
+//
 // Prepare runs in a goroutine of the caller's, beside the workers; it restores store partitions in parallel, each in
 // one goroutine.
 package restore

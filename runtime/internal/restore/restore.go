@@ -21,6 +21,8 @@ type Log interface {
 type Fetcher interface {
 	Add(tp client.TopicPartition, offset int64)
 	Remove(tp client.TopicPartition)
+	Pause(partitions ...client.TopicPartition)
+	Resume(partitions ...client.TopicPartition)
 	Ready() <-chan struct{}
 	Take(dst []client.Fetched) []client.Fetched
 	Close()
@@ -72,8 +74,10 @@ type Config struct {
 	// ExactlyOnce says that changelog data and offsets are committed together, so that one without the other is an error (T3).
 	ExactlyOnce bool
 	StateDir    string // for messages
-	Logger      *slog.Logger
-	Now         func() time.Time
+	// Listen, if not nil, is told what happens to stores, by several goroutines.
+	Listen func(Event)
+	Logger *slog.Logger
+	Now    func() time.Time
 }
 
 // Restorer makes tasks ready. It is safe for use by several goroutines, each with tasks of its own.
