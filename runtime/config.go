@@ -146,6 +146,10 @@ type Config struct {
 	// does; without, a task has one guard around all of them.
 	DeadLetterTopic string
 
+	// Uncaught decides what follows from a failure that no handler has let pass and that trying again cannot help; nil: StopInstance
+	// (StreamsUncaughtExceptionHandler). It is called by worker goroutines, several at a time.
+	Uncaught func(err error) Action
+
 	// Listener is told of every change of state, in order; nil: nobody (KafkaStreams.StateListener). It must not wait for the
 	// App.
 	Listener func(StateChange)

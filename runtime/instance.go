@@ -42,6 +42,7 @@ type instance struct {
 	member  *member.Member
 	keeper  *restore.Keeper // of standbys and warm-ups
 	signals signals
+	policy  policy
 	closers []func() error // in the order of opening
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/millrace-io/millrace/runtime/internal/assign"
+	"github.com/millrace-io/millrace/runtime/internal/member"
 	"github.com/millrace-io/millrace/runtime/internal/restore"
 	"github.com/millrace-io/millrace/runtime/internal/worker"
 	"github.com/millrace-io/millrace/topology"
@@ -20,6 +22,9 @@ func (s *supervisor) reconcile(ctx context.Context) error {
 		s.incarnation = a.Incarnation
 	}
 	s.joined = a.Joined
+	if err := told(a); err != nil {
+		return err
+	}
 	if !a.Joined {
 		s.member.Release(a.Revoked...)
 		return nil
@@ -28,17 +33,14 @@ func (s *supervisor) reconcile(ctx context.Context) error {
 		s.placed.remove(id)
 		delete(s.specs, id)
 	}
-	wanted := make(map[topology.TaskID]bool, len(a.Tasks))
 	var missing []topology.TaskID
 	for _, t := range a.Tasks {
 		id := topology.TaskID{Subtopology: t.Subtopology, Partition: t.Partition}
-		wanted[id] = true
 		if _, ok := s.specs[id]; !ok {
 			missing = append(missing, id)
 		}
 	}
-	surplus := slices.DeleteFunc(s.placed.all(), func(id topology.TaskID) bool { return wanted[id] })
-	if err := s.release(ctx, surplus); err != nil {
+	if err := s.release(ctx, surplus(s.placed, a)); err != nil {
 		return err
 	}
 	if len(a.Revoked) > 0 {
@@ -55,6 +57,13 @@ func (s *supervisor) reconcile(ctx context.Context) error {
 	}
 	s.offerWarmups(&a)
 	return s.holdCopies(ctx)
+}
+
+// surplus returns the tasks that are placed and not assigned.
+func surplus(p placement, a member.Assignment) []topology.TaskID {
+	return slices.DeleteFunc(p.all(), func(id topology.TaskID) bool {
+		return slices.Contains(a.Tasks, assign.Task{Subtopology: id.Subtopology, Partition: id.Partition})
+	})
 }
 
 // lose closes all tasks of a lost membership without a commit. The member joins anew when it is told.

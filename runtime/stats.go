@@ -48,7 +48,8 @@ type Stats struct {
 type TaskStats struct {
 	ID     topology.TaskID
 	Worker int
-	Ready  bool // false: its stores are being restored
+	Ready  bool  // false: its stores are being restored, or it has failed
+	Err    error // why it is stopped, see StopTask
 	Inputs []InputStats
 }
 
@@ -100,6 +101,9 @@ func (a *App) Stats() Stats {
 		}
 		for _, id := range snapshot.Preparing {
 			s.Tasks = append(s.Tasks, TaskStats{ID: id, Worker: i})
+		}
+		for _, f := range snapshot.Failed {
+			s.Tasks = append(s.Tasks, TaskStats{ID: f.ID, Worker: i, Err: f.Err})
 		}
 		for _, t := range snapshot.Running {
 			s.add(i, t.ID, t.Inputs)

@@ -54,12 +54,21 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 	others.Go(func() { in.purger.Run(followed) })
 	others.Go(func() { failures <- in.runKeeper(followed) })
 	if in.tables != nil {
-		others.Go(func() { failures <- in.tables.Follow(followed) })
+		others.Go(func() {
+			err := in.tables.Follow(followed)
+			if err != nil && followed.Err() == nil && in.decide(err) == StopApplication {
+				in.policy.stopApplication.Store(true)
+			}
+			failures <- err
+		})
 	}
 
 	s := &supervisor{instance: in, life: life, placed: make(placement, len(in.workers)), specs: make(map[topology.TaskID]restore.Task)}
 	err := s.follow(ctx, failures)
 	life.enter(Closing, nil)
+	if s.policy.stopApplication.Load() && !lostMember(err) {
+		err = errors.Join(err, s.tellGroup(running))
+	}
 	if lostMember(err) {
 		cut(err) // nothing can be committed any more
 	}
@@ -83,12 +92,8 @@ var errMember = errors.New("membership")
 
 func lostMember(err error) bool { return errors.Is(err, errMember) }
 
-// explain adds to a worker's failure what only the instance knows. The stack of a panic, which no message can hold, goes to
-// the log.
+// explain adds to a worker's failure what only the instance knows.
 func (in *instance) explain(err error) error {
-	if p, ok := errors.AsType[*PanicError](err); ok {
-		in.log.Error("user code panicked", "panic", p.Value, "stack", string(p.Stack))
-	}
 	if errors.Is(err, ErrInstanceInUse) {
 		return fmt.Errorf("instance %s: %w; is a copy of state directory %s in use? Each instance needs one of its own",
 			in.id, err, in.statePath())
@@ -157,9 +162,10 @@ func (s *supervisor) logSummary() {
 
 // showState tells the listener whether all assigned tasks run.
 func (s *supervisor) showState() {
-	running := 0
+	running := 0 // or stopped for good
 	for _, w := range s.workers {
-		running += len(w.Snapshot().Running)
+		snapshot := w.Snapshot()
+		running += len(snapshot.Running) + len(snapshot.Failed)
 	}
 	if s.joined && running == len(s.specs) {
 		s.life.enter(Running, nil)

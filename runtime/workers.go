@@ -139,6 +139,7 @@ func (in *instance) openWorker(slot int, p *client.Producer) error {
 		MaxBatchBytes:      in.plan.maxBatchBytes,
 		SendBytes:          in.cfg.BatchBytes,
 		Dropped:            in.signals.drop,
+		Uncaught:           in.uncaught,
 		Changed:            in.signals.changed,
 		CommitInterval:     in.cfg.CommitInterval,
 		TransactionTimeout: in.cfg.TransactionTimeout,

@@ -5,7 +5,7 @@
 //	Idle ────► Open ────► Flushing ────► Producing ────► Entering ────► Offering ────► Ending ────► Applying ────► Idle
 //	                                                         ▲  generation renewed │                     │ Applied
 //	                                                         └─────────────────────┘
-//	any ── any other ending ──► Recovering ── Recovered ──► Idle        any ── fatal ──► Stopped
+//	any ── any other ending ──► Recovering ── Recovered ──► Idle        any ── fatal ──► Stopped ── Restart ──► Recovering
 //
 // Durable order: outputs and changelogs, then offsets, then the transaction's end, then the committed layers. Everything
 // before the end of the transaction is invisible to a read-committed reader.

@@ -269,6 +269,19 @@ func (m *Machine) recover(now time.Time, cause error, lost bool) Effect {
 	return Effect{Kind: Recover, Wait: wait, Lost: m.lost, Err: cause}
 }
 
+// Restart takes a machine that has stopped into a recovery: somebody has decided to go on in spite of the failure. However often that
+// happens, it does not give up; failures that follow each other wait longer and longer.
+func (m *Machine) Restart(now time.Time, cause error) Effect {
+	if m.state != Stopped {
+		panic(fmt.Sprintf("commit: restart in state %s", m.state))
+	}
+	m.state = Idle
+	if m.failures > 0 {
+		m.failing = now // the budget begins anew
+	}
+	return m.recover(now, cause, false)
+}
+
 func (m *Machine) stop(err error) Effect {
 	m.state = Stopped
 	return Effect{Kind: Stop, Err: err}

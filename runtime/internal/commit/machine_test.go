@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the scripts' answers")
 
-// TestScripts runs testdata/*.txt. A line is a comment, the configuration, a passage of time, or an event with its
+// TestScripts runs testdata/*.txt. A line is a comment, the configuration, a passage of time, a restart, or an event with its
 // outcome; the line below an event, indented, is the state and the effect that follow from it.
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -69,6 +69,8 @@ func runScript(t *testing.T, script string) string {
 				t.Fatal(err)
 			}
 			now = now.Add(d)
+		case words[0] == "restart":
+			fmt.Fprintf(&out, "    %s\n", answer(m, m.Restart(now, errors.New("somebody has decided to go on"))))
 		default:
 			fmt.Fprintf(&out, "    %s\n", answer(m, m.Step(now, scriptedEvent(t, words))))
 		}

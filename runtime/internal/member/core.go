@@ -49,6 +49,7 @@ const (
 	evHeartbeat                   // Heartbeat answered
 	evReleased                    // the owner no longer runs tasks
 	evRejoin                      // the owner wants a rebalance
+	evStopAll                     // the owner wants all members to stop
 	evRefused                     // a commit was refused: find out now
 	evLeave                       // the owner leaves
 )
@@ -65,6 +66,7 @@ type event struct {
 	tasks      []assign.Task           // evSynced: what this member may run; evReleased
 	partitions []client.TopicPartition // evSynced: what those read
 	copies     copies                  // evSynced
+	stop       bool                    // evSynced: all members are to stop
 	plan       map[string][]byte       // evPlanned: what to tell each member
 	probe      bool                    // evPlanned: look again after a while
 	reason     string                  // evRejoin
@@ -94,6 +96,7 @@ type effect struct {
 	claimed    int32                   // doJoin: generation in which it was given that
 	partitions []client.TopicPartition // doJoin: what it was last given to read
 	previous   []assign.Task           // doJoin
+	stop       bool                    // doJoin: ask that all members stop
 	reason     string                  // doJoin
 	members    []memberState           // doPlan
 	plan       map[string][]byte       // doSync of the leader
@@ -133,6 +136,8 @@ type core struct {
 	copies     copies
 	previous   []assign.Task // what it ran before, sorted
 
+	stopAll bool              // the owner wants all members to stop
+	stopped bool              // the group has been told to
 	probe   bool              // leader: the plan says so
 	probeAt time.Time         // of stable: when to join again to see how far warm-ups have come, zero: not at all
 	plan    map[string][]byte // leader's, for the sync that is under way
@@ -185,6 +190,9 @@ func (c *core) step(now time.Time, ev event) []effect {
 		return c.onReleased(now, ev.tasks)
 	case evRejoin:
 		return c.rejoin(now, ev.reason)
+	case evStopAll:
+		c.stopAll = true
+		return c.rejoin(now, "the application is to stop")
 	case evRefused:
 		c.beatAt = now
 		return c.tick(now)
@@ -273,7 +281,7 @@ func (c *core) rejoin(now time.Time, reason string) []effect {
 func (c *core) join() effect {
 	c.probe, c.probeAt = false, time.Time{}
 	return effect{kind: doJoin, memberID: c.memberID, claims: c.held, claimed: c.claimed,
-		partitions: c.partitions, previous: c.previous, reason: c.reason}
+		partitions: c.partitions, previous: c.previous, stop: c.stopAll, reason: c.reason}
 }
 
 func (c *core) onJoined(now time.Time, ev event) []effect {
@@ -341,6 +349,7 @@ func (c *core) onSynced(now time.Time, ev event) []effect {
 	c.state, c.tries, c.plan = stable, 0, nil
 	c.joined, c.claimed = true, c.generation
 	c.active, c.partitions, c.copies = sorted(ev.tasks), ev.partitions, ev.copies
+	c.stopped = c.stopped || ev.stop
 	if c.probe {
 		c.probeAt = now.Add(c.probeInterval)
 	}

@@ -117,6 +117,8 @@ type Assignment struct {
 	Standby, Warmup []assign.Task
 	// Hosts are all members that have an Endpoint.
 	Hosts []Host
+	// Stop says that a member has stopped the application: every instance ends.
+	Stop bool
 }
 
 // Coordinator is what a Member asks of the log: the group's coordinator. *client.Client implements it.
@@ -191,6 +193,10 @@ func (m *Member) Rejoin(reason string) { m.post(event{kind: evRejoin, reason: re
 // not wait for the next heartbeat to find out.
 func (m *Member) Refused() { m.post(event{kind: evRefused}) }
 
+// StopApplication has the group's leader tell all members to stop: Assignment.Stop (Kafka Streams' SHUTDOWN_REQUESTED). It takes a
+// rebalance.
+func (m *Member) StopApplication() { m.post(event{kind: evStopAll}) }
+
 func (m *Member) post(ev event) {
 	select {
 	case m.inbox <- ev:
@@ -215,7 +221,7 @@ func (m *Member) Enter(ctx context.Context) (id client.Identity, leave func(), e
 }
 
 func (a *Assignment) equal(b *Assignment) bool {
-	return a.Incarnation == b.Incarnation && a.Joined == b.Joined && slices.Equal(a.Tasks, b.Tasks) && slices.Equal(a.Revoked, b.Revoked) &&
+	return a.Incarnation == b.Incarnation && a.Joined == b.Joined && a.Stop == b.Stop && slices.Equal(a.Tasks, b.Tasks) && slices.Equal(a.Revoked, b.Revoked) &&
 		slices.Equal(a.Standby, b.Standby) && slices.Equal(a.Warmup, b.Warmup) &&
 		slices.EqualFunc(a.Hosts, b.Hosts, func(x, y Host) bool {
 			return x.Endpoint == y.Endpoint && slices.Equal(x.Tasks, y.Tasks) && slices.Equal(x.Standby, y.Standby)
@@ -226,7 +232,7 @@ func (a *Assignment) equal(b *Assignment) bool {
 func (m *Member) publish() {
 	c := m.core
 	a := Assignment{Incarnation: c.incarnation, Joined: c.joined, Tasks: c.active, Revoked: c.revoked(),
-		Standby: c.copies.standby, Warmup: c.copies.warmup, Hosts: c.copies.hosts}
+		Standby: c.copies.standby, Warmup: c.copies.warmup, Hosts: c.copies.hosts, Stop: c.stopped}
 	id := client.Identity{Group: m.cfg.Group, MemberID: c.memberID, Generation: c.generation, InstanceID: m.cfg.InstanceID}
 	m.mu.Lock()
 	old, oldID := m.mu.assignment, m.mu.identity

@@ -374,7 +374,7 @@ func TestWire(t *testing.T) {
 			user: userData{
 				instanceID: "i-1", capacity: 4, fingerprint: 1 << 63,
 				owned: []assign.Task{{Subtopology: 0, Partition: 1}, {Subtopology: 300, Partition: 70000}}, previous: []assign.Task{{Subtopology: 2, Partition: 2}, {Subtopology: 2, Partition: 3}},
-				lags: map[assign.Task]int64{{Subtopology: 2, Partition: 3}: 0}, tags: map[string]string{"zone": "x", "rack": ""}, endpoint: "h:1",
+				lags: map[assign.Task]int64{{Subtopology: 2, Partition: 3}: 0}, tags: map[string]string{"zone": "x", "rack": ""}, endpoint: "h:1", stop: true,
 			},
 		},
 	} {
@@ -390,7 +390,7 @@ func TestWire(t *testing.T) {
 			}
 		}
 	}
-	a := assignment{partitions: []client.TopicPartition{{Topic: "a", Partition: 2}}, tasks: []assign.Task{{Subtopology: 1, Partition: 2}},
+	a := assignment{partitions: []client.TopicPartition{{Topic: "a", Partition: 2}}, tasks: []assign.Task{{Subtopology: 1, Partition: 2}}, stop: true,
 		copies: copies{standby: []assign.Task{{Subtopology: 1}}, warmup: []assign.Task{{Subtopology: 3}}, hosts: []Host{{Endpoint: "h:1", Tasks: []assign.Task{{Subtopology: 1}}}}}}
 	b := a.encode(userDataVersion)
 	if got, err := decodeAssignment(b); err != nil || !reflect.DeepEqual(got, a) {

@@ -116,7 +116,7 @@ func (r *runner) join(e *effect) event {
 		topics: r.cfg.Topics, partitions: e.partitions, generation: e.claimed,
 		user: userData{
 			instanceID: r.cfg.InstanceID, capacity: r.cfg.Capacity, fingerprint: r.cfg.Fingerprint,
-			owned: e.claims, previous: e.previous, tags: r.cfg.Tags, endpoint: r.cfg.Endpoint,
+			owned: e.claims, previous: e.previous, tags: r.cfg.Tags, endpoint: r.cfg.Endpoint, stop: e.stop,
 		},
 	}
 	if r.cfg.Lags != nil {
@@ -155,9 +155,10 @@ func (r *runner) join(e *effect) event {
 func (r *runner) plan(members []memberState) (told map[string][]byte, probe bool, err error) {
 	infos := make([]Info, len(members))
 	instances := make([]assign.Instance, len(members))
-	common := byte(userDataVersion)
+	common, stop := byte(userDataVersion), false
 	for i, m := range members {
 		u := m.user
+		stop = stop || u.stop
 		common = min(common, u.version)
 		infos[i] = Info{MemberID: m.id, InstanceID: u.instanceID, Capacity: u.capacity, Fingerprint: u.fingerprint, Topics: m.topics, Version: u.version}
 		instances[i] = assign.Instance{ID: m.id, Capacity: u.capacity, Owned: u.owned, Generation: m.generation, Previous: u.previous, Lags: u.lags, Tags: u.tags}
@@ -184,7 +185,7 @@ func (r *runner) plan(members []memberState) (told map[string][]byte, probe bool
 	hosts := hostsOf(members, &result)
 	told = make(map[string][]byte, len(members))
 	for id, active := range result.Active {
-		a := assignment{tasks: active, copies: copies{standby: result.Standby[id], warmup: result.Warmup[id], hosts: hosts}}
+		a := assignment{tasks: active, stop: stop, copies: copies{standby: result.Standby[id], warmup: result.Warmup[id], hosts: hosts}}
 		for _, t := range active {
 			a.partitions = append(a.partitions, inputs[t]...)
 		}
@@ -213,7 +214,7 @@ func (r *runner) sync(id client.Identity, plan map[string][]byte) event {
 			ev.verdict, ev.err = fatal, fmt.Errorf("group %q: %w", r.cfg.Group, err)
 			return ev
 		}
-		ev.tasks, ev.partitions, ev.copies = a.tasks, a.partitions, a.copies
+		ev.tasks, ev.partitions, ev.copies, ev.stop = a.tasks, a.partitions, a.copies, a.stop
 	}
 	ev.verdict, ev.err = judge(err)
 	return ev

@@ -114,6 +114,9 @@ func (s *script) run(line string) string {
 	}
 	c := s.c
 	fmt.Fprintf(&b, "%s id=%q gen=%d incarnation=%d joined=%v tasks=[%s] revoked=[%s]", c.state, c.memberID, c.generation, c.incarnation, c.joined, showTasks(c.active), showTasks(c.revoked()))
+	if c.stopped {
+		b.WriteString(" stopped")
+	}
 	if at := c.wake(); !at.IsZero() {
 		fmt.Fprintf(&b, " wake=%v", at.Sub(s.now))
 	}
@@ -125,7 +128,7 @@ func (s *script) event(line, kind string, args map[string]string) event {
 	ev := event{memberID: s.c.memberID, generation: s.c.generation, gate: s.c.gates, reason: args["reason"]}
 	kinds := map[string]eventKind{
 		"tick": evTick, "gate": evGateClosed, "joined": evJoined, "planned": evPlanned, "synced": evSynced, "beat": evHeartbeat,
-		"released": evReleased, "rejoin": evRejoin, "refused": evRefused, "leave": evLeave,
+		"released": evReleased, "rejoin": evRejoin, "refused": evRefused, "leave": evLeave, "stop-all": evStopAll,
 	}
 	var ok bool
 	if ev.kind, ok = kinds[kind]; !ok {
@@ -143,6 +146,8 @@ func (s *script) event(line, kind string, args map[string]string) event {
 			_, err = fmt.Sscan(v, &ev.gate)
 		case "leader":
 			ev.leader = true
+		case "stop":
+			ev.stop = true
 		case "tasks":
 			ev.tasks = parseTasks(s.t, v)
 		case "plan":
@@ -172,6 +177,9 @@ func showEffect(e *effect) string {
 	case doOpenGate:
 		return "open gate"
 	case doJoin:
+		if e.stop {
+			return fmt.Sprintf("join id=%q and stop all, reason=%q", e.memberID, e.reason)
+		}
 		return fmt.Sprintf("join id=%q claims=[%s] of generation %d previous=[%s] reason=%q", e.memberID, showTasks(e.claims), e.claimed, showTasks(e.previous), e.reason)
 	case doPlan:
 		return fmt.Sprintf("plan gen=%d", e.generation)

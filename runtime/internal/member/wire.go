@@ -44,6 +44,8 @@ type subscription struct {
 //	         for each previous task: uvarint 0 if its lag is not known, else 1 + lag
 //	tags     where the instance is
 //	bytes    endpoint, host:port, for queries
+//	         may be missing:
+//	uvarint  flags: 1 if all members are to stop
 //
 // bytes is a uvarint length and as many bytes; tasks is a uvarint count and, for each, uvarint sub-topology and partition;
 // tags is a uvarint count and, for each, bytes key and value, by key.
@@ -57,13 +59,16 @@ type userData struct {
 	lags        map[assign.Task]int64 // of previous tasks
 	tags        map[string]string
 	endpoint    string
+	stop        bool // the member wants the application to stop
 }
 
 // assignment is what the leader tells a member. Its user data is a version byte and the tasks; from version 2 on the standby tasks,
 // the warm-up tasks, and a uvarint count of hosts, for each of which bytes endpoint, tasks that it runs, tasks that it keeps copies of.
+// Behind that there may be a uvarint of flags: 1 if the application is to stop. Who does not know of flags reads over them.
 type assignment struct {
 	partitions []client.TopicPartition
 	tasks      []assign.Task
+	stop       bool
 	copies
 }
 
@@ -131,7 +136,18 @@ func (u *userData) encode() []byte {
 	for _, k := range slices.Sorted(maps.Keys(u.tags)) {
 		b = appendText(appendText(b, k), u.tags[k])
 	}
-	return appendText(b, u.endpoint)
+	return appendFlags(appendText(b, u.endpoint), u.stop)
+}
+
+// flagStop says that all members are to stop.
+const flagStop = 1
+
+// appendFlags leaves out what says nothing.
+func appendFlags(b []byte, stop bool) []byte {
+	if !stop {
+		return b
+	}
+	return binary.AppendUvarint(b, flagStop)
 }
 
 func appendText(b []byte, s string) []byte {
@@ -162,6 +178,7 @@ func decodeUserData(src []byte) (userData, error) {
 			}
 		}
 		u.tags, u.endpoint = r.tags(), r.text()
+		u.stop = r.flags()&flagStop != 0
 	}
 	if r.err != nil {
 		return userData{}, fmt.Errorf("user data: %w", r.err)
@@ -181,6 +198,7 @@ func (a *assignment) encode(version byte) []byte {
 		for _, h := range a.hosts {
 			user = appendTasks(appendTasks(appendText(user, h.Endpoint), h.Tasks), h.Standby)
 		}
+		user = appendFlags(user, a.stop)
 	}
 	return appendBytes(b, user)
 }
@@ -198,6 +216,7 @@ func decodeAssignment(src []byte) (assignment, error) {
 	a.tasks = user.tasks()
 	if version >= 2 {
 		a.standby, a.warmup, a.hosts = user.tasks(), user.tasks(), user.hosts()
+		a.stop = user.flags()&flagStop != 0
 	}
 	if err := cmp.Or(r.err, user.err); err != nil || version < userDataFirst {
 		return a, fmt.Errorf("assignment: %w", cmp.Or(err, errShort))
@@ -335,6 +354,14 @@ func (r *reader) tags() map[string]string {
 		tags[k] = r.text()
 	}
 	return tags
+}
+
+// flags reads the flags, 0 where there are none.
+func (r *reader) flags() uint64 {
+	if len(r.src) == 0 {
+		return 0
+	}
+	return r.uvarint()
 }
 
 func (r *reader) hosts() []Host {

@@ -64,6 +64,9 @@ func (w *Worker) ended(outcome error) error {
 // Assign gives the worker tasks. It returns before they run: they are made ready beside the tasks that do.
 func (w *Worker) Assign(ctx context.Context, tasks []restore.Task) error {
 	return w.do(ctx, func(ctx context.Context) error {
+		for _, t := range tasks {
+			w.forget([]topology.TaskID{t.ID}) // it is to be tried again
+		}
 		w.prepare(ctx, tasks)
 		return nil
 	})
@@ -80,6 +83,7 @@ func (w *Worker) Release(ctx context.Context, ids []topology.TaskID) error {
 			w.cancelPreparing(ctx, ids) // a failed commit has made them all prepare again
 		}
 		err := w.closeTasks(ids)
+		w.forget(ids)
 		w.publish()
 		return err
 	})
@@ -89,6 +93,7 @@ func (w *Worker) Release(ctx context.Context, ids []topology.TaskID) error {
 func (w *Worker) Lose(ctx context.Context) error {
 	return w.do(ctx, func(ctx context.Context) error {
 		w.cancelAll()
+		w.failedTasks = nil
 		if len(w.tasks) == 0 && w.machine.State() == commit.Idle {
 			return nil
 		}

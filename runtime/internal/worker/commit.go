@@ -116,7 +116,11 @@ func (w *Worker) perform(ctx context.Context, e commit.Effect) error {
 		case commit.None:
 			return nil
 		case commit.Stop:
-			return e.Err
+			var err error
+			if e, err = w.uncaught(ctx, e.Err); err != nil {
+				return err
+			}
+			continue
 		case commit.Recover:
 			if w.stopping || ctx.Err() != nil {
 				return e.Err
@@ -270,7 +274,8 @@ func (w *Worker) recover(ctx context.Context, e commit.Effect) error {
 	w.log.Warn("transaction lost; recovering", "err", e.Err, "tasks", len(w.tasks), "in", e.Wait)
 	w.leaveGate()
 	w.totals.aborts++
-	specs := w.cancelAll()
+	specs := append(w.cancelAll(), w.parked...)
+	w.parked = nil
 	for _, r := range w.tasks {
 		specs = append(specs, r.spec)
 		if err := w.close(r); err != nil {
@@ -278,7 +283,7 @@ func (w *Worker) recover(ctx context.Context, e commit.Effect) error {
 		}
 	}
 	w.tasks, w.refused = nil, 0
-	w.parked = append(w.parked, specs...)
+	w.parked = append(w.parked, w.park(specs)...)
 	w.out.Discard()
 	w.policy.Reset(w.cfg.Now())
 	select {

@@ -42,6 +42,9 @@ type world struct {
 	reading  map[client.TopicPartition]int64
 	ready    chan struct{}
 	dropped  []topology.TaskID
+
+	uncaught    func(error) Verdict
+	unbuildable topology.TaskID // if its partition is not 0
 }
 
 func newWorld(t *testing.T) *world {
@@ -366,6 +369,9 @@ func (w *world) run() *runningWorker {
 		Member:   gatekeeper{w},
 		Prepare:  w.prepare,
 		NewTask: func(id topology.TaskID, out task.Output, start []task.Progress, now time.Time) (*task.Task, error) {
+			if id.Partition > 0 && id == w.unbuildable {
+				return nil, errUnbuildable
+			}
 			return task.New(task.Config{
 				Topology: top, ApplicationID: "app", Output: out, Start: start, Now: now, Logger: discard,
 				Committed: func(s *state.Spec) (*state.Partition, error) { return w.db.Partition(s, id.Partition) },
@@ -377,6 +383,7 @@ func (w *world) run() *runningWorker {
 			defer w.mu.Unlock()
 			w.dropped = slices.Concat(w.dropped, ids)
 		},
+		Uncaught:           w.uncaught,
 		Changed:            func() {},
 		CommitInterval:     time.Millisecond,
 		TransactionTimeout: 5 * time.Second,

@@ -90,7 +90,7 @@ func (w *Worker) start(ctx context.Context, p prepared) error {
 		return nil // cancelled meanwhile
 	}
 	if p.err != nil {
-		return p.err
+		return w.failed(ctx, unready(p.err))
 	}
 	i := slices.IndexFunc(p.from.tasks, func(t restore.Task) bool { return t.ID == p.ready.ID })
 	if i < 0 {
@@ -101,7 +101,11 @@ func (w *Worker) start(ctx context.Context, p prepared) error {
 	if len(p.from.tasks) == 0 {
 		w.batches = slices.DeleteFunc(w.batches, func(b *preparation) bool { return b == p.from })
 	}
-	return w.run(spec, p.ready)
+	if err := w.run(spec, p.ready); err != nil {
+		w.parked = append(w.parked, spec) // it is not among the running ones, nor those that are made ready
+		return w.failed(ctx, commit.Fatal(taskFailure{spec.ID, err}))
+	}
+	return nil
 }
 
 // run builds the task and begins to read its inputs.

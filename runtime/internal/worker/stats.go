@@ -20,6 +20,7 @@ type Snapshot struct {
 	Written         map[string]int64 // by topic
 	Running         []TaskSnapshot
 	Preparing       []topology.TaskID
+	Failed          []FailedTask
 	DirtyBytes      int64
 	CachedBytes     int64
 }
@@ -103,6 +104,9 @@ func (w *Worker) publish() {
 		for _, t := range p.tasks {
 			s.Preparing = append(s.Preparing, t.ID)
 		}
+	}
+	for _, f := range w.failedTasks {
+		s.Failed = append(s.Failed, FailedTask{f.spec.ID, f.err})
 	}
 	w.stats.Store(s)
 	w.published = w.cfg.Now()

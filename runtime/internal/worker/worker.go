@@ -64,6 +64,9 @@ type Config struct {
 	// Dropped is called when the worker has given tasks up on its own, because a commit was answered as if the group had
 	// forgotten the member. It is called by the worker's goroutine and must not call the worker.
 	Dropped func(ids []topology.TaskID)
+	// Uncaught is asked what follows from a failure that trying again cannot help; nil: End. It is called by the worker's goroutine and
+	// must not call the worker.
+	Uncaught func(err error) Verdict
 	// Changed is called when tasks have started or ended. As Dropped.
 	Changed func()
 
@@ -101,9 +104,12 @@ type Worker struct {
 	identity  client.Identity // the one that the gate let in
 	parked    []restore.Task  // closed by a recovery that has not gone through yet
 	totals    totals
-	published time.Time
-	stopping  bool // by Stop: a failed commit is not tried again
-	losing    bool // by Lose: the instance knows
+
+	culprits    []parkedTask // failed, and not closed yet
+	failedTasks []parkedTask // failed and closed
+	published   time.Time
+	stopping    bool // by Stop: a failed commit is not tried again
+	losing      bool // by Lose: the instance knows
 }
 
 // running is a task that runs.
