@@ -1,7 +1,9 @@
 package broker_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -372,4 +374,41 @@ func TestRetention(t *testing.T) {
 		left, err := filepath.Glob(filepath.Join(b.Config.Dir, "topics", "*", "*.log"))
 		return err == nil && len(left) == 0
 	})
+}
+
+// TestCompaction: a topic that is compacted gives its space back, and a reader from the start finds the last value of each key.
+func TestCompaction(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Config(func(c *broker.Config) { c.CompactionInterval = time.Millisecond }))
+	cl, ctx := client(t, b), testContext(t)
+	if r, err := kadm.NewClient(cl).CreateTopic(ctx, 1, -1, map[string]*string{
+		"cleanup.policy": kmsg.StringPtr("compact"), "segment.bytes": kmsg.StringPtr("1048576"), "min.cleanable.dirty.ratio": kmsg.StringPtr("0"),
+	}, "t"); err != nil || r.Err != nil {
+		t.Fatal(err, r.Err)
+	}
+	const records, keys = 20, 3
+	for i := range records {
+		r := &kgo.Record{Topic: "t", Key: fmt.Append(nil, i%keys), Value: bytes.Repeat([]byte{byte(i)}, 400<<10)}
+		if err := cl.ProduceSync(ctx, r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the files shrink", func() bool {
+		left, err := filepath.Glob(filepath.Join(b.Config.Dir, "topics", "*", "*.log"))
+		return err == nil && len(left) > 0 && len(left) <= 4
+	})
+	last := map[string]byte{}
+	reader := client(t, b.Restart(t), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	for n, at := 0, int64(0); at < records-1; n++ {
+		fs := reader.PollFetches(ctx)
+		if err := fs.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fs.EachRecord(func(r *kgo.Record) { last[string(r.Key)], at = r.Value[0], r.Offset })
+	}
+	for i := range keys {
+		if got := last[fmt.Sprint((records-1-i)%keys)]; got != byte(records-1-i) {
+			t.Errorf("key %d: value %d", (records-1-i)%keys, got)
+		}
+	}
 }

@@ -52,7 +52,8 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	b.coord = coordinator.New(cfg.Now, cfg.Logger)
 	b.log, err = commitlog.Open(ctx, commitlog.Config{
 		FS: cfg.FS, Dir: cfg.Dir, Durability: commitlog.Durability(cfg.Durability),
-		RetentionInterval: cfg.RetentionInterval, Now: cfg.Now, Logger: cfg.Logger,
+		RetentionInterval: cfg.RetentionInterval, CompactionInterval: cfg.CompactionInterval, CompactionBytes: cfg.CompactionBytes,
+		Now: cfg.Now, Logger: cfg.Logger,
 	}, b.coord.Machines())
 	if err != nil {
 		if b.listener != nil {

@@ -57,6 +57,13 @@ type Config struct {
 	// (log.retention.check.interval.ms), at least 1 ms. Default: 5 min.
 	RetentionInterval time.Duration
 
+	// CompactionInterval is how often it is looked for compacted topics with enough to compact (log.cleaner.backoff.ms), at
+	// least 1 ms. Default: 15 s.
+	CompactionInterval time.Duration
+	// CompactionBytes bounds the table of keys of a compaction (log.cleaner.dedupe.buffer.size), at least 1 KiB: 32 bytes a key.
+	// More keys take more rounds. Default: 32 MiB.
+	CompactionBytes int
+
 	// MaxConnections bounds the connections open at once, in process and over TCP together (max.connections);
 	// one more is closed at once. Default: 1000.
 	MaxConnections int
@@ -98,6 +105,12 @@ func (c Config) Validate() error {
 	if c.RetentionInterval != 0 && c.RetentionInterval < time.Millisecond {
 		errs = append(errs, fmt.Errorf("broker: RetentionInterval %v is below 1 ms", c.RetentionInterval))
 	}
+	if c.CompactionInterval != 0 && c.CompactionInterval < time.Millisecond {
+		errs = append(errs, fmt.Errorf("broker: CompactionInterval %v is below 1 ms", c.CompactionInterval))
+	}
+	if c.CompactionBytes != 0 && c.CompactionBytes < 1<<10 {
+		errs = append(errs, fmt.Errorf("broker: CompactionBytes %d is below 1024", c.CompactionBytes))
+	}
 	if c.MaxConnections < 0 {
 		errs = append(errs, fmt.Errorf("broker: MaxConnections %d is negative", c.MaxConnections))
 	}
@@ -117,6 +130,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RetentionInterval == 0 {
 		c.RetentionInterval = 5 * time.Minute
+	}
+	if c.CompactionInterval == 0 {
+		c.CompactionInterval = 15 * time.Second
+	}
+	if c.CompactionBytes == 0 {
+		c.CompactionBytes = 32 << 20
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 1000

@@ -65,6 +65,8 @@ func brokerConfig(args []string, stderr io.Writer) (broker.Config, error) {
 	fs.BoolVar(&cfg.AutoCreateTopics, "auto-create", false, "create topics that clients ask for")
 	partitions := fs.Int("partitions", 1, "partitions of topics that are created without a `number`")
 	fs.DurationVar(&cfg.RetentionInterval, "retention-interval", 0, "how `often` to look for records that topics do not keep (default 5m)")
+	fs.DurationVar(&cfg.CompactionInterval, "compaction-interval", 0, "how `often` to look for topics to compact (default 15s)")
+	fs.IntVar(&cfg.CompactionBytes, "compaction-bytes", 0, "memory for the keys of one compaction (default 32 MiB)")
 	fs.IntVar(&cfg.MaxConnections, "max-connections", 0, "connections at once (default 1000)")
 	fs.IntVar(&cfg.MaxRequestBytes, "max-request-bytes", 0, "size of one request (default 16 MiB)")
 	fs.Int64Var(&cfg.MaxInFlightBytes, "max-in-flight-bytes", 0, "size of all requests in flight (default 64 MiB)")

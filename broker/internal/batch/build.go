@@ -90,7 +90,7 @@ func compress(codec Codec, src []byte) ([]byte, error) {
 	case CodecLZ4:
 		w = lz4.NewWriter(&b)
 	case CodecZstd:
-		z, err := zstd.NewWriter(&b)
+		z, err := zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
 		if err != nil {
 			return nil, err
 		}

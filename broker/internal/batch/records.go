@@ -20,6 +20,7 @@ type Record struct {
 //	err = r.Err()
 type Records struct {
 	h    *Header
+	all  []byte // unfolded
 	rest []byte
 	n    int32
 	rec  Record
@@ -35,7 +36,7 @@ func NewRecords(raw []byte, h *Header) (*Records, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Records{h: h, rest: data}, nil
+	return &Records{h: h, all: data, rest: data}, nil
 }
 
 // Next moves to the next record. It returns false at the end, and when the bytes are not what they should be: see Err.
@@ -111,6 +112,7 @@ func ScanRecords(raw []byte, h *Header) (Scan, error) {
 // fields says where things are in a record's bytes. A length of -1 is null.
 type fields struct {
 	timestampDelta    int64
+	afterTime         int // where what follows the timestamp begins
 	offsetDelta       int32
 	keyAt, keyLen     int
 	valueAt, valueLen int
@@ -128,6 +130,7 @@ func scanRecord(b []byte) (f fields, n int, ok bool) {
 	if f.timestampDelta, at = varint(b, at); at < 0 {
 		return f, 0, false
 	}
+	f.afterTime = at
 	var v int64
 	if v, at = varint(b, at); at < 0 || v < 0 || v > math.MaxInt32 {
 		return f, 0, false

@@ -42,6 +42,11 @@ type Config struct {
 	// RetentionInterval is how often it is looked for records that are older, or more, than topics keep
 	// (log.retention.check.interval.ms), and for idle producers, at least 1 ms. Default: 5 min.
 	RetentionInterval time.Duration
+	// CompactionInterval is how often it is looked for topics to compact (log.cleaner.backoff.ms), at least 1 ms. Default: 15 s.
+	CompactionInterval time.Duration
+	// CompactionBytes bounds the table of keys of a compaction (log.cleaner.dedupe.buffer.size), at least 48: 24 bytes each, three
+	// quarters of them usable. More keys take more rounds. Default: 32 MiB.
+	CompactionBytes int
 	// ProducerExpiry is how long an idle producer without an open transaction is remembered (producer.id.expiration.ms).
 	// Default: 24 h.
 	ProducerExpiry time.Duration
@@ -63,6 +68,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RetentionInterval == 0 {
 		c.RetentionInterval = 5 * time.Minute
+	}
+	if c.CompactionInterval == 0 {
+		c.CompactionInterval = 15 * time.Second
+	}
+	if c.CompactionBytes == 0 {
+		c.CompactionBytes = 32 << 20
 	}
 	if c.ProducerExpiry == 0 {
 		c.ProducerExpiry = 24 * time.Hour
@@ -98,6 +109,12 @@ func (c Config) validate() error {
 	}
 	if c.RetentionInterval < time.Millisecond {
 		errs = append(errs, fmt.Errorf("field RetentionInterval: %v is below 1 ms", c.RetentionInterval))
+	}
+	if c.CompactionInterval < time.Millisecond {
+		errs = append(errs, fmt.Errorf("field CompactionInterval: %v is below 1 ms", c.CompactionInterval))
+	}
+	if c.CompactionBytes < 48 {
+		errs = append(errs, fmt.Errorf("field CompactionBytes: %d is below 48", c.CompactionBytes))
 	}
 	if c.ProducerExpiry < 0 {
 		errs = append(errs, fmt.Errorf("field ProducerExpiry: %v is negative", c.ProducerExpiry))

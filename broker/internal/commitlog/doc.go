@@ -39,7 +39,13 @@
 // A housekeeper looks every RetentionInterval for what is older, or more, than its topic keeps (retained, a pure function), and moves log
 // starts up by the same entry that DeleteRecords makes. The clock is read before the entry is made.
 //
-// # Left out, for now
+// # Compaction
 //
-// Compaction: cleanup.policy=compact decides only whether records need keys. Compressed batches are opened to check keys and timestamps only when the topic is compacted.
+// A compactor looks every CompactionInterval for compacted topics with enough closed and not yet compacted segments, and writes what
+// package compact says stays of them into new files, beside serving. Swapping them in needs no entry: the snapshot names the files, and
+// a crash before it leaves the old ones. L7 holds: old files go once a snapshot does without them. Reads that meet a swap begin again.
+//
+// # Left out
+//
+// Compressed batches are opened to check keys and timestamps only when the topic is compacted.
 package commitlog

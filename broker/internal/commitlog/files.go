@@ -28,6 +28,8 @@ type openFile struct {
 	vfs.File
 	path  string
 	files *files
+	// sparse says that the file was compacted: offsets may have gaps.
+	sparse bool
 
 	refs int           // guarded by files.mu
 	idle *list.Element // guarded by files.mu
@@ -55,7 +57,7 @@ func (c *files) acquire(path string, create bool) (*openFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open segment: %w", err)
 	}
-	f := &openFile{File: file, path: path, files: c}
+	f := &openFile{File: file, path: path, files: c, sparse: compactedName(c.fs.PathBase(path))}
 	won := c.lookUp(path, f)
 	if won == f {
 		return f, nil

@@ -67,6 +67,7 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 // testConfig is small in everything, so that little data makes segments roll and checkpoints happen.
 func testConfig(fs vfs.FS) Config {
 	return Config{FS: fs, Dir: "data", SegmentBytes: 32 << 10, TailBytes: 64 << 10, CheckpointBytes: 64 << 10,
+		RetentionInterval: time.Hour, CompactionInterval: time.Hour, // tests call for it
 		Now: newClock().Now, Logger: quiet}
 }
 

@@ -41,6 +41,11 @@ type abortedTxn struct {
 	first, last int64
 }
 
+// coveredBy reports whether o is the same transaction, begun here or earlier.
+func (a abortedTxn) coveredBy(o abortedTxn) bool {
+	return o.producer == a.producer && o.last == a.last && o.first <= a.first
+}
+
 // add notes a batch that was written at a position.
 func (x *segmentIndex) add(b *tailBatch, position int64) {
 	if n := len(x.blocks); n == 0 || position-x.blocks[n-1].position >= indexInterval {

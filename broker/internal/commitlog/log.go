@@ -55,7 +55,7 @@ type Log struct {
 	publishing []touch // owned by the journal's committer
 
 	quit      chan struct{}
-	done      sync.WaitGroup // segment writer, checkpointer, housekeeper
+	done      sync.WaitGroup // segment writer, checkpointer, housekeeper, compactor
 	closeOnce sync.Once
 	closeErr  error
 }

@@ -23,18 +23,30 @@ func (p *Partition) OffsetForTimestamp(ts int64, iso Isolation) (TimestampOffset
 	return found, err
 }
 
-// lookUp calls f, and again as long as it fails because segments were purged meanwhile.
+// lookUp calls f, and again as long as it fails because segments were purged or replaced meanwhile.
 func (p *Partition) lookUp(f func() error) error {
 	for {
-		before := p.Offsets().LogStart
+		before := p.layout()
 		err := f()
 		if err == nil {
 			return nil
 		}
-		if p.Offsets().LogStart == before {
+		if p.layout() == before {
 			return p.readError(err)
 		}
 	}
+}
+
+// layout changes whenever segments are taken away.
+type layout struct {
+	logStart int64
+	replaced int64
+}
+
+func (p *Partition) layout() layout {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return layout{p.mu.logStart, p.mu.replaced}
 }
 
 // OffsetForMaxTimestamp returns the first record with the highest timestamp, below the high watermark or the last stable
@@ -162,10 +174,11 @@ func findTimeInSegment(f *openFile, sc *segmentContents, blocks []block, ts int6
 	return notFound, nil
 }
 
-// findTimeInBatch looks at the records from start on. A batch that cannot be unfolded answers by its header, with its first record.
+// findTimeInBatch looks at the records from start on, of which compaction may have left any. A batch that cannot be unfolded answers
+// by its header, with its first record.
 func findTimeInBatch(raw []byte, h *batch.Header, ts, start int64) (TimestampOffset, error) {
 	whole := TimestampOffset{Offset: max(h.BaseOffset, start), Timestamp: h.MaxTimestamp, LeaderEpoch: h.LeaderEpoch}
-	if h.Attributes.LogAppendTime() {
+	if h.Attributes.LogAppendTime() && h.Count == h.LastOffsetDelta+1 {
 		return whole, nil
 	}
 	records, err := batch.NewRecords(raw, h)
@@ -233,7 +246,7 @@ func maxTimeInSegment(f *openFile, sc *segmentContents, blocks []block, c *conte
 				return false
 			}
 			if h.BaseOffset >= c.start {
-				highest = max(highest, h.MaxTimestamp)
+				highest = max(highest, batchTime(h))
 			} else if h.NextOffset() > c.start {
 				var raw []byte
 				if raw, inner = f.readAt(nil, at, h.Size()); inner != nil {
@@ -254,7 +267,7 @@ func maxTimeInSegment(f *openFile, sc *segmentContents, blocks []block, c *conte
 // by its header.
 func maxTimeInBatch(raw []byte, h *batch.Header, start int64) int64 {
 	switch {
-	case h.NextOffset() <= start:
+	case h.NextOffset() <= start || h.Count == 0:
 		return -1
 	case h.BaseOffset >= start || h.Attributes.LogAppendTime():
 		return h.MaxTimestamp

@@ -37,13 +37,15 @@ type Partition struct {
 
 		// Where the batches are: segments up to written, the tail from some earlier offset to end.
 		segments    []*segment
+		replaced    int64 // how often segments were replaced by compacted ones
 		written     int64
 		tail        tail
 		tailAborted []abortedTxn // their markers are not yet in a segment
 
 		watchers []watcher
 	}
-	queued atomic.Bool // in the segment writer's queue
+	queued        atomic.Bool // in the segment writer's queue
+	uncompactable atomic.Bool // a round has failed
 
 	// Guarded by Log.flushMu.
 	dirtySegments []*segment // written since they were synced, oldest first

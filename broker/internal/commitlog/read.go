@@ -45,40 +45,71 @@ type AbortedTxn struct {
 // Errors: ErrOffsetOutOfRange if offset is below the log start or above the end offset; ErrUnknownTopic if the topic was
 // deleted; a *CorruptionError if the stored bytes are damaged; or what reading the segment returned.
 func (p *Partition) Read(offset int64, o ReadOptions) (ReadResult, error) {
+	for {
+		r, replaced, err := p.read(offset, o)
+		if !p.replacedSince(replaced) {
+			return r, err
+		}
+		// Batches and aborted transactions must be of the same segments: compaction drops the name of a transaction together with
+		// its batches. And files may be gone.
+	}
+}
+
+// read is Read, unless segments were replaced meanwhile. replaced says how often they had been when it began, or is -1 if that does not
+// matter.
+func (p *Partition) read(offset int64, o ReadOptions) (r ReadResult, replaced int64, err error) {
 	p.mu.Lock()
-	r := ReadResult{Offsets: p.offsetsLocked()}
+	r.Offsets = p.offsetsLocked()
 	limit := r.limit(o.Isolation)
+	replaced = p.mu.replaced
 	switch {
 	case p.mu.deleted:
 		p.mu.Unlock()
-		return r, ErrUnknownTopic
+		return r, -1, ErrUnknownTopic
 	case offset < r.LogStart || offset > r.End:
 		p.mu.Unlock()
-		return r, ErrOffsetOutOfRange
+		return r, -1, ErrOffsetOutOfRange
 	case offset >= limit:
 		p.mu.Unlock()
-		return r, nil
+		return r, -1, nil
 	}
 	var end int64
 	if i, ok := p.mu.tail.find(offset); ok {
 		end = r.fromTail(p.mu.tail.batches[i:], limit, o)
 		p.mu.Unlock()
+		if o.Isolation == ReadUncommitted {
+			return r, -1, nil
+		}
 	} else {
 		s := p.segmentLocked(offset)
 		v := s.viewLocked(offset)
 		p.mu.Unlock()
-		var err error
-		if end, err = r.fromSegment(p, v, offset, limit, o); err != nil {
-			return r, p.readErrorAt(offset, err)
+		var gap bool
+		if end, gap, err = r.fromSegment(p, v, offset, limit, o); err != nil {
+			return r, replaced, p.readErrorAt(offset, err)
+		}
+		if gap { // the segment's last batches were compacted away
+			offsets := r.Offsets
+			r, replaced, err = p.read(v.next, o)
+			r.Offsets = offsets
+			return r, replaced, err
 		}
 	}
 	if o.Isolation == ReadCommitted && end > offset {
-		var err error
 		if r.Aborted, err = p.aborted(offset, end); err != nil {
-			return r, p.readErrorAt(offset, err)
+			return r, replaced, p.readErrorAt(offset, err)
 		}
 	}
-	return r, nil
+	return r, replaced, nil
+}
+
+func (p *Partition) replacedSince(replaced int64) bool {
+	if replaced < 0 {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.replaced != replaced
 }
 
 // readError tells a fault of the disk from a topic that was deleted under the reader.
@@ -144,40 +175,41 @@ func (s *segment) viewLocked(offset int64) view {
 	return v
 }
 
-// fromSegment reads batches from a segment, and returns the offset after the last.
-func (r *ReadResult) fromSegment(p *Partition, v view, offset, limit int64, o ReadOptions) (end int64, err error) {
+// fromSegment reads batches from a segment, and returns the offset after the last. gap says that there is none from offset on.
+func (r *ReadResult) fromSegment(p *Partition, v view, offset, limit int64, o ReadOptions) (end int64, gap bool, err error) {
 	f, err := p.log.files.acquire(v.s.path, false)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer func() { err = errors.Join(err, f.release()) }()
 	if !v.indexed {
 		index, err := p.sealedIndex(f, v.s)
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		v.start = index.blocks[index.block(offset)]
 	}
 	at, next, size, err := findBatch(f, &v, offset)
-	if err != nil {
-		return 0, err
+	if err != nil || size == 0 {
+		return 0, size == 0, err
 	}
-	if size > o.MaxBytes && !o.MinOneBatch {
-		return 0, nil
+	if next >= limit || size > o.MaxBytes && !o.MinOneBatch {
+		return 0, false, nil
 	}
 	buf, err := f.readAt(nil, at, int(min(int64(max(size, o.MaxBytes)), v.size-at)))
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	n, end, err := takeBatches(f.path, buf, at, v.size, next, limit)
+	n, end, err := takeBatches(f, buf, at, v.size, next, limit)
 	if err != nil || n == 0 {
-		return 0, err
+		return 0, false, err
 	}
 	r.Batches, r.Bytes = [][]byte{buf[:n:n]}, n
-	return end, nil
+	return end, false, nil
 }
 
-// findBatch walks over the block to the batch that holds offset, and returns where it is, its base offset and its size.
+// findBatch walks over the block to the batch that holds offset, or, if that was compacted away, the next one. It returns where it is,
+// its base offset and its size, which is 0 if a compacted segment has none any more.
 func findBatch(f *openFile, v *view, offset int64) (at, base int64, size int, err error) {
 	found := false
 	err = walk(f, v.start.position, v.size, v.start.offset, func(h *batch.Header, position int64) bool {
@@ -187,7 +219,7 @@ func findBatch(f *openFile, v *view, offset int64) (at, base int64, size int, er
 		at, base, size, found = position, h.BaseOffset, h.Size(), true
 		return false
 	})
-	if err == nil && !found {
+	if err == nil && !found && !f.sparse {
 		err = corruptSegment(f.path, v.start.position, fmt.Errorf("offset %d is not there", offset))
 	}
 	return at, base, size, err
@@ -195,9 +227,9 @@ func findBatch(f *openFile, v *view, offset int64) (at, base int64, size int, er
 
 // takeBatches returns how many bytes of buf are whole batches below the limit, and the offset after them. Every batch is
 // checked: that it is the next one, and its checksum.
-func takeBatches(path string, buf []byte, at, size, next, limit int64) (n int, end int64, err error) {
+func takeBatches(f *openFile, buf []byte, at, size, next, limit int64) (n int, end int64, err error) {
 	for next < limit && len(buf)-n >= batch.HeaderSize {
-		h, err := checkHeader(path, buf[n:], at+int64(n), size, next)
+		h, err := checkHeader(f, buf[n:], at+int64(n), size, next)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -205,7 +237,7 @@ func takeBatches(path string, buf []byte, at, size, next, limit int64) (n int, e
 			break
 		}
 		if err := batch.Verify(buf[n:n+h.Size()], &h); err != nil {
-			return 0, 0, corruptSegment(path, at+int64(n), err)
+			return 0, 0, corruptSegment(f.path, at+int64(n), err)
 		}
 		n += h.Size()
 		next = h.NextOffset()
@@ -216,6 +248,18 @@ func takeBatches(path string, buf []byte, at, size, next, limit int64) (n int, e
 
 // aborted returns the aborted transactions with data in [from, to), by first offset.
 func (p *Partition) aborted(from, to int64) ([]AbortedTxn, error) {
+	found, err := p.abortedIn(from, to)
+	if len(found) == 0 || err != nil {
+		return nil, err
+	}
+	out := make([]AbortedTxn, len(found))
+	for i, a := range found {
+		out[i] = AbortedTxn{ProducerID: a.producer, FirstOffset: a.first}
+	}
+	return out, nil
+}
+
+func (p *Partition) abortedIn(from, to int64) ([]abortedTxn, error) {
 	var found []abortedTxn
 	var sealed []*segment
 	take := func(all []abortedTxn) {
@@ -242,15 +286,8 @@ func (p *Partition) aborted(from, to int64) ([]AbortedTxn, error) {
 			return nil, err
 		}
 	}
-	if len(found) == 0 {
-		return nil, nil
-	}
 	slices.SortFunc(found, func(a, b abortedTxn) int { return cmp.Compare(a.first, b.first) })
-	out := make([]AbortedTxn, len(found))
-	for i, a := range found {
-		out[i] = AbortedTxn{ProducerID: a.producer, FirstOffset: a.first}
-	}
-	return out, nil
+	return found, nil
 }
 
 // withSealed calls with for a sealed segment and its index.

@@ -57,7 +57,7 @@ func (p *Partition) rebuildIndex(target *segment) (*segmentIndex, error) {
 		}
 		if err := p.scanSegment(s, func(f *openFile, h *batch.Header, at int64) error {
 			return x.rebuild(f, h, at, open, s == target)
-		}); err != nil && (s == target || !p.purged(s)) { // else it was purged, and what began there with it
+		}); err != nil && (s == target || p.holds(s)) { // else it was purged, and what began there with it
 			return nil, err
 		}
 	}
@@ -77,7 +77,7 @@ func (x *segmentIndex) rebuild(f *openFile, h *batch.Header, at int64, open map[
 		if err := batch.Verify(raw, h); err != nil {
 			return corruptSegment(f.path, at, err)
 		}
-		x.add(&tailBatch{base: h.BaseOffset, next: h.NextOffset(), maxTime: h.MaxTimestamp, raw: raw}, at)
+		x.add(&tailBatch{base: h.BaseOffset, next: h.NextOffset(), maxTime: batchTime(h), raw: raw}, at)
 	}
 	if !h.Attributes.Transactional() {
 		return nil
@@ -117,7 +117,7 @@ func (p *Partition) scanSegment(s *segment, visit func(*openFile, *batch.Header,
 		verr = visit(f, h, at)
 		return verr == nil
 	})
-	if err = errors.Join(err, verr); err == nil && end != next {
+	if err = errors.Join(err, verr); err == nil && (end > next || end < next && s.generation == 0) {
 		err = corruptSegment(s.path, size, fmt.Errorf("the segment ends at offset %d, expected %d", end, next))
 	}
 	return err

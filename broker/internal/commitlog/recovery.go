@@ -53,6 +53,7 @@ func Open(ctx context.Context, cfg Config, machines map[MachineID]Machine) (*Log
 	l.done.Go(l.segmentWriter)
 	l.done.Go(l.checkpointer)
 	l.done.Go(l.housekeeper)
+	l.done.Go(l.compactor)
 	return l, nil
 }
 

@@ -148,6 +148,24 @@ func (s *script) command(words []string) string {
 			return err.Error() + "\n"
 		}
 		return ""
+	case "compact":
+		if err := s.log.flushPartition(s.partition(), 1); err != nil { // nothing is read from memory
+			return err.Error() + "\n"
+		}
+		for s.log.compactDirtiest() {
+		}
+		return s.segments()
+	case "verify":
+		if err := s.log.Verify(ctx); err != nil {
+			return err.Error() + "\n"
+		}
+		return ""
+	case "time":
+		f, err := s.partition().OffsetForTimestamp(s.clock.Now().UnixMilli()-s.int(args, "ago", 0), ReadUncommitted)
+		if err != nil {
+			return err.Error() + "\n"
+		}
+		return fmt.Sprintf("offset %d\n", f.Offset)
 	case "segments":
 		return s.segments()
 	case "checkpoint":
@@ -216,8 +234,17 @@ func (s *script) append(args map[string]string) string {
 			b.records[i].Timestamp = s.clock.Now().Add(-age).UnixMilli()
 		}
 	}
-	if args["key"] == "null" {
+	switch key := args["key"]; key {
+	case "":
+	case "null":
 		b.records[len(b.records)-1].Key = nil
+	default:
+		for i := range b.records {
+			b.records[i].Key = []byte(key)
+		}
+	}
+	if _, tombstone := args["tombstone"]; tombstone {
+		b.records[0].Value = nil
 	}
 	if id < 0 {
 		b.epoch = -1
@@ -266,6 +293,9 @@ func (s *script) read(args map[string]string) string {
 				kind = " marker"
 			} else if h.Attributes.Transactional() {
 				kind = " transactional"
+			}
+			if h.Count == 0 {
+				kind += " empty"
 			}
 			fmt.Fprintf(&out, "%d-%d producer %d%s\n", h.BaseOffset, h.LastOffset(), h.ProducerID, kind)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 
 	"github.com/millrace-io/millrace/broker/internal/batch"
@@ -48,6 +49,9 @@ func segmentName(base int64, generation uint64) string {
 	}
 	return fmt.Sprintf("%020d-%d%s", base, generation, segmentSuffix)
 }
+
+// compactedName reports whether the name of a segment's file has a generation.
+func compactedName(name string) bool { return strings.Contains(name, "-") }
 
 func (s *segment) indexPath() string {
 	return s.path[:len(s.path)-len(segmentSuffix)] + indexSuffix
@@ -113,8 +117,8 @@ func readSegment(r *reader, dir string, join func(...string) string) *segment {
 	return s
 }
 
-// walk calls f for each batch header of a file from a position up to an end, until f returns false. Offsets have no gap: next is
-// the offset that the first batch must have. The error is a *CorruptionError, or of reading.
+// walk calls f for each batch header of a file from a position up to an end, until f returns false. next is the offset that the first
+// batch must have, or, in a sparse file, the least that it may have. The error is a *CorruptionError, or of reading.
 func walk(f *openFile, position, end, next int64, visit func(h *batch.Header, position int64) bool) error {
 	scratch := walkBuffers.Get().(*[]byte)
 	defer walkBuffers.Put(scratch)
@@ -128,7 +132,7 @@ func walk(f *openFile, position, end, next int64, visit func(h *batch.Header, po
 				return err
 			}
 		}
-		h, err := checkHeader(f.path, buf[position-bufAt:], position, end, next)
+		h, err := checkHeader(f, buf[position-bufAt:], position, end, next)
 		if err != nil {
 			return err
 		}
@@ -147,16 +151,16 @@ const walkChunk = indexInterval + 4<<10
 var walkBuffers = sync.Pool{New: func() any { b := make([]byte, walkChunk); return &b }}
 
 // checkHeader parses the header at the start of b and checks that it belongs where it is: the fields that no checksum covers.
-func checkHeader(path string, b []byte, position, end, next int64) (batch.Header, error) {
+func checkHeader(f *openFile, b []byte, position, end, next int64) (batch.Header, error) {
 	h, err := batch.ParseHeader(b)
-	if err == nil && h.BaseOffset != next {
+	if err == nil && h.BaseOffset != next && !(f.sparse && h.BaseOffset > next) {
 		err = fmt.Errorf("batch has offset %d, expected %d", h.BaseOffset, next)
 	}
 	if err == nil && int64(h.Size()) > end-position {
 		err = fmt.Errorf("batch of %d bytes goes beyond the end at %d", h.Size(), end)
 	}
 	if err != nil {
-		return h, corruptSegment(path, position, err)
+		return h, corruptSegment(f.path, position, err)
 	}
 	return h, nil
 }

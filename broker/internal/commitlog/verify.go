@@ -20,7 +20,7 @@ func (l *Log) Verify(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return errors.Join(append(errs, err)...)
 			}
-			if err := p.verify(s); err != nil && !p.purged(s) {
+			if err := p.verify(s); err != nil && p.holds(s) {
 				errs = append(errs, fmt.Errorf("partition %s-%d: %w", p.topic.Name, p.index, p.readError(err)))
 			}
 		}
@@ -31,7 +31,8 @@ func (l *Log) Verify(ctx context.Context) error {
 // verify compares a segment with its index, which it makes anew. A segment that is being written is compared as far as both go.
 func (p *Partition) verify(s *segment) error {
 	p.mu.Lock()
-	written := segmentIndex{}
+	written, next := segmentIndex{}, s.next
+	compacted := slices.ContainsFunc(p.mu.segments, func(o *segment) bool { return o.base <= s.base && o.generation > 0 })
 	sealed, path := s.index == nil, s.path
 	first := s.base // what begins before it was purged, and is not found again
 	if len(p.mu.segments) > 0 {
@@ -61,8 +62,15 @@ func (p *Partition) verify(s *segment) error {
 			return corruptSegment(path, k.position, fmt.Errorf("batches from offset %d on are not what the index says", k.offset))
 		}
 	}
+	for _, a := range made.aborted {
+		if a.last < next && !slices.ContainsFunc(stored.aborted, a.coveredBy) {
+			return corruptSegment(path, 0, fmt.Errorf("the segment has an aborted transaction of producer %d from %d to %d, the index has not",
+				a.producer, a.first, a.last))
+		}
+	}
 	for _, a := range stored.aborted {
-		if a.first >= first && !slices.Contains(made.aborted, a) {
+		// Compaction removes the data first, and what names it in the next round.
+		if !compacted && a.first >= first && !slices.Contains(made.aborted, a) {
 			return corruptSegment(path, 0, fmt.Errorf("the index has an aborted transaction of producer %d from %d to %d, the segment has not",
 				a.producer, a.first, a.last))
 		}
@@ -70,9 +78,9 @@ func (p *Partition) verify(s *segment) error {
 	return nil
 }
 
-// purged reports whether all of the segment's records are deleted: its file may be gone.
-func (p *Partition) purged(s *segment) bool {
+// holds reports whether the segment is still part of the log and has records that are not deleted: else its file may be gone.
+func (p *Partition) holds(s *segment) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return s.next <= p.mu.logStart
+	return s.next > p.mu.logStart && slices.Contains(p.mu.segments, s)
 }
