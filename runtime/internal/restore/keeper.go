@@ -16,11 +16,18 @@ import (
 	"github.com/millrace-io/millrace/topology"
 )
 
+// PausableFetcher is a Fetcher whose partitions can be left alone for a while. *client.Fetcher implements it.
+type PausableFetcher interface {
+	Fetcher
+	Pause(partitions ...client.TopicPartition)
+	Resume(partitions ...client.TopicPartition)
+}
+
 // KeeperConfig configures a Keeper.
 type KeeperConfig struct {
 	ClusterID string
 	Log       Log
-	Fetcher   Fetcher // its owner's to close, after Run
+	Fetcher   PausableFetcher // its owner's to close, after Run
 	// Near is up to how many missing records a copy counts as caught up (acceptable.recovery.lag). Changed is called when one has
 	// become so, by the Keeper's goroutine; it must not call the Keeper.
 	Near    int64
@@ -50,7 +57,7 @@ type Keeper struct {
 	ended    chan struct{}
 	copies   atomic.Pointer[[]Copy]
 
-	fetcher Fetcher
+	fetcher PausableFetcher
 	kept    map[client.TopicPartition]*kept
 	held    bool             // Hold
 	looking bool             // a look-up is under way

@@ -21,8 +21,6 @@ type Log interface {
 type Fetcher interface {
 	Add(tp client.TopicPartition, offset int64)
 	Remove(tp client.TopicPartition)
-	Pause(partitions ...client.TopicPartition)
-	Resume(partitions ...client.TopicPartition)
 	Ready() <-chan struct{}
 	Take(dst []client.Fetched) []client.Fetched
 	Close()

@@ -79,8 +79,6 @@ func (f *fakeFetcher) Add(tp client.TopicPartition, offset int64) {
 func (f *fakeFetcher) Remove(tp client.TopicPartition) { delete(f.at, tp) }
 func (f *fakeFetcher) Ready() <-chan struct{}          { return f.ready }
 func (f *fakeFetcher) Close()                          {}
-func (f *fakeFetcher) Pause(...client.TopicPartition)  {}
-func (f *fakeFetcher) Resume(...client.TopicPartition) {}
 
 func (f *fakeFetcher) Take(dst []client.Fetched) []client.Fetched {
 	for tp, at := range f.at {
