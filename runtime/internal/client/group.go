@@ -62,6 +62,9 @@ func (c *Client) Join(ctx context.Context, r JoinRequest) (JoinAnswer, error) {
 	switch err := kerr.ErrorForCode(resp.ErrorCode); {
 	case errors.Is(err, kerr.MemberIDRequired):
 		return answer, doing(ErrMemberIDRequired, "join group %q", r.Group)
+	case errors.Is(err, kerr.InconsistentGroupProtocol):
+		return JoinAnswer{}, doing(fmt.Errorf("%w: members of another kind are in it; stop them, or if they have just been stopped "+
+			"(Kafka Streams leaves no group then), wait until their session ends", err), "join group %q", r.Group)
 	case err != nil:
 		return JoinAnswer{}, doing(err, "join group %q", r.Group)
 	}
