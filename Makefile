@@ -4,8 +4,9 @@ TOOL := go tool -modfile=tools.mod
 SECONDS_EACH ?= 30
 KILLS ?= 25
 COUNT ?= 1
+SEEDS ?= 500
 
-.PHONY: check format vet lint test race invariants fuzz crash kill bench
+.PHONY: check format vet lint test race invariants fuzz sim crash kill bench
 
 check: format vet lint race invariants
 
@@ -41,6 +42,12 @@ fuzz:
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(SECONDS_EACH)s $$pkg; \
 		done; \
 	done
+
+# The simulation over SEEDS seeds, and the bugs planted to prove that it sees them. One seed, with its trace:
+# go test ./runtime/internal/sim -run TestSimulation -seed N -v
+sim:
+	go test -count=1 -v -run '^TestSimulation$$' ./runtime/internal/sim -seeds $(SEEDS)
+	go test -count=1 -v -run '^TestPlanted$$' -tags planted ./runtime/internal/sim
 
 # Power cuts at every sync point of the broker's storage and of the state.
 crash:

@@ -130,7 +130,11 @@ func (db *DB) applyLocked() error {
 	if len(runs) == 0 {
 		return nil
 	}
-	if err := db.engine.Apply(&b); err != nil {
+	planted, err := db.applyApart(runs)
+	if !planted {
+		err = db.engine.Apply(&b)
+	}
+	if err != nil {
 		return db.fail(fmt.Errorf("apply committed state: %w", err))
 	}
 	for _, r := range runs {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/runtime/internal/planted"
 )
 
 // OffsetSpec says which offset ListOffsets looks up.
@@ -96,7 +98,7 @@ func (c *Client) CommittedOffsets(ctx context.Context, group string, partitions 
 
 func (c *Client) committedOffsets(ctx context.Context, group string, partitions []TopicPartition) (map[TopicPartition]Committed, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
-	req.RequireStable = true
+	req.RequireStable = !planted.Is(planted.UnstableOffsets)
 	rg := kmsg.NewOffsetFetchRequestGroup()
 	rg.Group = group
 	for topic, ps := range byTopic(partitions) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/planted"
 )
 
 // ErrInstanceInUse stops an instance that is fenced again and again: another process has the same instance id.
@@ -264,7 +265,7 @@ func (m *Machine) recover(now time.Time, cause error, lost bool) Effect {
 		wait = min(firstWait<<min(m.failures-1, 10), maxWait)
 	}
 	m.failures++
-	m.lost = lost || m.state == Recovering && m.lost
+	m.lost = lost || m.state == Recovering && m.lost && !planted.Is(planted.LossForgotten)
 	m.state = Recovering
 	return Effect{Kind: Recover, Wait: wait, Lost: m.lost, Err: cause}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/commit"
+	"github.com/millrace-io/millrace/runtime/internal/planted"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -164,6 +165,9 @@ func (c *catchUp) take(got *client.Fetched) (err error) {
 		c.restored++
 	}
 	c.next = got.Batch.End()
+	if planted.Is(planted.PositionFromEnd) {
+		return c.store.State.RestoredTo(c.end)
+	}
 	return c.store.State.RestoredTo(c.next)
 }
 

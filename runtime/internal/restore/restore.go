@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/planted"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
 )
@@ -164,7 +165,11 @@ func (r *Restorer) inputOffsets(ctx context.Context, tasks []Task) (*inputOffset
 	if len(missing) == 0 {
 		return o, nil
 	}
-	starts, err := r.cfg.Log.ListOffsets(ctx, client.LogStart, missing)
+	from := client.LogStart
+	if planted.Is(planted.ResetToLatest) {
+		from = client.HighWatermark
+	}
+	starts, err := r.cfg.Log.ListOffsets(ctx, from, missing)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +189,11 @@ func (r *Restorer) changelogBounds(ctx context.Context, tasks []Task) (ends, sta
 	if len(changelogs) == 0 {
 		return nil, nil, nil
 	}
-	if ends, err = r.cfg.Log.ListOffsets(ctx, client.HighWatermark, changelogs); err != nil {
+	upTo := client.HighWatermark
+	if planted.Is(planted.RestoreToStable) {
+		upTo = client.LastStable
+	}
+	if ends, err = r.cfg.Log.ListOffsets(ctx, upTo, changelogs); err != nil {
 		return nil, nil, err
 	}
 	starts, err = r.cfg.Log.ListOffsets(ctx, client.LogStart, changelogs)

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/assign"
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/member"
+	"github.com/millrace-io/millrace/runtime/internal/planted"
 	"github.com/millrace-io/millrace/runtime/internal/restore"
 	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/runtime/internal/worker"
@@ -214,7 +215,7 @@ func (l restoreLog) CommittedOffsets(ctx context.Context, _ string, tps []client
 	w := l.in.world
 	found := make(map[client.TopicPartition]client.Committed)
 	err := l.in.ask(ctx, &call{name: fmt.Sprintf("%s/%d committed of %v", l.in.name, l.slot, tps), apply: func() (bool, error) {
-		if w.log.unstable(tps) {
+		if w.log.unstable(tps) && !planted.Is(planted.UnstableOffsets) {
 			return false, nil
 		}
 		clear(found)
@@ -275,6 +276,7 @@ func (s *supervisor) newWorker(slot int, p *producer) *worker.Worker {
 			return task.New(task.Config{
 				Topology: in.world.job, ApplicationID: application, Subtopology: id.Subtopology, Partition: id.Partition,
 				Output: out, Start: start, Now: now, Logger: discard,
+				Processing: task.LogAndContinue, DeadLetterTopic: topicDead,
 				Committed: func(spec *state.Spec) (*state.Partition, error) { return s.db.Partition(spec, id.Partition) },
 			})
 		},

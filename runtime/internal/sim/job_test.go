@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
@@ -13,11 +15,14 @@ const application = "sim"
 // The topics: in ─► count ─► out
 //
 //	└────► mid ─► sum ─► totals
+//
+// What a count refuses becomes a dead letter.
 const (
 	topicIn     = "in"
 	topicOut    = "out"
 	topicMid    = "mid"
 	topicTotals = "totals"
+	topicDead   = "dead"
 )
 
 // The stores of the two stages, one for each sub-topology.
@@ -60,6 +65,9 @@ func (c *counter) Init(ctx *topology.Context[string, string]) (err error) {
 }
 
 func (c *counter) Process(r topology.Record[string, string]) error {
+	if refused(r.Value) {
+		return errRefused
+	}
 	n, _, _, err := c.rows.Get(r.Key)
 	if err != nil {
 		return err
@@ -73,6 +81,11 @@ func (c *counter) Process(r topology.Record[string, string]) error {
 }
 
 func (c *counter) Close() error { return nil }
+
+var errRefused = errors.New("refused")
+
+// refused reports whether a value is counted nowhere.
+func refused(value string) bool { return strings.HasSuffix(value, "7") }
 
 func countedValue(n int64, partition int32, offset int64) string {
 	return fmt.Sprintf("%d of %d@%d", n, partition, offset)

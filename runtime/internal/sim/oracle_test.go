@@ -19,6 +19,7 @@ func (w *world) check() {
 	w.checkStage(topicIn, topicOut, storeCounts)
 	w.checkMid()
 	w.checkStage(topicMid, topicTotals, storeSums)
+	w.checkDead()
 	for _, in := range w.instances {
 		w.checkDisk(in.name, in.disk)
 	}
@@ -48,6 +49,9 @@ func (w *world) checkStage(from, to, store string) {
 		last := make(map[string]int64)
 		w.log.partition(client.TopicPartition{Topic: from, Partition: p}).visible(func(offset int64, r *record) {
 			key := string(r.key)
+			if refused(string(r.value)) {
+				return
+			}
 			last[key]++
 			want[key] = append(want[key], countedValue(last[key], p, offset))
 		})
@@ -88,6 +92,24 @@ func (w *world) checkChangelog(tp client.TopicPartition, last map[string]int64) 
 	if !maps.Equal(rows, last) {
 		w.violate("CHANGELOG", "%v ends with %v, want %v", tp, rows, last)
 	}
+}
+
+// checkDead wants one dead letter for each record that was refused, in the order of its key.
+func (w *world) checkDead() {
+	want, got := make(map[string][]string), make(map[string][]string)
+	for p := range w.partitions {
+		for _, from := range []string{topicIn, topicMid} {
+			w.log.partition(client.TopicPartition{Topic: from, Partition: p}).visible(func(_ int64, r *record) {
+				if refused(string(r.value)) {
+					want[string(r.key)] = append(want[string(r.key)], string(r.value))
+				}
+			})
+		}
+		w.log.partition(client.TopicPartition{Topic: topicDead, Partition: p}).visible(func(_ int64, r *record) {
+			got[string(r.key)] = append(got[string(r.key)], string(r.value))
+		})
+	}
+	w.compare("REF", topicDead, want, got)
 }
 
 // checkMid wants each input record once in the topic between the stages, those of a partition in order.

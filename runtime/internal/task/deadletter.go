@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/millrace-io/millrace/runtime/internal/planted"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -69,10 +70,19 @@ func (t *Task) post(l *letter) error {
 	if l.raw.Key != nil {
 		partition = topology.PartitionOf(l.raw.Key, n)
 	}
-	if err := t.cfg.Output.Send(l.topic, partition, &l.raw); err != nil {
+	send := t.cfg.Output.Send
+	if o, ok := t.cfg.Output.(outsider); ok && planted.Is(planted.DeadLetterOutside) {
+		send = o.SendOutside
+	}
+	if err := send(l.topic, partition, &l.raw); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
 	return nil
+}
+
+// outsider is an output that could write outside of the transaction: none but for a planted bug.
+type outsider interface {
+	SendOutside(topic string, partition int32, r *topology.Raw) error
 }
 
 // describe returns the headers that say what failed, and where.
