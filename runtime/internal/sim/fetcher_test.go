@@ -19,9 +19,10 @@ type fetcher struct {
 }
 
 type feed struct {
-	next  int64
-	known bool
-	lag   int64
+	paused bool
+	next   int64
+	known  bool
+	lag    int64
 }
 
 func newFetcher(in *instance, works bool) *fetcher {
@@ -54,6 +55,22 @@ func (f *fetcher) Remove(tp client.TopicPartition) {
 	f.queue = kept
 }
 
+// Pause stops fetching partitions for a while.
+func (f *fetcher) Pause(tps ...client.TopicPartition) { f.pause(tps, true) }
+
+// Resume goes on.
+func (f *fetcher) Resume(tps ...client.TopicPartition) { f.pause(tps, false) }
+
+func (f *fetcher) pause(tps []client.TopicPartition, paused bool) {
+	f.in.world.mu.Lock()
+	defer f.in.world.mu.Unlock()
+	for _, tp := range tps {
+		if d := f.at[tp]; d != nil {
+			d.paused = paused
+		}
+	}
+}
+
 // Ready has a value when there is something to take.
 func (f *fetcher) Ready() <-chan struct{} { return f.ready }
 
@@ -81,7 +98,7 @@ func (f *fetcher) Close() {
 func (f *fetcher) ends(tp client.TopicPartition) (stable int64, news bool) {
 	d := f.at[tp]
 	stable = f.in.world.log.partition(tp).stable()
-	return stable, d.next < stable || !d.known || d.lag != 0
+	return stable, !d.paused && (d.next < stable || !d.known || d.lag != 0)
 }
 
 func (f *fetcher) news() bool {
