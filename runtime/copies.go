@@ -94,12 +94,12 @@ func (s *supervisor) keepCopies(ctx context.Context, a *member.Assignment) error
 	return nil
 }
 
-// holdCopies lets standbys wait as long as tasks are made ready, which come first (S-39).
+// holdCopies lets standbys wait as long as tasks are made ready, which come first (S-39), and while the App is paused.
 func (s *supervisor) holdCopies(ctx context.Context) error {
 	if len(s.copies) == 0 {
 		return nil
 	}
-	busy := false
+	busy := s.paused.Load()
 	for _, w := range s.workers {
 		busy = busy || len(w.Snapshot().Preparing) > 0
 	}

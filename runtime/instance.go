@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/assign"
@@ -37,18 +38,23 @@ type instance struct {
 	db      *state.DB
 	globals map[string]state.GlobalLayer
 	tables  *global.Tables
-	dropped dropCounts // by global tables; tasks count theirs
-	workers []*worker.Worker
+	dropped dropCounts       // by global tables; tasks count theirs
+	workers []*worker.Worker // the supervisor's, once it runs
+	slots   []slot           // what the workers stand on; likewise
+	roster  atomic.Pointer[roster]
 	member  *member.Member
 	keeper  *restore.Keeper // of standbys and warm-ups
 	signals signals
 	policy  policy
+	paused  *atomic.Bool   // the App's
+	stay    *atomic.Bool   // the App's
+	orders  chan order     // for the supervisor
 	closers []func() error // in the order of opening
 }
 
 // open reaches the log, opens the state and loads the global tables. On an error it closes what it opened.
 func open(ctx context.Context, t *topology.Topology, cfg Config) (*instance, error) {
-	in := &instance{topology: t, cfg: cfg, log: cfg.Logger, id: statedir.NewInstanceID(), signals: newSignals()}
+	in := &instance{topology: t, cfg: cfg, log: cfg.Logger, id: statedir.NewInstanceID(), signals: newSignals(), orders: make(chan order)}
 	for _, step := range []func(context.Context) error{
 		in.openDir, in.connect, in.check, in.openState, in.openWorkers, in.loadGlobals, in.openKeeper, in.openMember,
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/millrace-io/millrace/topology"
@@ -15,6 +16,11 @@ type App struct {
 	cfg      Config
 	life     lifecycle
 	instance atomic.Pointer[instance] // nil until Run has made it
+	paused   atomic.Bool
+	stay     atomic.Bool
+	stop     chan struct{} // closed by Stop
+	stopOnce sync.Once
+	done     chan struct{} // closed when Run has returned
 }
 
 // New checks a topology and its configuration and returns an App. It starts nothing, reaches no broker and touches no disk. All
@@ -31,7 +37,7 @@ func New(t *topology.Topology, cfg Config) (*App, error) {
 	}
 	cfg = cfg.withDefaults()
 	cfg.Logger = cfg.Logger.With("app", cfg.ApplicationID)
-	a := &App{topology: t, cfg: cfg}
+	a := &App{topology: t, cfg: cfg, stop: make(chan struct{}), done: make(chan struct{})}
 	a.life.now, a.life.listener = cfg.Now, cfg.Listener
 	return a, nil
 }
@@ -41,12 +47,24 @@ func New(t *topology.Topology, cfg Config) (*App, error) {
 // failure stops the instance in the same way, as far as it can, and is returned: it says which task, where, what, and what to
 // do next.
 //
-// Run may be called once.
+// Run may be called once. Stop ends it in the same way.
 func (a *App) Run(ctx context.Context) (err error) {
 	if !a.life.begin() {
 		return ErrRan
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-a.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	defer func() {
+		cancel()
+		watching.Wait()
+		defer close(a.done)
 		a.life.enter(Closing, nil)
 		if err != nil {
 			a.life.enter(Failed, err)
@@ -61,6 +79,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		}
 		return fmt.Errorf("start %s: %w", a.cfg.ApplicationID, err)
 	}
+	in.paused, in.stay = &a.paused, &a.stay
 	a.instance.Store(in)
 	err = in.supervise(ctx, &a.life)
 	return errors.Join(err, in.close())

@@ -82,32 +82,11 @@ func (a *App) Stats() Stats {
 		return s
 	}
 	drops := make(map[Drop]int64)
-	for i, w := range in.workers {
-		snapshot := w.Snapshot()
-		s.Commits += snapshot.Commits
-		s.Aborts += snapshot.Aborts
-		s.CommitCost = max(s.CommitCost, snapshot.CommitCost)
-		s.DirtyBytes += snapshot.DirtyBytes
-		s.CachedBytes += snapshot.CachedBytes
-		for sub, n := range snapshot.Read {
-			s.Read += n
-			s.ReadBy[sub] += n
-		}
-		for topic, n := range snapshot.Written {
-			s.count(a, topic, n)
-		}
-		for _, d := range snapshot.Drops {
-			drops[Drop{Node: d.Node, Reason: d.Reason}] += d.Count
-		}
-		for _, id := range snapshot.Preparing {
-			s.Tasks = append(s.Tasks, TaskStats{ID: id, Worker: i})
-		}
-		for _, f := range snapshot.Failed {
-			s.Tasks = append(s.Tasks, TaskStats{ID: f.ID, Worker: i, Err: f.Err})
-		}
-		for _, t := range snapshot.Running {
-			s.add(i, t.ID, t.Inputs)
-		}
+	for i, w := range in.crew() {
+		s.addWorker(a, i, w.Snapshot(), drops)
+	}
+	for _, w := range in.retired() { // what they have done counts
+		s.addWorker(a, -1, w.Snapshot(), drops)
 	}
 	for _, c := range in.keeper.Copies() {
 		s.Standbys = append(s.Standbys, StandbyStats(c))
@@ -122,6 +101,37 @@ func (a *App) Stats() Stats {
 	})
 	slices.SortFunc(s.Tasks, func(a, b TaskStats) int { return a.ID.Compare(b.ID) })
 	return s
+}
+
+// addWorker books what a worker has done and runs.
+func (s *Stats) addWorker(a *App, i int, snapshot *worker.Snapshot, drops map[Drop]int64) {
+	s.Commits += snapshot.Commits
+	s.Aborts += snapshot.Aborts
+	s.CommitCost = max(s.CommitCost, snapshot.CommitCost)
+	s.DirtyBytes += snapshot.DirtyBytes
+	s.CachedBytes += snapshot.CachedBytes
+	for sub, n := range snapshot.Read {
+		s.Read += n
+		s.ReadBy[sub] += n
+	}
+	for topic, n := range snapshot.Written {
+		s.count(a, topic, n)
+	}
+	for _, d := range snapshot.Drops {
+		drops[Drop{Node: d.Node, Reason: d.Reason}] += d.Count
+	}
+	for _, id := range snapshot.Preparing {
+		s.Tasks = append(s.Tasks, TaskStats{ID: id, Worker: i})
+	}
+	for _, id := range snapshot.Held {
+		s.Tasks = append(s.Tasks, TaskStats{ID: id, Worker: i})
+	}
+	for _, f := range snapshot.Failed {
+		s.Tasks = append(s.Tasks, TaskStats{ID: f.ID, Worker: i, Err: f.Err})
+	}
+	for _, t := range snapshot.Running {
+		s.add(i, t.ID, t.Inputs)
+	}
 }
 
 // count books what was written to a topic.

@@ -26,6 +26,9 @@ type supervisor struct {
 	life        *lifecycle
 	placed      placement
 	specs       map[topology.TaskID]restore.Task // of the placed tasks
+	launch      func(*worker.Worker)             // runs a worker
+	pausing     bool                             // the workers are paused
+	pausers     int                              // as many of them
 	incarnation uint64
 	joined      bool
 	copies      []topology.TaskID // that are kept here, sorted
@@ -43,10 +46,18 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 	defer cut(nil)
 	joined, leave := context.WithCancel(running)
 	defer leave()
-	failures := make(chan error, len(in.workers)+3)
+	failures := make(chan error, maxWorkers+3)
 	var members, others sync.WaitGroup
+	s := &supervisor{instance: in, life: life, placed: make(placement, len(in.workers)), specs: make(map[topology.TaskID]restore.Task)}
+	s.launch = func(w *worker.Worker) {
+		others.Go(func() {
+			if err := w.Run(running); err != nil || !in.isRetired(w) {
+				failures <- in.explain(err)
+			}
+		})
+	}
 	for _, w := range in.workers {
-		others.Go(func() { failures <- in.explain(w.Run(running)) })
+		s.launch(w)
 	}
 	members.Go(func() { failures <- in.runMember(joined) })
 	followed, unfollow := context.WithCancel(running)
@@ -63,7 +74,6 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 		})
 	}
 
-	s := &supervisor{instance: in, life: life, placed: make(placement, len(in.workers)), specs: make(map[topology.TaskID]restore.Task)}
 	err := s.follow(ctx, failures)
 	life.enter(Closing, nil)
 	if s.policy.stopApplication.Load() && !lostMember(err) {
@@ -73,6 +83,9 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 		cut(err) // nothing can be committed any more
 	}
 	err = errors.Join(err, s.stop(running, cut))
+	if in.stay.Load() && err == nil {
+		in.member.Stay()
+	}
 	leave()
 	members.Wait()
 	unfollow()
@@ -116,7 +129,11 @@ func (s *supervisor) follow(ctx context.Context, failures <-chan error) error {
 	summary := time.NewTicker(summaryEvery)
 	defer summary.Stop()
 	for {
-		if err := s.reconcile(ctx); err != nil {
+		err := s.reconcile(ctx)
+		if err == nil {
+			err = s.pauseWorkers(ctx)
+		}
+		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -133,6 +150,10 @@ func (s *supervisor) follow(ctx context.Context, failures <-chan error) error {
 			return err
 		case <-s.member.Changed():
 		case <-s.signals.wake:
+		case o := <-s.orders:
+			if err := s.obey(ctx, o); err != nil {
+				return err
+			}
 		case <-retry.C:
 		case <-summary.C:
 			s.logSummary()
@@ -162,10 +183,10 @@ func (s *supervisor) logSummary() {
 
 // showState tells the listener whether all assigned tasks run.
 func (s *supervisor) showState() {
-	running := 0 // or stopped for good
+	running := 0 // or stopped for good, or paused
 	for _, w := range s.workers {
 		snapshot := w.Snapshot()
-		running += len(snapshot.Running) + len(snapshot.Failed)
+		running += len(snapshot.Running) + len(snapshot.Failed) + len(snapshot.Held)
 	}
 	if s.joined && running == len(s.specs) {
 		s.life.enter(Running, nil)

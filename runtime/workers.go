@@ -36,12 +36,13 @@ func (in *instance) openWorkers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in.closeLater(func() error { closeAll(producers); return nil })
 	for i, p := range producers {
 		if err := in.openWorker(i, p); err != nil {
+			closeAll(producers[i+1:])
 			return err
 		}
 	}
+	in.show()
 	return nil
 }
 
@@ -104,14 +105,18 @@ func initAll(ctx context.Context, producers []*client.Producer) error {
 	return errors.Join(errs...)
 }
 
-func (in *instance) openWorker(slot int, p *client.Producer) error {
+// openWorker makes a worker over a producer, which it takes over.
+func (in *instance) openWorker(number int, p *client.Producer) error {
 	f, err := client.NewFetcher(in.client, client.FetcherConfig{
 		BufferBytes: int(in.cfg.InputBytes / int64(in.cfg.Workers)),
 	})
 	if err != nil {
+		p.Close()
 		return err
 	}
-	in.closeLater(func() error { f.Close(); return nil })
+	s := slot{producer: p, fetcher: f, close: sync.OnceFunc(func() { f.Close(); p.Close() })}
+	in.closeLater(func() error { s.close(); return nil })
+	in.slots = append(in.slots, s)
 	restorer := restore.New(restore.Config{
 		Group:     in.cfg.ApplicationID,
 		ClusterID: in.client.ClusterID(),
@@ -127,7 +132,7 @@ func (in *instance) openWorker(slot int, p *client.Producer) error {
 		Now:         in.cfg.Now,
 	})
 	cfg := worker.Config{
-		Slot:     slot,
+		Slot:     number,
 		Producer: p,
 		Fetcher:  f,
 		Member:   lateMember{in},

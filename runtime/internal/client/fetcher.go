@@ -115,6 +115,13 @@ func NewFetcher(c *Client, cfg FetcherConfig) (*Fetcher, error) {
 	return f, nil
 }
 
+// SetBufferBytes changes FetcherConfig.BufferBytes.
+func (f *Fetcher) SetBufferBytes(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cfg.BufferBytes = n
+}
+
 // Add starts fetching tp at offset. Adding it again moves it; nothing that was fetched before is handed out any more.
 func (f *Fetcher) Add(tp TopicPartition, offset int64) {
 	f.Remove(tp)

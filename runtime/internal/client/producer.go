@@ -127,6 +127,14 @@ func NewProducer(c *Client, cfg ProducerConfig) (*Producer, error) {
 	return p, nil
 }
 
+// SetMaxBufferedBytes changes ProducerConfig.MaxBufferedBytes. It may be called by any goroutine.
+func (p *Producer) SetMaxBufferedBytes(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cfg.MaxBufferedBytes = n
+	p.broadcastLocked()
+}
+
 // Builder returns an empty batch builder from the producer's free list.
 func (p *Producer) Builder() *recordbatch.Builder {
 	p.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/assign"
@@ -139,6 +140,9 @@ type Member struct {
 	inbox   chan event // from the owner and from requests under way; Run takes them
 	ended   chan struct{}
 
+	capacity atomic.Int64
+	stay     atomic.Bool
+
 	core *core // Run's
 
 	mu struct {
@@ -160,6 +164,7 @@ func New(c Coordinator, cfg Config) (*Member, error) {
 		ended:   make(chan struct{}),
 		core:    newCore(cfg.HeartbeatInterval, cfg.ProbeInterval, cfg.Previous),
 	}
+	m.capacity.Store(int64(cfg.Capacity))
 	m.publish()
 	return m, nil
 }
@@ -188,6 +193,16 @@ func (m *Member) Release(tasks ...assign.Task) { m.post(event{kind: evReleased, 
 
 // Rejoin asks for a rebalance, because what the plan depends on has changed.
 func (m *Member) Rejoin(reason string) { m.post(event{kind: evRejoin, reason: reason}) }
+
+// SetCapacity changes Config.Capacity and has the group rebalance.
+func (m *Member) SetCapacity(n int) {
+	m.capacity.Store(int64(n))
+	m.Rejoin("the capacity of an instance has changed")
+}
+
+// Stay has Run end without leaving the group: it misses the member after the session time-out, unless the instance is back by then
+//
+func (m *Member) Stay() { m.stay.Store(true) }
 
 // Refused tells the member that an answer to a commit said that the membership is lost or the generation old, so that it need
 // not wait for the next heartbeat to find out.

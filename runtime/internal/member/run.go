@@ -91,6 +91,10 @@ func (r *runner) perform(e effect) {
 	case doHeartbeat:
 		r.async(func() event { return r.heartbeat(id) })
 	case doLeave:
+		if r.stay.Load() {
+			r.log.Info("the group keeps this member until its session times out", "group", r.cfg.Group, "session_timeout", r.cfg.SessionTimeout)
+			return
+		}
 		ctx, cancel := context.WithTimeout(r.ctx, leaveTimeout)
 		defer cancel()
 		if err := r.c.Leave(ctx, id, "the instance stops"); err != nil {
@@ -115,7 +119,7 @@ func (r *runner) join(e *effect) event {
 	s := subscription{
 		topics: r.cfg.Topics, partitions: e.partitions, generation: e.claimed,
 		user: userData{
-			instanceID: r.cfg.InstanceID, capacity: r.cfg.Capacity, fingerprint: r.cfg.Fingerprint,
+			instanceID: r.cfg.InstanceID, capacity: int(r.capacity.Load()), fingerprint: r.cfg.Fingerprint,
 			owned: e.claims, previous: e.previous, tags: r.cfg.Tags, endpoint: r.cfg.Endpoint, stop: e.stop,
 		},
 	}

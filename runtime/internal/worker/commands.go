@@ -120,6 +120,14 @@ func (w *Worker) Stop(ctx context.Context) error {
 	})
 }
 
+// Bound changes Config.MaxDirtyBytes.
+func (w *Worker) Bound(ctx context.Context, maxDirtyBytes int64) error {
+	return w.do(ctx, func(context.Context) error {
+		w.policy.MaxBytes = maxDirtyBytes
+		return nil
+	})
+}
+
 func (w *Worker) ids() []topology.TaskID {
 	ids := make([]topology.TaskID, len(w.tasks))
 	for i, r := range w.tasks {

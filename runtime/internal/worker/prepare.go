@@ -37,6 +37,12 @@ func (w *Worker) prepare(ctx context.Context, tasks []restore.Task) {
 	if len(tasks) == 0 {
 		return
 	}
+	if w.paused {
+		w.heldBack = append(w.heldBack, tasks...)
+		w.publish()
+		w.cfg.Changed()
+		return
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	p := &preparation{tasks: slices.Clone(tasks), cancel: cancel, ended: make(chan struct{})}
 	w.batches = append(w.batches, p)
@@ -148,6 +154,7 @@ func (w *Worker) run(spec restore.Task, ready restore.Ready) error {
 // cancelPreparing stops making the given tasks ready. Others of the same preparations begin anew.
 func (w *Worker) cancelPreparing(ctx context.Context, ids []topology.TaskID) {
 	given := func(t restore.Task) bool { return slices.Contains(ids, t.ID) }
+	w.heldBack = slices.DeleteFunc(w.heldBack, given)
 	for _, p := range slices.Clone(w.batches) {
 		if !slices.ContainsFunc(p.tasks, given) {
 			continue
@@ -159,7 +166,8 @@ func (w *Worker) cancelPreparing(ctx context.Context, ids []topology.TaskID) {
 
 // cancelAll stops making tasks ready and returns those that were not.
 func (w *Worker) cancelAll() []restore.Task {
-	var tasks []restore.Task
+	tasks := w.heldBack
+	w.heldBack = nil
 	for _, p := range slices.Clone(w.batches) {
 		w.cancel(p)
 		tasks = append(tasks, p.tasks...)

@@ -21,6 +21,7 @@ type Snapshot struct {
 	Running         []TaskSnapshot
 	Preparing       []topology.TaskID
 	Failed          []FailedTask
+	Held            []topology.TaskID // to be made ready when the worker is not paused any more
 	DirtyBytes      int64
 	CachedBytes     int64
 }
@@ -104,6 +105,9 @@ func (w *Worker) publish() {
 		for _, t := range p.tasks {
 			s.Preparing = append(s.Preparing, t.ID)
 		}
+	}
+	for _, t := range w.heldBack {
+		s.Held = append(s.Held, t.ID)
 	}
 	for _, f := range w.failedTasks {
 		s.Failed = append(s.Failed, FailedTask{f.spec.ID, f.err})

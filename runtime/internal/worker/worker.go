@@ -108,8 +108,10 @@ type Worker struct {
 	culprits    []parkedTask // failed, and not closed yet
 	failedTasks []parkedTask // failed and closed
 	published   time.Time
-	stopping    bool // by Stop: a failed commit is not tried again
-	losing      bool // by Lose: the instance knows
+	paused      bool
+	heldBack    []restore.Task // that are to be made ready when it is not paused any more
+	stopping    bool           // by Stop: a failed commit is not tried again
+	losing      bool           // by Lose: the instance knows
 }
 
 // running is a task that runs.
@@ -207,6 +209,10 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 func (w *Worker) round(ctx context.Context) (busy bool, err error) {
 	if busy, err = w.obey(ctx); err != nil {
 		return busy, err
+	}
+	if w.paused {
+		committed, err := w.commitIfDue(ctx, true)
+		return busy || committed, err
 	}
 	took, err := w.take(ctx)
 	if err != nil {
@@ -319,6 +325,10 @@ func (w *Worker) wait(ctx context.Context) error {
 		defer t.Stop()
 		timer = t.C
 	}
+	fetched := w.cfg.Fetcher.Ready()
+	if w.paused {
+		fetched = nil
+	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -326,7 +336,7 @@ func (w *Worker) wait(ctx context.Context) error {
 		return c(ctx)
 	case p := <-w.ready:
 		return w.start(ctx, p)
-	case <-w.cfg.Fetcher.Ready():
+	case <-fetched:
 	case <-timer:
 	}
 	return nil
@@ -336,7 +346,7 @@ func (w *Worker) wait(ctx context.Context) error {
 func (w *Worker) nextWake() time.Time {
 	_, wake := w.policy.Due(w.cfg.Now(), w.pending(true))
 	for _, r := range w.tasks {
-		if !r.wake.IsZero() && (wake.IsZero() || r.wake.Before(wake)) {
+		if !w.paused && !r.wake.IsZero() && (wake.IsZero() || r.wake.Before(wake)) {
 			wake = r.wake
 		}
 	}
