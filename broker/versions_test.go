@@ -89,11 +89,11 @@ func TestApiVersions(t *testing.T) {
 			if unknown := version > 4; (resp.ErrorCode == 35) != unknown || !unknown && resp.ErrorCode != 0 {
 				t.Errorf("error %d", resp.ErrorCode)
 			}
-			if len(resp.ApiKeys) != 24 {
+			if len(resp.ApiKeys) != 36 {
 				t.Errorf("%d keys", len(resp.ApiKeys))
 			}
 			for _, k := range resp.ApiKeys {
-				if k.ApiKey == 0 && k.MinVersion != 0 || k.ApiKey > 44 {
+				if k.ApiKey == 0 && k.MinVersion != 0 || k.ApiKey > 75 {
 					t.Errorf("key %+v", k)
 				}
 			}

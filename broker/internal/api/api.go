@@ -82,6 +82,8 @@ func servedKeys() map[int16]key {
 		12: serve(0, 4, (*API).heartbeat),
 		13: serve(0, 5, (*API).leaveGroup),
 		14: serve(0, 5, (*API).syncGroup),
+		15: serve(0, 6, (*API).describeGroups),
+		16: serve(0, 5, (*API).listGroups),
 		18: {
 			announced: wire.Range{Min: 0, Max: 4}, served: wire.Range{Min: 0, Max: 4},
 			handle: (*API).apiVersions,
@@ -90,14 +92,24 @@ func servedKeys() map[int16]key {
 		20: serve(1, 6, (*API).deleteTopics),
 		21: serve(0, 2, (*API).deleteRecords),
 		22: serve(0, 5, (*API).initProducerID),
+		23: serve(2, 4, (*API).offsetForLeaderEpoch),
 		24: serve(0, 3, (*API).addPartitionsToTxn),
 		25: serve(0, 4, (*API).addOffsetsToTxn),
 		26: serve(0, 5, (*API).endTxn),
 		28: serve(0, 5, (*API).txnOffsetCommit),
 		32: serve(1, 4, (*API).describeConfigs),
 		33: serve(0, 2, (*API).alterConfigs),
+		35: serve(1, 4, (*API).describeLogDirs),
 		37: serve(0, 3, (*API).createPartitions),
+		42: serve(0, 2, (*API).deleteGroups),
 		44: serve(0, 1, (*API).incrementalAlterConfigs),
+		46: serve(0, 0, (*API).listPartitionReassignments),
+		47: serve(0, 0, (*API).offsetDelete),
+		60: serve(0, 2, (*API).describeCluster),
+		61: serve(0, 0, (*API).describeProducers),
+		65: serve(0, 0, (*API).describeTransactions),
+		66: serve(0, 2, (*API).listTransactions),
+		75: serve(0, 0, (*API).describeTopicPartitions),
 	}
 }
 

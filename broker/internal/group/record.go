@@ -9,11 +9,13 @@ import (
 // A record is one byte of kind and its fields: integers as zigzag varints, strings and bytes with their length before
 // them, topic ids as 16 bytes.
 const (
-	recordGeneration byte = 1 // version, then a group's present generation, whole
-	recordOffsets    byte = 2 // group, offsets, time: committed
-	recordStaged     byte = 3 // producer id, then as recordOffsets: of an open transaction
-	recordEnd        byte = 4 // producer id, 1 for commit or 0: the end of a transaction
-	recordForget     byte = 5 // topic id: its offsets are void
+	recordGeneration    byte = 1 // version, then a group's present generation, whole
+	recordOffsets       byte = 2 // group, offsets, time: committed
+	recordStaged        byte = 3 // producer id, then as recordOffsets: of an open transaction
+	recordEnd           byte = 4 // producer id, 1 for commit or 0: the end of a transaction
+	recordForget        byte = 5 // topic id: its offsets are void
+	recordDelete        byte = 6 // group: it is gone, with its offsets
+	recordDeleteOffsets byte = 7 // group, partitions: their offsets are gone
 
 	generationVersion = 1
 )

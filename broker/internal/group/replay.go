@@ -32,6 +32,13 @@ func (c *Coordinator) Replay(record []byte) error {
 		if err = d.end(); err == nil {
 			c.replayForget(id)
 		}
+	case recordDelete:
+		name := d.string()
+		if err = d.end(); err == nil {
+			c.replayDelete(name)
+		}
+	case recordDeleteOffsets:
+		err = c.replayDeleteOffsets(d)
 	default:
 		err = errRecord
 	}

@@ -13,6 +13,8 @@ const (
 	tagCost = 256
 	// stringCost is what a string takes besides its bytes.
 	stringCost = 16
+	// nullableCost is what a struct behind a pointer takes.
+	nullableCost = 64
 	// decodedFactor and decodedSlack bound what a request may decode into, given the length of its body.
 	decodedFactor = 16
 	decodedSlack  = 64 << 10
@@ -74,6 +76,23 @@ func (w *walker) field(f *field) {
 	case listField:
 		w.list(f)
 	case structField:
+		w.fields(f.elem)
+		w.structTags(f.tags)
+	case nullableField:
+		w.nullable(f)
+	}
+}
+
+// nullable walks a struct, unless the byte before it says that there is none.
+func (w *walker) nullable(f *field) {
+	if len(w.src) == 0 {
+		w.fail("truncated struct")
+		return
+	}
+	present := int8(w.src[0]) != -1
+	w.src = w.src[1:]
+	if present {
+		w.spend(nullableCost)
 		w.fields(f.elem)
 		w.structTags(f.tags)
 	}

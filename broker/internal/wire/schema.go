@@ -6,11 +6,12 @@ import "unsafe"
 type fieldKind uint8
 
 const (
-	fixedField  fieldKind = iota // size bytes
-	stringField                  // length-prefixed, may be null
-	bytesField                   // length-prefixed, may be null; the decoder aliases it
-	listField                    // counted elements, may be null
-	structField                  // elem in place; only as a tagged field
+	fixedField    fieldKind = iota // size bytes
+	stringField                    // length-prefixed, may be null
+	bytesField                     // length-prefixed, may be null; the decoder aliases it
+	listField                      // counted elements, may be null
+	structField                    // elem in place; only as a tagged field
+	nullableField                  // a byte, -1 for null, else a struct of elem
 )
 
 // field describes one field of a request. Nullability is not checked: the decoder does that at no risk.
@@ -60,8 +61,11 @@ func (f field) between(lo, hi int16) field    { f.since, f.until = lo, hi; retur
 func (f field) tagged(t ...taggedField) field { f.tags = t; return f }
 func tag(n uint32, f field) taggedField       { return taggedField{n, f} }
 func sizeOf[E any]() int                      { var e E; return int(unsafe.Sizeof(e)) }
-func inline(fields ...field) field            { return field{kind: structField, until: lastVersion, elem: fields} }
-func (f *field) in(version int16) bool        { return f.since <= version && version <= f.until }
+func nullable(fields ...field) field {
+	return field{kind: nullableField, until: lastVersion, elem: fields}
+}
+func inline(fields ...field) field     { return field{kind: structField, until: lastVersion, elem: fields} }
+func (f *field) in(version int16) bool { return f.since <= version && version <= f.until }
 
 const (
 	boolSize  = 1

@@ -110,6 +110,14 @@ var schemas = map[int16]*schema{
 			records[kmsg.SyncGroupRequestGroupAssignment](str(), blob()),
 		},
 	},
+	15: { // DescribeGroups
+		flexible: 5,
+		fields:   []field{listOf[string](str()), fixed(boolSize).from(3)},
+	},
+	16: { // ListGroups
+		flexible: 3,
+		fields:   []field{listOf[string](str()).from(4), listOf[string](str()).from(5)},
+	},
 	18: { // ApiVersions
 		flexible: 3,
 		fields:   []field{str().from(3), str().from(3)},
@@ -146,6 +154,16 @@ var schemas = map[int16]*schema{
 	22: { // InitProducerId
 		flexible: 2,
 		fields:   []field{str(), fixed(int32Size), fixed(int64Size).from(3), fixed(int16Size).from(3)},
+	},
+	23: { // OffsetForLeaderEpoch
+		flexible: 4,
+		fields: []field{
+			fixed(int32Size).from(3),
+			records[kmsg.OffsetForLeaderEpochRequestTopic](
+				str(),
+				records[kmsg.OffsetForLeaderEpochRequestTopicPartition](fixed(int32Size), fixed(int32Size).from(2), fixed(int32Size)),
+			),
+		},
 	},
 	24: { // AddPartitionsToTxn
 		flexible: 3,
@@ -190,6 +208,10 @@ var schemas = map[int16]*schema{
 			fixed(boolSize),
 		},
 	},
+	35: { // DescribeLogDirs
+		flexible: 2,
+		fields:   []field{records[kmsg.DescribeLogDirsRequestTopic](str(), listOf[int32](fixed(int32Size)))},
+	},
 	37: { // CreatePartitions
 		flexible: 2,
 		fields: []field{
@@ -200,6 +222,10 @@ var schemas = map[int16]*schema{
 			fixed(int32Size), fixed(boolSize),
 		},
 	},
+	42: { // DeleteGroups
+		flexible: 2,
+		fields:   []field{listOf[string](str())},
+	},
 	44: { // IncrementalAlterConfigs
 		flexible: 1,
 		fields: []field{
@@ -208,6 +234,39 @@ var schemas = map[int16]*schema{
 				records[kmsg.IncrementalAlterConfigsRequestResourceConfig](str(), fixed(int8Size), str()),
 			),
 			fixed(boolSize),
+		},
+	},
+	46: { // ListPartitionReassignments
+		fields: []field{
+			fixed(int32Size),
+			records[kmsg.ListPartitionReassignmentsRequestTopic](str(), listOf[int32](fixed(int32Size))),
+		},
+	},
+	47: { // OffsetDelete
+		flexible: lastVersion,
+		fields: []field{
+			str(),
+			records[kmsg.OffsetDeleteRequestTopic](str(), records[kmsg.OffsetDeleteRequestTopicPartition](fixed(int32Size))),
+		},
+	},
+	60: { // DescribeCluster
+		fields: []field{fixed(boolSize), fixed(int8Size).from(1), fixed(boolSize).from(2)},
+	},
+	61: { // DescribeProducers
+		fields: []field{records[kmsg.DescribeProducersRequestTopic](str(), listOf[int32](fixed(int32Size)))},
+	},
+	65: { // DescribeTransactions
+		fields: []field{listOf[string](str())},
+	},
+	66: { // ListTransactions
+		fields: []field{
+			listOf[string](str()), listOf[int64](fixed(int64Size)), fixed(int64Size).from(1), str().from(2),
+		},
+	},
+	75: { // DescribeTopicPartitions
+		fields: []field{
+			records[kmsg.DescribeTopicPartitionsRequestTopic](str()), fixed(int32Size),
+			nullable(str(), fixed(int32Size)),
 		},
 	},
 }

@@ -1,0 +1,36 @@
+package api
+
+// ListGroups, key 16, versions 0-5.
+//
+//	1  throttle time
+//	3  flexible
+//	4  states (KIP-518)
+//	5  types (KIP-848)
+//
+// All groups are of type classic.
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/server"
+)
+
+const classicType = "classic"
+
+func (a *API) listGroups(_ *server.Request, r *kmsg.ListGroupsRequest) server.Reply {
+	resp := r.ResponseKind().(*kmsg.ListGroupsResponse)
+	all, lsn := a.coord.ListGroups(r.StatesFilter)
+	classic := func(s string) bool { return strings.EqualFold(s, classicType) }
+	if len(r.TypesFilter) > 0 && !slices.ContainsFunc(r.TypesFilter, classic) {
+		all = nil
+	}
+	for _, d := range all {
+		out := kmsg.NewListGroupsResponseGroup()
+		out.Group, out.ProtocolType, out.GroupState, out.GroupType = d.Name, d.ProtocolType, d.State, classicType
+		resp.Groups = append(resp.Groups, out)
+	}
+	return a.durable(lsn, nil, resp)
+}
