@@ -117,6 +117,10 @@ type Config struct {
 	// nowhere (application.server).
 	Endpoint string
 
+	// StateCleanupDelay is after what the stores of tasks that neither run here nor are kept as standbys are removed from StateDir. Negative:
+	// never. Default 10 min (state.cleanup.delay.ms).
+	StateCleanupDelay time.Duration
+
 	// ReplicationFactor of internal topics; 0: the log's default (replication.factor).
 	ReplicationFactor int16
 
@@ -161,6 +165,7 @@ type Config struct {
 	// Now is the wall clock: it drives punctuations and commits. nil: time.Now.
 	Now func() time.Time
 
+	watchEvery time.Duration       // how often source topics are looked up; tests look sooner
 	purgeEvery time.Duration       // repartition.purge.interval.ms; tests purge sooner than anybody would
 	tuneState  func(*state.Config) // tests write state behind sooner than anybody would
 }
@@ -193,7 +198,9 @@ func (c Config) withDefaults() Config {
 	set(&c.ConnectTimeout, 10*time.Second)
 	set(&c.ShutdownTimeout, 30*time.Second)
 	set(&c.ProbingRebalanceInterval, 10*time.Minute)
+	set(&c.StateCleanupDelay, 10*time.Minute)
 	set(&c.purgeEvery, 30*time.Second)
+	set(&c.watchEvery, 30*time.Second)
 	if c.MaxWarmupReplicas == 0 {
 		c.MaxWarmupReplicas = 2
 	}

@@ -22,3 +22,18 @@ func PurgeEvery(c Config, d time.Duration) Config {
 	c.purgeEvery = d
 	return c
 }
+
+// WatchEvery makes c look that often whether source topics have changed.
+func WatchEvery(c Config, d time.Duration) Config {
+	c.watchEvery = d
+	return c
+}
+
+// StoredPartitions returns of how many store partitions an instance that runs has something, -1 if that cannot be found out.
+func StoredPartitions(a *App) int {
+	held, err := a.instance.Load().db.Positions()
+	if err != nil {
+		return -1
+	}
+	return len(held)
+}

@@ -234,10 +234,10 @@ func (in *instance) previousTasks() ([]assign.Task, error) {
 	return tasks, nil
 }
 
-// fingerprint is a short form of everything that names fix in a topology (DESIGN D10).
+// fingerprint is a short form of what the topology is (DESIGN D10), without partition counts: those may change while others see the old ones.
 func fingerprint(t *topology.Topology) uint64 {
 	h := fnv.New64a()
-	h.Write([]byte(t.Describe())) // a hash never fails to be written
+	h.Write(t.Canonical(topology.Partitions{})) // a hash never fails to be written
 	return h.Sum64()
 }
 

@@ -23,6 +23,7 @@ type plan struct {
 	topology *topology.Topology
 	cfg      Config
 	client   *client.Client
+	recorded []byte // canonical form that is known to be written down; the leader's
 }
 
 func newPlan(t *topology.Topology, cfg Config, c *client.Client) *plan {
@@ -89,6 +90,7 @@ func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, 
 			Configs:           t.Settings,
 		})
 	}
+	topics = append(topics, p.topologyTopic())
 	if err := p.client.CreateTopics(ctx, topics...); err != nil {
 		if mismatch, ok := errors.AsType[*client.PartitionCountError](err); ok {
 			return nil, commit.Fatal(fmt.Errorf("internal %w: partitions of a topic that the application reads were added, or the topology has changed. "+
@@ -96,6 +98,7 @@ func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, 
 		}
 		return nil, fmt.Errorf("create internal topics: %w", err)
 	}
+	p.record(ctx, counts)
 	var tasks []member.TaskInputs
 	for _, sub := range p.topology.Subtopologies() {
 		for n := range counts.Tasks[sub.Number] {

@@ -56,6 +56,9 @@ func (s *supervisor) reconcile(ctx context.Context) error {
 		return err
 	}
 	s.offerWarmups(&a)
+	if err := s.removeUnused(s.cfg.Now()); err != nil {
+		return err
+	}
 	return s.holdCopies(ctx)
 }
 

@@ -35,6 +35,7 @@ type supervisor struct {
 	held        bool              // they wait
 	warmups     []assign.Task     // of the present assignment
 	offered     bool              // the group was told that they have caught up
+	unused      unusedStores
 }
 
 // supervise runs the workers, the membership and the global tables until ctx ends or one of them fails, then stops them in
@@ -64,6 +65,7 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 	defer unfollow()
 	others.Go(func() { in.purger.Run(followed) })
 	others.Go(func() { failures <- in.runKeeper(followed) })
+	others.Go(func() { in.watchTopics(followed) })
 	if in.tables != nil {
 		others.Go(func() {
 			err := in.tables.Follow(followed)

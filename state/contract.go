@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/millrace-io/millrace/serde"
@@ -58,6 +59,16 @@ const (
 	KindVersioned              // versioned key-value store (S-08)
 )
 
+var kindNames = [...]string{"key-value", "window", "global", "session", "join-window", "versioned"}
+
+// String names the kind.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind %d", k)
+}
+
 // Spec declares a store. The typed function that makes it knows K and V and puts them into Open.
 type Spec struct {
 	Name    string // base name; the changelog topic is "<application id>-<Name>-changelog"
@@ -69,6 +80,8 @@ type Spec struct {
 	Retention, WindowSize time.Duration
 	// Hold is how much longer than Retention entries are kept, without the changelog's topic being told.
 	Hold time.Duration
+	// KeySerde and ValueSerde name the serdes, for the record of what the topology is (DESIGN D10).
+	KeySerde, ValueSerde string
 	// Open makes the typed store of one partition over its committed layer.
 	Open func(Env) (Layer, error)
 }

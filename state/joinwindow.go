@@ -16,7 +16,7 @@ func JoinWindowSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V],
 	// A bucket of half a span: a look-up meets three of them at most.
 	s := &Spec{Name: name, Kind: KindJoinWindow, Logging: true, WindowSize: span / 2, Retention: max(retention, time.Millisecond)}
 	s.Open = func(e Env) (Layer, error) { return newJoinWindow(e, ks, vs) }
-	return s.with(opts)
+	return s.typed(ks, vs, opts)
 }
 
 // JoinWindow is a window store that keeps duplicates (S-14) of one task: all records of a stream in a span of event time, also those

@@ -16,7 +16,7 @@ import (
 func SessionSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], retention, hold time.Duration, opts ...SpecOption) *Spec {
 	s := &Spec{Name: name, Kind: KindSession, Logging: true, Retention: max(retention, time.Millisecond), Hold: hold}
 	s.Open = func(e Env) (Layer, error) { return newSession(e, ks, vs) }
-	return s.with(opts)
+	return s.typed(ks, vs, opts)
 }
 
 // Session is the session store of one task (S-17): the transaction layer, typed, over a Partition. It belongs to the task's

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"maps"
 	"time"
 
@@ -23,7 +24,7 @@ func WithTopic(config map[string]string) SpecOption {
 func KeyValueSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...SpecOption) *Spec {
 	s := &Spec{Name: name, Kind: KindKeyValue, Logging: true}
 	s.Open = func(e Env) (Layer, error) { return newKeyValue(e, ks, vs) }
-	return s.with(opts)
+	return s.typed(ks, vs, opts)
 }
 
 // WindowSpec declares a timestamped window store (S-13, S-19): its layer is a *Window[K, V]. size is the length of a window;
@@ -32,7 +33,7 @@ func KeyValueSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], o
 func WindowSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], size, retention time.Duration, opts ...SpecOption) *Spec {
 	s := &Spec{Name: name, Kind: KindWindow, Logging: true, WindowSize: size, Retention: max(size, retention)}
 	s.Open = func(e Env) (Layer, error) { return newWindow(e, ks, vs) }
-	return s.with(opts)
+	return s.typed(ks, vs, opts)
 }
 
 // GlobalSpec declares the store of a global table: its layer is a *Global[K, V], shared by all tasks of the instance. The
@@ -40,10 +41,12 @@ func WindowSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], siz
 func GlobalSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...SpecOption) *Spec {
 	s := &Spec{Name: name, Kind: KindGlobal}
 	s.Open = func(Env) (Layer, error) { return newGlobal(name, ks, vs), nil }
-	return s.with(opts)
+	return s.typed(ks, vs, opts)
 }
 
-func (s *Spec) with(opts []SpecOption) *Spec {
+// typed names the serdes and applies the options.
+func (s *Spec) typed(ks, vs any, opts []SpecOption) *Spec {
+	s.KeySerde, s.ValueSerde = fmt.Sprintf("%T", ks), fmt.Sprintf("%T", vs)
 	for _, o := range opts {
 		o(s)
 	}

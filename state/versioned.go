@@ -14,7 +14,7 @@ import (
 func VersionedSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], history time.Duration, opts ...SpecOption) *Spec {
 	s := &Spec{Name: name, Kind: KindVersioned, Logging: true, Retention: history}
 	s.Open = func(e Env) (Layer, error) { return newVersioned(e, ks, vs) }
-	return s.with(opts)
+	return s.typed(ks, vs, opts)
 }
 
 // Versioned is the versioned key-value store of one task: each key has one value for any moment of event time within the
