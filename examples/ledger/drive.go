@@ -50,6 +50,7 @@ type driverRun struct {
 	addresses []string
 	work      string // directory
 	broker    *process
+	cluster   *cluster
 	progress  io.Writer
 	began     time.Time
 }
@@ -70,6 +71,10 @@ func (d *driverRun) open() (err error) {
 		return err
 	}
 	d.say("seed %d, in %s", d.seed, d.work)
+	if d.kafkaDir != "" {
+		d.cluster, d.addresses, err = openCluster(d.kafkaTool, d.kafkaDir)
+		return err
+	}
 	if len(d.addresses) > 0 {
 		return nil
 	}

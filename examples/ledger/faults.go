@@ -137,7 +137,14 @@ func (s *segment) apply(f fault) error {
 		sl.leaving, sl.cutOff = true, s.brokerAway
 		return signalEnd(sl.proc.pid())
 	case f.Kind == killOne:
-		sl.kill(f.Point, f.After)
+		sl.hit(killSelf, f.Point, f.After, 0, sl.proc.gone)
+		if f.Point != "" && !sl.proc.gone() && f.Tries < maxTries { // this one has no transactions: another may
+			f.Tries++
+			f.Pick++
+			s.later(0, func() error { return s.apply(f) })
+			return nil
+		}
+		sl.killNow()
 		s.restart(sl, f.Down)
 	case f.Kind == killYoung:
 		sl.killNow()
@@ -193,6 +200,9 @@ func (s *segment) applyPause(sl *slot, f fault) error {
 
 // applyBrokerKill kills the broker, at a point of some instance's or at once, and starts it again later.
 func (s *segment) applyBrokerKill(f fault) error {
+	if s.cluster != nil {
+		return s.applyNodeKill(f)
+	}
 	if s.brokerAway {
 		s.later(100*time.Millisecond, func() error { return s.apply(f) })
 		return nil
@@ -201,6 +211,14 @@ func (s *segment) applyBrokerKill(f fault) error {
 		sl.hit(killBroker, f.Point, f.After, s.broker.pid(), s.broker.gone)
 	}
 	s.broker.kill()
+	s.say("killed the broker: %s", s.countBrokerKill())
+	s.brokerAway = true
+	s.later(f.Down, s.brokerBack)
+	return nil
+}
+
+// countBrokerKill books a kill of the broker by the phases that it met.
+func (s *segment) countBrokerKill() phase {
 	deepest := idle
 	for _, sl := range s.slots {
 		if sl.proc != nil {
@@ -209,9 +227,28 @@ func (s *segment) applyBrokerKill(f fault) error {
 		}
 	}
 	s.report.BrokerKills.add(deepest)
-	s.say("killed the broker: %s", deepest)
-	s.brokerAway = true
-	s.later(f.Down, s.brokerBack)
+	return deepest
+}
+
+// applyNodeKill kills a node of the cluster in the same way. One at a time: the others go on.
+func (s *segment) applyNodeKill(f fault) error {
+	if whole, err := s.cluster.whole(); err != nil || !whole {
+		s.later(200*time.Millisecond, func() error { return s.apply(f) })
+		return err
+	}
+	node := 1 + f.Pick%s.cluster.nodes
+	pid, err := s.cluster.pid(node)
+	if err != nil {
+		return err
+	}
+	if sl := s.among(f.Pick, (*slot).healthy); sl != nil {
+		before := sl.status().Obeyed
+		sl.hit(killBroker, f.Point, f.After, pid, func() bool { return sl.status().Obeyed > before || sl.proc.gone() })
+	}
+	_ = signalKill(pid) // it may be dead already
+	s.cluster.down = node
+	s.say("killed node %d: %s", node, s.countBrokerKill())
+	s.later(f.Down, s.cluster.start)
 	return nil
 }
 
@@ -230,6 +267,18 @@ func (s *segment) heal() error {
 	for len(s.agenda) > 0 {
 		last := slices.MaxFunc(s.agenda, func(a, b due) int { return a.at.Compare(b.at) })
 		if err := s.runUntil(context.Background(), last.at); err != nil {
+			return err
+		}
+	}
+	for s.cluster != nil {
+		whole, err := s.cluster.whole()
+		if err != nil {
+			return err
+		}
+		if whole {
+			break
+		}
+		if err := s.runUntil(context.Background(), time.Now().Add(100*time.Millisecond)); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,8 @@ import (
 type options struct {
 	brokers     []string // none: a broker of our own, which can be killed
 	dir         string
+	kafkaDir    string // of a Kafka that may be hurt
+	kafkaTool   string
 	seed        uint64
 	duration    time.Duration
 	segment     time.Duration
@@ -37,12 +39,14 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	fs := flag.NewFlagSet("ledger", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	brokers := fs.String("brokers", "", "use the log at `host:port,...`; without it, a broker of our own is started, and killed")
+	fs.StringVar(&o.kafkaDir, "kafka-dir", "", "use the Kafka that -kafka-tool has started in `directory`, and kill its nodes")
+	fs.StringVar(&o.kafkaTool, "kafka-tool", ".ci/kafka/kafka", "`program` that starts a killed node again")
 	fs.StringVar(&o.dir, "dir", "", "work in `directory` and keep it (default: a temporary one, kept only after a violation)")
 	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "`number` that the input and the schedule of faults are drawn from")
 	fs.DurationVar(&o.duration, "duration", 30*time.Second, "how `long` to feed and to hurt")
 	fs.DurationVar(&o.segment, "segment", 10*time.Minute, "check everything after this much `time`, and go on with fresh topics")
 	fs.IntVar(&o.kills, "kills", 6, "`number` of instances to kill, in each segment")
-	fs.IntVar(&o.brokerKills, "broker-kills", 4, "`number` of times to kill the broker, in each segment; not with -brokers")
+	fs.IntVar(&o.brokerKills, "broker-kills", 4, "`number` of times to kill the broker, or a node of -kafka-dir, in each segment; not with -brokers")
 	fs.IntVar(&o.pauses, "pauses", 2, "`number` of instances to pause beyond the session time-out, in each segment")
 	fs.IntVar(&o.cuts, "cuts", 6, "`number` of connections to break with a request on them, in each segment")
 	fs.IntVar(&o.instances, "instances", 4, "`number` of instances at most, 1 to 16")
@@ -68,7 +72,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 			o.brokers = append(o.brokers, b)
 		}
 	}
-	if len(o.brokers) > 0 {
+	if len(o.brokers) > 0 && o.kafkaDir == "" {
 		o.brokerKills = 0
 	}
 	if len(fs.Args()) > 0 {

@@ -101,7 +101,7 @@ func (r *report) holds(o *options) *verdict {
 func newReport(o *options) *report {
 	r := &report{Seed: o.seed, Log: "millrace", Go: goruntime.Version(), Hostile: make(map[string]int),
 		Checked: make(map[string]int), Violations: make(map[string]int)}
-	if len(o.brokers) > 0 {
+	if len(o.brokers) > 0 || o.kafkaDir != "" {
 		r.Log = "kafka"
 	}
 	return r

@@ -28,7 +28,11 @@ type fault struct {
 	After int           // how often the point is passed before
 	Down  time.Duration // until what was killed starts again
 	Pause time.Duration
+	Tries int // that found nothing to hit
 }
+
+// maxTries is how often a kill that is aimed at a transaction looks for one before it takes what there is.
+const maxTries = 4
 
 // newSchedule draws the faults of a run. The same seed and options give the same schedule.
 func newSchedule(o *options) []fault {

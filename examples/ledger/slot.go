@@ -96,12 +96,7 @@ func wait(d time.Duration, done func() bool) bool {
 	return false
 }
 
-// kill kills the instance at a point, or at once, and counts the phase that it was in.
-func (sl *slot) kill(at point, after int) {
-	sl.hit(killSelf, at, after, 0, sl.proc.gone)
-	sl.killNow()
-}
-
+// killNow kills the instance, if it has not killed itself, and counts the phase that it was in.
 func (sl *slot) killNow() {
 	s := sl.segment
 	sl.proc.kill()
