@@ -26,10 +26,30 @@
 // replayed, nothing is wiped. With the same StateDir it fences its own past at once; without one, or on another machine, the
 // next owner waits for the open transaction's time-out (TransactionTimeout).
 //
+// # What fails
+//
+// A failure takes one of three doors, each with a [Handler]: a record that cannot be decoded (Config.Deserialization), an error or
+// a panic of a node (Processing), a record that cannot be encoded or is larger than its topic allows (Production). The handler
+// answers [Fail], [Continue] or [Retry], and may send the record to Config.DeadLetterTopic with Kafka Streams' headers
+// (Failure.DeadLetter), in the transaction of the record. Dead letters are not written for records that global tables or the operators
+// themselves drop, nor is a handler asked about what a changelog does not take: a store would not be what is restored.
+//
+// What no handler lets pass, and trying again cannot help, goes to Config.Uncaught, which chooses an [Action]: stop the instance (the
+// default), stop the application, replace the worker, or stop the task alone. What may pass by itself (time-outs, leaders that move,
+// fencing, rebalances) never comes so far: the transaction is aborted and its records are processed again, for at most TaskTimeout
+// without a commit. A record that the broker refuses after it was sent, though it fits its topic, is such a failure, not one of
+// the Production door.
+//
+// # Control
+//
+// [App.Pause] and [App.Resume] stop and go on with processing; [App.AddWorker] and [App.RemoveWorker] change the number of workers;
+// [App.Stop] ends Run, and says whether the group waits for the instance ([KeepMembership]).
+//
 // # Concurrency
 //
-// Run is called once. Stats, State and CaughtUp may be called by any goroutine at any time. Handlers are called by worker
+// Run is called once. Every other method of App may be called by any goroutine at any time. Handlers are called by worker
 // goroutines, several at a time; the listener by one goroutine at a time, without locks held.
 //
-// Sources: Kafka Streams' threading model; KIP-98, KIP-447, KIP-890 (transactions); KIP-429 (cooperative rebalancing).
+// Sources: Kafka Streams' threading model; KIP-98, KIP-447, KIP-890 (transactions); KIP-429 (cooperative rebalancing);
+// KIP-161, KIP-210, KIP-1033, KIP-1034 (handlers, dead letters); KIP-671 (uncaught failures); KIP-663, KIP-812, KIP-834 (control).
 package runtime
