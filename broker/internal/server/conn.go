@@ -214,6 +214,6 @@ func isTimeout(err error) bool {
 // quiet reports whether err is an ordinary end of a connection.
 func quiet(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, errDraining) ||
-		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, context.Canceled) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

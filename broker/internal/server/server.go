@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/wire"
 )
 
 // Config says what a Server serves. All fields are required.
@@ -112,6 +114,12 @@ func (s *Server) remove(c *conn, cause error) {
 	s.mu.Lock()
 	delete(s.mu.conns, c)
 	s.mu.Unlock()
+	if cut, ok := errors.AsType[*wire.CutError](cause); ok {
+		// No fault of the broker's, and mostly none of the client's: one that closes, or gives up a request, while it writes leaves a
+		// part of a frame. Over net.Pipe, which has no buffer, any write can be cut so; over TCP a large one.
+		s.cfg.Logger.Debug("client went in the middle of a frame", "remote", c.peer.Host, "got", cut.Got, "want", cut.Want)
+		return
+	}
 	if cause != nil && !quiet(cause) {
 		s.warn("connection closed", c.peer.Host, cause)
 	}

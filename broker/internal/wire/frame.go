@@ -22,8 +22,11 @@ var ErrFrameSize = errors.New("frame size out of range")
 // ReadSize reads the length that starts a frame. io.EOF means the client closed between frames.
 func ReadSize(r io.Reader, limit int) (int, error) {
 	var b [4]byte
-	if _, err := io.ReadFull(r, b[:]); err != nil {
-		return 0, err
+	if n, err := io.ReadFull(r, b[:]); err != nil {
+		if n == 0 {
+			return 0, err
+		}
+		return 0, cut(err, n, len(b))
 	}
 	n := int(int32(binary.BigEndian.Uint32(b[:])))
 	if n < 0 || n > limit {
@@ -50,17 +53,30 @@ func ReadBody(r io.Reader, size int, grow func(arrived []byte) error) ([]byte, e
 		buf = next
 		n, err := io.ReadFull(r, buf[filled:])
 		if err != nil {
-			return nil, noEOF(err)
+			return nil, cut(err, filled+n, size)
 		}
 		filled += n
 	}
 	return buf, nil
 }
 
-// noEOF turns an end of stream in the middle of a frame into io.ErrUnexpectedEOF.
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
+// CutError says that the stream ended in the middle of a frame, or of its size. It wraps io.ErrUnexpectedEOF.
+type CutError struct {
+	Got, Want int // bytes
+}
+
+// Error implements error.
+func (e *CutError) Error() string {
+	return fmt.Sprintf("the stream ended after %d of %d bytes of a frame", e.Got, e.Want)
+}
+
+// Unwrap returns io.ErrUnexpectedEOF.
+func (e *CutError) Unwrap() error { return io.ErrUnexpectedEOF }
+
+// cut turns an end of stream after got of want bytes into a *CutError.
+func cut(err error, got, want int) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return &CutError{Got: got, Want: want}
 	}
 	return err
 }
