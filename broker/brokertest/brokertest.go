@@ -3,11 +3,8 @@ package brokertest
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"testing"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millrace-io/millrace/broker"
 )
@@ -28,7 +25,7 @@ func AutoCreate(partitions int32) Option {
 
 // Memory keeps the data on a memory file system, which makes Crash possible.
 func Memory() Option {
-	return func(c *broker.Config) { c.FS, c.Dir = vfs.NewCrashableMem(), "data" }
+	return func(c *broker.Config) { c.FS, c.Dir = newMemory(), "data" }
 }
 
 // Config makes any other change.
@@ -86,11 +83,11 @@ func (b *Broker) Restart(t testing.TB) *Broker {
 // It needs Memory.
 func (b *Broker) Crash(t testing.TB, unsyncedPercent int, seed uint64) *Broker {
 	t.Helper()
-	mem, ok := b.Config.FS.(*vfs.MemFS)
+	mem, ok := b.Config.FS.(*memory)
 	if !ok {
 		t.Fatal("brokertest: Crash needs the option Memory")
 	}
 	cfg := b.Config
-	cfg.FS = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsyncedPercent, RNG: rand.New(rand.NewPCG(seed, seed))})
+	cfg.FS = mem.crashed(unsyncedPercent, seed)
 	return open(t, cfg)
 }

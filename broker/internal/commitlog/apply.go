@@ -9,26 +9,41 @@ import (
 //
 // An error means that the entry does not fit the state.
 func (l *Log) apply(lsn LSN, e *entry) error {
-	if e.create != nil {
-		if err := l.applyCreateLocked(e.create); err != nil {
-			return err
+	if err := l.applyTopics(e); err != nil {
+		return err
+	}
+	if err := l.applyPartitions(lsn, e); err != nil {
+		return err
+	}
+	for _, r := range e.records {
+		m := l.machines[r.Machine]
+		if m == nil {
+			return fmt.Errorf("no machine %d", r.Machine)
+		}
+		if err := m.Replay(r.Data); err != nil {
+			return fmt.Errorf("machine %d: %w", r.Machine, err)
 		}
 	}
-	if e.delete != nil {
-		if err := l.applyDeleteLocked(*e.delete); err != nil {
-			return err
-		}
+	return nil
+}
+
+// applyTopics makes the changes to topics. An entry has at most one.
+func (l *Log) applyTopics(e *entry) error {
+	switch {
+	case e.create != nil:
+		return l.applyCreateLocked(e.create)
+	case e.delete != nil:
+		return l.applyDeleteLocked(*e.delete)
+	case e.grow != nil:
+		return l.applyGrowLocked(e.grow)
+	case e.configure != nil:
+		return l.applyConfigureLocked(e.configure)
 	}
-	if e.grow != nil {
-		if err := l.applyGrowLocked(e.grow); err != nil {
-			return err
-		}
-	}
-	if e.configure != nil {
-		if err := l.applyConfigureLocked(e.configure); err != nil {
-			return err
-		}
-	}
+	return nil
+}
+
+// applyPartitions makes the changes to partitions.
+func (l *Log) applyPartitions(lsn LSN, e *entry) error {
 	if x := e.trim; x != nil {
 		p, err := l.target(x.TopicPartition)
 		if err == nil {
@@ -71,15 +86,6 @@ func (l *Log) apply(lsn LSN, e *entry) error {
 		}
 		for _, id := range x.producers {
 			delete(p.mu.producers, id)
-		}
-	}
-	for _, r := range e.records {
-		m := l.machines[r.Machine]
-		if m == nil {
-			return fmt.Errorf("no machine %d", r.Machine)
-		}
-		if err := m.Replay(r.Data); err != nil {
-			return fmt.Errorf("machine %d: %w", r.Machine, err)
 		}
 	}
 	return nil
