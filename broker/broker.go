@@ -53,7 +53,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	b.log, err = commitlog.Open(ctx, commitlog.Config{
 		FS: cfg.FS, Dir: cfg.Dir, Durability: commitlog.Durability(cfg.Durability),
 		RetentionInterval: cfg.RetentionInterval, CompactionInterval: cfg.CompactionInterval, CompactionBytes: cfg.CompactionBytes,
-		Now: cfg.Now, Logger: cfg.Logger,
+		ReserveBytes: cfg.ReserveBytes, Now: cfg.Now, Logger: cfg.Logger,
 	}, b.coord.Machines())
 	if err != nil {
 		if b.listener != nil {

@@ -64,6 +64,11 @@ type Config struct {
 	// More keys take more rounds. Default: 32 MiB.
 	CompactionBytes int
 
+	// ReserveBytes is how much disk space is kept free: with less, produced records are refused with KAFKA_STORAGE_ERROR until there is
+	// more; reading, commits and deletions go on. On a small disk it is at most a twentieth of its size; -1: none.
+	// Default: 256 MiB.
+	ReserveBytes int64
+
 	// MaxConnections bounds the connections open at once, in process and over TCP together (max.connections);
 	// one more is closed at once. Default: 1000.
 	MaxConnections int
@@ -110,6 +115,9 @@ func (c Config) Validate() error {
 	}
 	if c.CompactionBytes != 0 && c.CompactionBytes < 1<<10 {
 		errs = append(errs, fmt.Errorf("broker: CompactionBytes %d is below 1024", c.CompactionBytes))
+	}
+	if c.ReserveBytes < -1 {
+		errs = append(errs, fmt.Errorf("broker: ReserveBytes %d is below -1", c.ReserveBytes))
 	}
 	if c.MaxConnections < 0 {
 		errs = append(errs, fmt.Errorf("broker: MaxConnections %d is negative", c.MaxConnections))

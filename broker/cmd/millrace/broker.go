@@ -67,6 +67,7 @@ func brokerConfig(args []string, stderr io.Writer) (broker.Config, error) {
 	fs.DurationVar(&cfg.RetentionInterval, "retention-interval", 0, "how `often` to look for records that topics do not keep (default 5m)")
 	fs.DurationVar(&cfg.CompactionInterval, "compaction-interval", 0, "how `often` to look for topics to compact (default 15s)")
 	fs.IntVar(&cfg.CompactionBytes, "compaction-bytes", 0, "memory for the keys of one compaction (default 32 MiB)")
+	fs.Int64Var(&cfg.ReserveBytes, "reserve-bytes", 0, "disk space to keep free; with less, records are refused (default 256 MiB, -1: none)")
 	fs.IntVar(&cfg.MaxConnections, "max-connections", 0, "connections at once (default 1000)")
 	fs.IntVar(&cfg.MaxRequestBytes, "max-request-bytes", 0, "size of one request (default 16 MiB)")
 	fs.Int64Var(&cfg.MaxInFlightBytes, "max-in-flight-bytes", 0, "size of all requests in flight (default 64 MiB)")

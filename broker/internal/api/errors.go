@@ -32,6 +32,7 @@ var causes = []struct {
 	{commitlog.ErrTxnNotOpen, kerr.InvalidTxnState},
 	{commitlog.ErrInvalidTxnState, kerr.InvalidTxnState},
 	{commitlog.ErrStopped, kerr.KafkaStorageError},
+	{commitlog.ErrFull, kerr.KafkaStorageError},
 	{commitlog.ErrClosed, kerr.KafkaStorageError},
 }
 

@@ -46,6 +46,9 @@ func (p *Partition) Append(raw []byte, o AppendOptions) (AppendResult, error) {
 	if len(o.Records) == 0 && !o.Begin {
 		l.admit()
 	}
+	if err := l.admitBytes(len(raw)); err != nil {
+		return AppendResult{}, err
+	}
 	config := &p.topic.now().config
 	h, err := p.checkBatch(raw, config, o.Begin)
 	if err != nil {

@@ -54,7 +54,7 @@ func (l *Log) compactDirtiest() bool {
 			all = append(all, due{p, r})
 		}
 	}
-	if len(all) == 0 || l.ending.Load() {
+	if len(all) == 0 || l.ending.Load() || l.room.full.Load() {
 		return false
 	}
 	slices.SortStableFunc(all, func(a, b due) int {

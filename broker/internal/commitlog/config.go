@@ -47,6 +47,9 @@ type Config struct {
 	// CompactionBytes bounds the table of keys of a compaction (log.cleaner.dedupe.buffer.size), at least 48: 24 bytes each, three
 	// quarters of them usable. More keys take more rounds. Default: 32 MiB.
 	CompactionBytes int
+	// ReserveBytes is how much disk space is kept free: with less, appends are refused with ErrFull until there is more, and everything
+	// else goes on. On a small disk it is at most a twentieth of its size; -1: none. Default: 256 MiB.
+	ReserveBytes int64
 	// ProducerExpiry is how long an idle producer without an open transaction is remembered (producer.id.expiration.ms).
 	// Default: 24 h.
 	ProducerExpiry time.Duration
@@ -74,6 +77,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CompactionBytes == 0 {
 		c.CompactionBytes = 32 << 20
+	}
+	if c.ReserveBytes == 0 {
+		c.ReserveBytes = 256 << 20
 	}
 	if c.ProducerExpiry == 0 {
 		c.ProducerExpiry = 24 * time.Hour
@@ -115,6 +121,9 @@ func (c Config) validate() error {
 	}
 	if c.CompactionBytes < 48 {
 		errs = append(errs, fmt.Errorf("field CompactionBytes: %d is below 48", c.CompactionBytes))
+	}
+	if c.ReserveBytes < -1 {
+		errs = append(errs, fmt.Errorf("field ReserveBytes: %d is below -1", c.ReserveBytes))
 	}
 	if c.ProducerExpiry < 0 {
 		errs = append(errs, fmt.Errorf("field ProducerExpiry: %v is negative", c.ProducerExpiry))

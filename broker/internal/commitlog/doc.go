@@ -45,6 +45,11 @@
 // package compact says stays of them into new files, beside serving. Swapping them in needs no entry: the snapshot names the files, and
 // a crash before it leaves the old ones. L7 holds: old files go once a snapshot does without them. Reads that meet a swap begin again.
 //
+// # A full disk
+//
+// Before the reserve of disk space is used up, appends are refused with ErrFull, and resume when there is room: what is in memory can be
+// written to segments, and whatever makes room goes on. A write that fails all the same stops the log (L6).
+//
 // # Left out
 //
 // Compressed batches are opened to check keys and timestamps only when the topic is compacted.

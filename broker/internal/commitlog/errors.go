@@ -18,6 +18,9 @@ var (
 	// Reading goes on. Only opening the directory anew, once the cause is mended, clears it.
 	ErrStopped = journal.ErrStopped
 
+	// ErrFull: the disk has no room but for the reserve. Appends are accepted again when it has (KAFKA_STORAGE_ERROR).
+	ErrFull = errors.New("the disk is full")
+
 	// ErrTopicExists: TOPIC_ALREADY_EXISTS.
 	ErrTopicExists = errors.New("topic exists")
 	// ErrUnknownTopic: no such topic or partition, or it was deleted (UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID).

@@ -37,6 +37,7 @@ type Log struct {
 
 	tailBytes atomic.Int64 // in memory, over all partitions
 	space     space
+	room      room
 
 	dirtyMu sync.Mutex
 	dirty   []*Partition  // to be looked at by the segment writer
