@@ -137,6 +137,17 @@ func (b *Broker) Failed() <-chan struct{} { return b.log.Stopped() }
 // Err returns why the broker has failed, or nil.
 func (b *Broker) Err() error { return b.log.Err() }
 
+// Verify reads everything that is in segments and checks it: checksums, the fields that they do not cover, the order of offsets, and
+// that indexes say what segments hold. It runs beside serving, and reads at the speed of the disk. It goes on after a fault: the error
+// joins all of them, each a *CorruptionError. ctx ends it early, with ctx's error; after Close the error wraps ErrClosed.
+func (b *Broker) Verify(ctx context.Context) error {
+	err := b.log.Verify(ctx)
+	if errors.Is(err, commitlog.ErrClosed) {
+		return fmt.Errorf("verify %s: %w", b.cfg.Dir, ErrClosed)
+	}
+	return err
+}
+
 // Close stops accepting, lets requests in flight be answered until ctx ends, closes the connections and the log, and
 // gives the directory back. Requests that wait for other clients, in a rebalance or for records, end at once. Further
 // calls return the same error.

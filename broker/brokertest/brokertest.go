@@ -2,6 +2,7 @@ package brokertest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ type Broker struct {
 	Config broker.Config
 }
 
-// Start opens a broker for the length of t, and closes it when t ends. Without options its data is in a temporary
+// Start opens a broker for the length of t, and closes it when t ends, when what is on its disk must pass Verify. Without options its data is in a temporary
 // directory and it does not listen: use its Brokers and Dial.
 func Start(t testing.TB, opts ...Option) *Broker {
 	t.Helper()
@@ -66,6 +67,9 @@ func stop(t testing.TB, b *broker.Broker) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
+	if err := b.Verify(ctx); err != nil && !errors.Is(err, broker.ErrClosed) && ctx.Err() == nil && b.Err() == nil {
+		t.Errorf("the data directory of a test is damaged: %v", err)
+	}
 	if err := b.Close(ctx); err != nil {
 		t.Errorf("close broker: %v", err)
 	}

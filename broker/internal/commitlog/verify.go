@@ -11,6 +11,12 @@ import (
 // offsets have no gap, that indexes say what the segments hold. It goes on after a fault, and returns all of them, each a
 // *CorruptionError. What is in memory only is not looked at. ctx ends it early, with ctx's error.
 func (l *Log) Verify(ctx context.Context) error {
+	l.gate.RLock()
+	closed := l.closed
+	l.gate.RUnlock()
+	if closed {
+		return ErrClosed
+	}
 	var errs []error
 	for _, p := range l.catalog.partitions() {
 		p.mu.Lock()
