@@ -13,6 +13,12 @@ type Changelog interface {
 	Append(key, value []byte, timestamp int64) error
 }
 
+// HeaderChangelog is a Changelog that takes headers. Stores of stream-stream joins give it those of their records, as Kafka Streams does
+// a Changelog that is none gets the records without.
+type HeaderChangelog interface {
+	AppendWith(headers []serde.Header, key, value []byte, timestamp int64) error
+}
+
 // Engine is an ordered map of bytes on disk or in memory: Pebble under the runtime, a sorted map under the test driver.
 // One engine holds all stores of an instance, as key ranges. It is safe for use by several goroutines.
 type Engine interface {
@@ -51,15 +57,17 @@ type Kind uint8
 
 // The kinds of store.
 const (
-	KindKeyValue   Kind = iota // timestamped key-value (S-06)
-	KindWindow                 // timestamped window store (S-19)
-	KindGlobal                 // key-value store of a global table; its topic is the changelog
-	KindSession                // session store (S-17)
-	KindJoinWindow             // window store that keeps duplicates, of stream-stream joins (S-14)
-	KindVersioned              // versioned key-value store (S-08)
+	KindKeyValue     Kind = iota // timestamped key-value (S-06)
+	KindWindow                   // timestamped window store (S-19)
+	KindGlobal                   // key-value store of a global table; its topic is the changelog
+	KindSession                  // session store (S-17)
+	KindJoinWindow               // window store that keeps duplicates, of stream-stream joins (S-14)
+	KindVersioned                // versioned key-value store (S-08)
+	KindBuffer                   // time-ordered buffer of a table's changes, one per key (S-24)
+	KindRecordBuffer             // time-ordered buffer of a stream's records (S-24)
 )
 
-var kindNames = [...]string{"key-value", "window", "global", "session", "join-window", "versioned"}
+var kindNames = [...]string{"key-value", "window", "global", "session", "join-window", "versioned", "buffer", "record-buffer"}
 
 // String names the kind.
 func (k Kind) String() string {
@@ -82,8 +90,26 @@ type Spec struct {
 	Hold time.Duration
 	// KeySerde and ValueSerde name the serdes, for the record of what the topology is (DESIGN D10).
 	KeySerde, ValueSerde string
+	// Headers go with each changelog record that has a value: Kafka Streams marks the format of some so.
+	Headers []serde.Header
+	// Sources says that somebody below asks where records came from: Changes then shows the coordinates of each key's last
+	// write.
+	Sources bool
 	// Open makes the typed store of one partition over its committed layer.
 	Open func(Env) (Layer, error)
+}
+
+// Coordinates name one record of the log.
+type Coordinates struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// Source knows where the record that is being processed came from. The task is one.
+type Source interface {
+	Source() Coordinates
+	SetSource(Coordinates) Coordinates
 }
 
 // Env is what one store partition stands on.
@@ -91,6 +117,7 @@ type Env struct {
 	Committed *Partition // the bytes below, shared by all tasks that ever own this store partition
 	Changelog Changelog  // nil: not logged
 	Origins   Origins    // nil: nobody asks where a change came from
+	Source    Source     // nil: where writes came from is not kept, see Spec.Sources
 }
 
 // Origins lets a task know, while Changes hands a change over, which input record made it: the last that wrote the key. Who can be

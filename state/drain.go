@@ -28,6 +28,9 @@ func (t *transaction[V]) changes(f func(local []byte, c Change[V], ts int64, h s
 		if t.from != nil {
 			t.from.Resume(t.origins[t.emitted-1])
 		}
+		if t.source != nil {
+			t.source.SetSource(t.sources[t.emitted-1])
+		}
 		if err := f(t.table.Key(s), c, t.table.At(s).ts, h); err != nil {
 			return err
 		}
@@ -114,8 +117,8 @@ func (t *transaction[V]) flushEntry(s layer.Slot, it *item[V], changelogKey func
 		return fmt.Errorf("store %s: key %x: %w", t.below.id, local, err)
 	}
 	if t.log != nil && !t.unlogged {
-		if err := t.log.Append(key, val, it.ts); err != nil {
-			return fmt.Errorf("store %s: append to changelog: %w", t.below.id, err)
+		if err := t.append(t.headersOf(t.flushed), key, val, it.ts); err != nil {
+			return err
 		}
 	}
 	if !exists {
@@ -127,6 +130,19 @@ func (t *transaction[V]) flushEntry(s layer.Slot, it *item[V], changelogKey func
 	var ts [8]byte
 	binary.BigEndian.PutUint64(ts[:], uint64(it.ts))
 	t.staged.Put(layer.Hash(local), local, ts[:], val)
+	return nil
+}
+
+// append writes to the changelog.
+func (t *transaction[V]) append(h serde.Headers, key, val []byte, ts int64) (err error) {
+	if t.headed != nil {
+		err = t.headed.AppendWith(h.All(), key, val, ts)
+	} else {
+		err = t.log.Append(key, val, ts)
+	}
+	if err != nil {
+		return fmt.Errorf("store %s: append to changelog: %w", t.below.id, err)
+	}
 	return nil
 }
 
@@ -170,7 +186,9 @@ func (t *transaction[V]) settle(forget bool) {
 	}
 	clear(t.headers)
 	clear(t.bases)
+	clear(t.sources)
 	t.writes, t.headers, t.origins, t.bases, t.blobs = t.writes[:0], t.headers[:0], t.origins[:0], t.bases[:0], t.blobs[:0]
+	t.sources = t.sources[:0]
 	t.emitted, t.flushed, t.dirty = 0, 0, 0
 	t.order.Reset()
 	t.ordered = false

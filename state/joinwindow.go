@@ -40,6 +40,7 @@ func newJoinWindow[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Join
 	}
 	s := &JoinWindow[K, V]{t: newTransaction(e, vs), ks: newKeyCodec(ks), width: e.Committed.width, keep: e.Committed.retention}
 	s.t.omitOld = true
+	s.t.headed, _ = e.Changelog.(HeaderChangelog)
 	return s, nil
 }
 
@@ -54,7 +55,7 @@ func (s *JoinWindow[K, V]) Add(key K, v V, timestamp int64, h serde.Headers) err
 		if s.value = b; b == nil {
 			b = []byte{}
 		}
-		return s.note(key, timestamp, b)
+		return s.note(key, timestamp, b, h)
 	}
 	b := keyschema.AppendBucket(s.buf[:0], keyschema.BucketOf(timestamp, s.width))
 	b, err := s.ks.Append(b, key)
@@ -80,7 +81,7 @@ func (s *JoinWindow[K, V]) Add(key K, v V, timestamp int64, h serde.Headers) err
 func (s *JoinWindow[K, V]) Null() { s.next() }
 
 // note writes to the changelog what the store does not keep.
-func (s *JoinWindow[K, V]) note(key K, timestamp int64, value []byte) error {
+func (s *JoinWindow[K, V]) note(key K, timestamp int64, value []byte, h serde.Headers) error {
 	enc, err := s.ks.Append(s.buf[:0], key)
 	if err != nil {
 		return fmt.Errorf("store %s: encode key: %w", s.t.below.id, err)
@@ -90,10 +91,7 @@ func (s *JoinWindow[K, V]) note(key K, timestamp int64, value []byte) error {
 	if s.t.log == nil {
 		return nil
 	}
-	if err := s.t.log.Append(s.log, value, timestamp); err != nil {
-		return fmt.Errorf("store %s: append to changelog: %w", s.t.below.id, err)
-	}
-	return nil
+	return s.t.append(h, s.log, value, timestamp)
 }
 
 // next returns the next sequence number: positive, as Kafka Streams has it.

@@ -21,7 +21,8 @@ import (
 //   - T3: a blob is never out of date: whoever changes the value of an entry takes its blob away.
 type transaction[V any] struct {
 	below    *Partition
-	log      Changelog // nil: not logged
+	log      Changelog       // nil: not logged
+	headed   HeaderChangelog // nil: headers are not logged
 	vs       serde.Serde[V]
 	plain    bool // V holds no pointers but strings
 	copied   bool // vs may alias what it decodes
@@ -35,6 +36,8 @@ type transaction[V any] struct {
 	headers []serde.Headers
 	origins []uint32 // of the writes, if from is not nil
 	from    Origins
+	sources []Coordinates // likewise, if source is not nil
+	source  Source
 	emitted int // Changes has seen the writes before
 	flushed int // Flush has seen the writes before
 	dirty   int // entries written
@@ -80,7 +83,7 @@ type base[V any] struct {
 type blob struct{ off, len int }
 
 func newTransaction[V any](e Env, vs serde.Serde[V]) transaction[V] {
-	t := transaction[V]{below: e.Committed, log: e.Changelog, from: e.Origins, vs: vs, plain: isPlain(reflect.TypeFor[V]())}
+	t := transaction[V]{below: e.Committed, log: e.Changelog, from: e.Origins, source: e.Source, vs: vs, plain: isPlain(reflect.TypeFor[V]())}
 	if a, ok := vs.(serde.Aliaser); ok {
 		t.copied = a.DecodeAliases()
 	}

@@ -18,7 +18,7 @@ func (t *transaction[V]) touch(s layer.Slot, h serde.Headers) *item[V] {
 	}
 	n := len(t.writes)
 	if int(it.last) == n && n > max(t.emitted, t.flushed) {
-		t.setHeaders(n-1, h)
+		t.note(n-1, h)
 		if t.from != nil {
 			t.origins[n-1] = t.from.Mark()
 		}
@@ -36,15 +36,18 @@ func (t *transaction[V]) touch(s layer.Slot, h serde.Headers) *item[V] {
 	}
 	t.writes = append(t.writes, s)
 	it.last = uint32(n + 1)
-	t.setHeaders(n, h)
+	t.note(n, h)
 	if t.from != nil {
 		t.origins = append(t.origins, t.from.Mark())
 	}
 	return it
 }
 
-// setHeaders sets the headers of write i, the last one.
-func (t *transaction[V]) setHeaders(i int, h serde.Headers) {
+// note keeps the headers of write i, the last one, and where it came from if somebody asks for that.
+func (t *transaction[V]) note(i int, h serde.Headers) {
+	if t.source != nil {
+		t.sources = append(t.sources[:i], t.source.Source())
+	}
 	if len(t.headers) == 0 && h == (serde.Headers{}) {
 		return
 	}
@@ -80,6 +83,9 @@ func (t *transaction[V]) compact() {
 			if t.from != nil {
 				t.origins[kept] = t.origins[i]
 			}
+			if t.source != nil {
+				t.sources[kept] = t.sources[i]
+			}
 			kept++
 			it.last = uint32(kept)
 		}
@@ -96,6 +102,9 @@ func (t *transaction[V]) compact() {
 	}
 	if t.from != nil {
 		t.origins = t.origins[:kept]
+	}
+	if t.source != nil {
+		t.sources = t.sources[:kept]
 	}
 	t.writes, t.emitted, t.flushed = t.writes[:kept], emitted, flushed
 }

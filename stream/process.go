@@ -37,7 +37,9 @@ func Process[P topology.Processor[K, V, K2, V2], K, V, K2, V2 any](
 	name, stores := s.b.process(plan.Process, newProcessor != nil, opts)
 	node := topology.NewProcessor[P, K, V, K2, V2](name, newProcessor)
 	node.Stores = stores
-	return KStream[K2, V2]{b: s.b, node: s.b.plan.Add(node, s.node), rekeyed: true}
+	out := KStream[K2, V2]{b: s.b, node: s.b.plan.Add(node, s.node), rekeyed: true}
+	out.node.ReadsSource()
+	return out
 }
 
 // ProcessValues runs a processor on each record that may forward any number of values under the record's key. Nothing is
@@ -50,7 +52,9 @@ func ProcessValues[P ValueProcessor[K, V, R], K, V, R any](
 		return &fixedKey[K, V, R]{processor: newProcessor()}
 	})
 	node.Stores = stores
-	return then(s, node, serde.Serde[R](nil))
+	out := then(s, node, serde.Serde[R](nil))
+	out.node.ReadsSource()
+	return out
 }
 
 // process resolves the options of a processor and names its node.

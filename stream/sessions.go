@@ -72,6 +72,7 @@ func aggregateSessions[K, V, A any](
 	node := b.plan.Add(operator.Session(name, kept, w.windows, retention.Milliseconds(), fold), parent)
 	return WindowedTable[K, A]{
 		b: b, node: node, key: window.SessionKeySerde(g.grouped.key), value: m.value, grace: w.windows.Keep(),
+		table: operator.SessionTable[K, A](kept),
 	}
 }
 

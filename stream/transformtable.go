@@ -52,7 +52,9 @@ func TransformTable[T RowTransformer[K, V, R], K, V, R any](t KTable[K, V], newT
 		return operator.Transformer[K, V, R]{Transform: transformer.Transform, Close: transformer.Close}, nil
 	}
 	n, table := operator.TableTransform(name, open, c.connected, keep(b, name, t.key, m), t.table)
-	return KTable[K, R]{b: b, node: b.plan.Add(n, t.node), key: t.key, value: m.value, table: table}
+	node := b.plan.Add(n, t.node)
+	node.ReadsSource()
+	return KTable[K, R]{b: b, node: node, key: t.key, value: m.value, table: table}
 }
 
 // TransformOption is an option of [TransformTable]: [Named], the table's store by [StoreNamed] or [Materialized], and [Stores].

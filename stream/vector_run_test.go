@@ -2,6 +2,7 @@ package stream_test
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -47,9 +48,10 @@ type play struct {
 	stores    map[string]func(*topologytest.Driver) [][]any // content, by store
 	ends      map[string]func(*topologytest.Driver) int64   // the same of a store of sessions, which end then
 	seen      map[string]func(*topologytest.Driver) int64   // the time up to which a store has let go what it held, by store
-	oldest    int64                                         // of versions that a versioned store shows
-	histories []string                                      // versioned stores
-	newest    int64                                         // start of the newest window that the store has seen, -1 if none
+	buffers   map[string]func(*topologytest.Driver) (records int, bytes int64)
+	oldest    int64    // of versions that a versioned store shows
+	histories []string // versioned stores
+	newest    int64    // start of the newest window that the store has seen, -1 if none
 }
 
 func (p *play) trace(format string, args ...any) {
@@ -98,7 +100,7 @@ func TestVectors(t *testing.T) {
 }
 
 func findProgram(name string) (program, bool) {
-	for _, part := range []map[string]program{programs, tablePrograms, joinPrograms, windowPrograms, failurePrograms} {
+	for _, part := range []map[string]program{programs, tablePrograms, joinPrograms, windowPrograms, failurePrograms, suppressPrograms} {
 		if p, ok := part[name]; ok {
 			return p, true
 		}
@@ -109,6 +111,7 @@ func findProgram(name string) (program, bool) {
 func playRun(t *testing.T, v vector, run vectorRun, prog program) {
 	p := &play{Builder: run.builder(), v: v, newest: -1, stores: map[string]func(*topologytest.Driver) [][]any{}}
 	p.seen, p.ends = map[string]func(*topologytest.Driver) int64{}, map[string]func(*topologytest.Driver) int64{}
+	p.buffers = map[string]func(*topologytest.Driver) (int, int64){}
 	prog.build(p)
 	top, err := p.Topology()
 	if err != nil {
@@ -128,14 +131,22 @@ func playRun(t *testing.T, v vector, run vectorRun, prog program) {
 			return
 		}
 	}
-	for store, want := range run.Stores {
+	for store, recorded := range run.Stores {
+		if count, ok := p.buffers[store]; ok {
+			compareBuffer(t, store, recorded, count, c.d)
+			continue
+		}
+		var want [][]any
+		if err := json.Unmarshal(recorded, &want); err != nil {
+			t.Fatalf("store %s: %v", store, err)
+		}
 		content, ok := p.stores[store]
 		if !ok {
 			t.Errorf("the run shows store %s, the program does not", store)
 			continue
 		}
 		got := content(c.d)
-		want := asText(want)
+		want = asText(want)
 		if slices.Contains(p.histories, store) {
 			want = p.reachable(want)
 		}
@@ -154,6 +165,22 @@ func playRun(t *testing.T, v vector, run vectorRun, prog program) {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("store %s at the end:\n got %v\nwant %v", store, got, want)
 		}
+	}
+}
+
+// compareBuffer compares how much waits in a buffer.
+func compareBuffer(t *testing.T, store string, recorded json.RawMessage, count func(*topologytest.Driver) (int, int64), d *topologytest.Driver) {
+	t.Helper()
+	var want struct {
+		Buffered int
+		Bytes    *int64
+	}
+	if err := json.Unmarshal(recorded, &want); err != nil {
+		t.Fatalf("buffer %s: %v", store, err)
+	}
+	records, bytes := count(d)
+	if records != want.Buffered || want.Bytes != nil && bytes != *want.Bytes {
+		t.Errorf("buffer %s holds %d records of %d bytes, want %s", store, records, bytes, recorded)
 	}
 }
 
@@ -254,14 +281,20 @@ func (c *comparison) fresh(sink vectorTopic) []string {
 func (c *comparison) internal(where string, step vectorStep) {
 	for _, topic := range c.p.v.Internal {
 		var want, got []string
+		untimed := false // Kafka Streams leaves the time to the producer, which takes the wall clock
 		for _, r := range step.Internal {
 			if r.Topic == topic.Topic {
-				want = append(want, fmt.Sprint(text(r.Key), " ", text(r.Value), " ", r.Time))
+				untimed = untimed || r.Time == nil
+				want = append(want, r.String())
 			}
 		}
 		records := c.d.Records(topic.Topic)
 		for _, raw := range records[c.read[topic.Topic]:] {
-			got = append(got, fmt.Sprint(text(asHex(raw.Key)), " ", text(asHex(raw.Value)), " ", raw.Timestamp))
+			r := vectorBytes{Key: asHex(raw.Key), Value: asHex(raw.Value), Headers: headersAsHex(raw.Headers)}
+			if !untimed {
+				r.Time = &raw.Timestamp
+			}
+			got = append(got, r.String())
 		}
 		c.read[topic.Topic] = len(records)
 		if strings.HasSuffix(topic.Topic, "-changelog") {
@@ -325,6 +358,25 @@ func text(s *string) string {
 		return "null"
 	}
 	return *s
+}
+
+// String returns the record as key, value, time and headers.
+func (r vectorBytes) String() string {
+	s := text(r.Key) + " " + text(r.Value)
+	if r.Time != nil {
+		s += fmt.Sprint(" @", *r.Time)
+	}
+	for _, h := range r.Headers {
+		s += fmt.Sprintf(" %s:%s", text(h[0]), text(h[1]))
+	}
+	return s
+}
+
+func headersAsHex(headers []topology.Header) (list [][2]*string) {
+	for _, h := range headers {
+		list = append(list, [2]*string{&h.Key, asHex(h.Value)})
+	}
+	return list
 }
 
 func asHex(b []byte) *string {

@@ -37,7 +37,7 @@ type vectorRun struct {
 	Steps   []vectorStep
 	Wall    int64 `json:"wall_start"`
 	Dropped int64 `json:"dropped_total"`
-	Stores  map[string][][]any
+	Stores  map[string]json.RawMessage
 }
 
 // vectorStep is one input and everything that it caused.
@@ -62,10 +62,11 @@ type vectorRecord struct {
 }
 
 type vectorBytes struct {
-	Topic string  `json:"t"`
-	Key   *string `json:"kx"`
-	Value *string `json:"vx"`
-	Time  int64   `json:"ts"`
+	Topic   string       `json:"t"`
+	Key     *string      `json:"kx"`
+	Value   *string      `json:"vx"`
+	Time    *int64       `json:"ts"`
+	Headers [][2]*string `json:"hx"`
 }
 
 // vectorDir is where the recorded cases are: testdata, or another folder of the same form.

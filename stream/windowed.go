@@ -23,16 +23,6 @@ type WindowedStream[K, V any] struct {
 	emit    emission
 }
 
-// WindowedTable is a table of one row per key and window: what a windowed aggregation gives. It stands for a KTable whose key
-// is Windowed. [ToStream] is the way back to a stream.
-type WindowedTable[K, V any] struct {
-	b     *Builder
-	node  *plan.Node
-	key   serde.Serde[window.Windowed[K]]
-	value serde.Serde[V]
-	grace time.Duration // how long after its end a window may still change
-}
-
 // Count counts the records of each key and window, those with a null value included.
 func (w WindowedStream[K, V]) Count(m Store[int64], opts ...AggregateOption) WindowedTable[K, int64] {
 	return aggregateWindows(w, plan.Aggregate, operator.Counter[K, V](), m, opts)
@@ -69,24 +59,26 @@ func aggregateWindows[K, V, A any](
 		b.plan.Fail("node %s: %w", name, err)
 	}
 	parent := g.parent(store)
-	node, key, size := windowNode(b, w, name, store, fold, m)
+	kept := b.store(store, m.uncached)
+	w.emit.apply(kept)
+	node, key, size := windowNode(b, w, name, kept, fold)
 	spec := state.WindowSpec(store, g.grouped.key, m.value, size, b.retention(name, w.windows.Keep(), m.retention), m.options...)
 	if w.emit.onClose {
 		spec.Hold = holdClosed
-	} else if sliding, ok := w.windows.(window.Sliding); ok && !b.store(store, m.uncached).Uncached {
+	} else if sliding, ok := w.windows.(window.Sliding); ok && !kept.Uncached {
 		spec.Hold = sliding.Difference() + time.Millisecond // a record counts every closed window that it would have been in
 	}
 	b.plan.AddStore(spec)
-	return WindowedTable[K, A]{b: b, node: b.plan.Add(node, parent), key: key, value: m.value, grace: w.windows.GracePeriod()}
+	return WindowedTable[K, A]{
+		b: b, node: b.plan.Add(node, parent), key: key, value: m.value, grace: w.windows.GracePeriod(), table: operator.WindowTable[K, A](kept),
+	}
 }
 
 // windowNode makes the node of a windowed aggregation. It returns the serde of its keys too, and the size of its windows.
 func windowNode[K, V, A any](
-	b *Builder, w WindowedStream[K, V], name, store string, fold operator.Fold[K, V, A], m Store[A],
+	b *Builder, w WindowedStream[K, V], name string, kept *operator.Store, fold operator.Fold[K, V, A],
 ) (*topology.Node, serde.Serde[window.Windowed[K]], time.Duration) {
 	key := w.from.grouped.key
-	kept := b.store(store, m.uncached)
-	w.emit.apply(kept)
 	switch windows := w.windows.(type) {
 	case window.Sliding:
 		return operator.Sliding(name, kept, windows, fold), window.KeySerde(key, windows.Difference()), windows.Difference()
@@ -106,13 +98,4 @@ func (b *Builder) retention(node string, least, asked time.Duration) time.Durati
 	}
 	b.require(node, asked >= least, fmt.Sprintf("the retention %v is less than size and grace period, %v", asked, least))
 	return asked
-}
-
-// ToStream returns the changes of a windowed table as a stream: for each key and window whose row changed, the new value, or null
-// if the row is gone. It is a function because Go does not allow a method whose result's methods could lead back to it with
-// a longer key.
-func ToStream[K, V any](t WindowedTable[K, V], opts ...StepOption) KStream[window.Windowed[K], V] {
-	name := t.b.step(plan.ToStream, opts)
-	node := t.b.plan.Add(operator.ToStream[window.Windowed[K], V](name), t.node)
-	return KStream[window.Windowed[K], V]{b: t.b, node: node, key: t.key, value: t.value}
 }

@@ -23,12 +23,13 @@ type stage struct {
 func (s *stage) note(format string, args ...any) {
 	s.trace = append(s.trace, fmt.Sprintf(format, args...))
 }
-func (s *stage) take() string             { out := lines(s.trace...); s.trace = nil; return out }
-func (s *stage) Partitions(string) int32  { return s.partitions }
-func (s *stage) Store(string) state.Layer { return s.layer }
-func (s *stage) StreamTime() int64        { return 7 }
-func (s *stage) Partition() int32         { return 0 }
-func (s *stage) Now() int64               { return 8 }
+func (s *stage) take() string                                          { out := lines(s.trace...); s.trace = nil; return out }
+func (s *stage) Partitions(string) int32                               { return s.partitions }
+func (s *stage) Store(string) state.Layer                              { return s.layer }
+func (s *stage) StreamTime() int64                                     { return 7 }
+func (s *stage) Partition() int32                                      { return 0 }
+func (s *stage) Now() int64                                            { return 8 }
+func (s *stage) SetSource(c topology.Coordinates) topology.Coordinates { return c }
 func (s *stage) Source() topology.Coordinates {
 	return topology.Coordinates{Topic: "in", Partition: 1, Offset: 2}
 }

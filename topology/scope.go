@@ -21,6 +21,9 @@ type Scope interface {
 	Partition() int32
 	// Source returns where the record that is being processed came from.
 	Source() Coordinates
+	// SetSource makes c the source from now on, until the record or the flush at hand ends, and returns what it was: a node that
+	// emits what it held back shows where that came from (D-50).
+	SetSource(c Coordinates) Coordinates
 	// Schedule calls f every interval milliseconds, of wall-clock time if wall, else of stream time, until cancel.
 	Schedule(interval int64, wall bool, f func(now int64) error) (cancel func())
 	// Fail hands an error of a node to the processing handler, an *EncodeError or *WriteError to the production handler. nil
@@ -42,12 +45,8 @@ type Scope interface {
 	LastClose(store string) *int64
 }
 
-// Coordinates name one record of the log.
-type Coordinates struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-}
+// Coordinates name one record of the log. They are defined in state, since stores remember what was written last.
+type Coordinates = state.Coordinates
 
 // Reason says why a record was dropped. Counters and log lines carry it.
 type Reason string

@@ -111,8 +111,11 @@ func (t *Task) openStores() error {
 			env.Origins = &t.origins
 		}
 		if spec.Logging {
-			log = &changelog{task: t, topic: topology.ChangelogTopic(t.cfg.ApplicationID, spec.Name)}
+			log = &changelog{task: t, topic: topology.ChangelogTopic(t.cfg.ApplicationID, spec.Name), headers: spec.Headers}
 			env.Changelog = log
+		}
+		if spec.Sources {
+			env.Source = (*scope)(t)
 		}
 		layer, err := spec.Open(env)
 		if err != nil {

@@ -67,6 +67,7 @@ func (t *Task) flushNodes() {
 		if err := flushNode(n); err != nil {
 			t.fail(n.node.Name, fmt.Errorf("flush: %w", err))
 		}
+		t.source = nowhere // it may have shown where its changes came from
 	}
 }
 

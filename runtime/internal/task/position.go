@@ -1,6 +1,8 @@
 package task
 
 import (
+	"slices"
+
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -93,16 +95,30 @@ func (r *positionReader) uint64() uint64 {
 
 // changelog appends a store's changes to its topic, in the open transaction.
 type changelog struct {
-	task   *Task
-	topic  string
-	raw    topology.Raw
-	marked bool // the open transaction's first record was appended
+	task    *Task
+	topic   string
+	headers []topology.Header // of each record that has a value
+	raw     topology.Raw
+	marked  bool // the open transaction's first record was appended
 }
 
 func (c *changelog) Append(key, value []byte, timestamp int64) error {
-	c.raw = topology.Raw{Key: key, Value: value, Timestamp: timestamp}
+	if value == nil {
+		return c.AppendWith(nil, key, value, timestamp)
+	}
+	return c.AppendWith(c.headers, key, value, timestamp)
+}
+
+// AppendWith implements state.HeaderChangelog.
+func (c *changelog) AppendWith(headers []topology.Header, key, value []byte, timestamp int64) error {
+	c.raw = topology.Raw{Key: key, Value: value, Timestamp: timestamp, Headers: headers}
 	if !c.marked {
-		c.raw.Headers, c.marked = c.task.position(), true
+		c.marked = true
+		if mark := c.task.position(); len(headers) == 0 {
+			c.raw.Headers = mark
+		} else {
+			c.raw.Headers = slices.Concat(headers, mark)
+		}
 	}
 	err := c.task.cfg.Output.Send(c.topic, c.task.cfg.Partition, &c.raw)
 	c.raw = topology.Raw{}

@@ -69,7 +69,13 @@ func (s *scope) StreamTime() int64            { return s.streamTime }
 func (s *scope) Partition() int32             { return s.cfg.Partition }
 func (s *scope) Now() int64                   { return s.now }
 func (s *scope) Source() topology.Coordinates { return s.source }
-func (s *scope) RequestCommit()               { s.requested = true }
+func (s *scope) SetSource(c topology.Coordinates) topology.Coordinates {
+	was := s.source
+	s.source = c
+	return was
+}
+
+func (s *scope) RequestCommit() { s.requested = true }
 
 func (s *scope) Schedule(interval int64, wall bool, f func(now int64) error) (cancel func()) {
 	if wall {

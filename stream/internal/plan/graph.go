@@ -31,6 +31,7 @@ type Node struct {
 	inputs  []input
 	via     *Via // not nil: a repartition, lowered last
 	relaxed bool // see TakesNullKeys
+	sourced bool // see ReadsSource
 }
 
 // input says which parent feeds which port.
@@ -128,6 +129,7 @@ func (g *Graph) Topology() (*topology.Topology, error) {
 		return nil, err
 	}
 	relax(g.nodes)
+	g.keepSources()
 	nodes, topics, err := lower(g.nodes)
 	if err != nil {
 		return nil, err

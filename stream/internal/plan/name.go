@@ -40,6 +40,9 @@ const (
 	JoinThis    = "KTABLE-JOINTHIS-"
 	JoinOther   = "KTABLE-JOINOTHER-"
 	TableSink   = "KTABLE-SINK-"
+	Suppress    = "KTABLE-SUPPRESS-"
+	Cogroup     = "COGROUPKSTREAM-AGGREGATE-"
+	CogroupAll  = "COGROUPKSTREAM-MERGE-"
 
 	ForeignRegistration = "KTABLE-FK-JOIN-SUBSCRIPTION-REGISTRATION-"
 	ForeignProcessor    = "KTABLE-FK-JOIN-SUBSCRIPTION-PROCESSOR-"
