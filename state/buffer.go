@@ -40,27 +40,19 @@ func newBuffer[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Buffer[K
 	s := &Buffer[K, V]{t: newTransaction(e, serde.String), ks: newKeyCodec(ks), vs: newBufferCodec(vs)}
 	s.t.omitOld = true
 	var bad error
-	_, err := s.t.walk(span{}, false, func(local []byte, b string, ts int64) bool {
+	_, err := s.t.walk(span{}, false, func(local []byte, b string, _ int64) bool {
 		var v bufferedValue
 		if v, bad = splitBuffered([]byte(b)); bad != nil {
 			return false
 		}
 		s.queue.push(bufferKey{v.at, string(local)})
 		s.size += v.size(len(local))
-		s.t.newest.see(ts)
 		return true
 	})
 	if bad != nil {
 		err = fmt.Errorf("store %s: %w", s.t.below.id, bad)
 	}
 	return s, err
-}
-
-// Advance moves the buffer's time up to timestamp, if it is behind it, and returns it: the highest event time that it has been told.
-// It survives a restart on the same state directory; else it begins with the latest change that waits.
-func (s *Buffer[K, V]) Advance(timestamp int64) int64 {
-	s.t.newest.see(timestamp)
-	return s.t.newest.start
 }
 
 // Put makes r the change that waits for its key. One that waits already keeps its place; else it enters at the time at.
@@ -187,7 +179,6 @@ func (s *Buffer[K, V]) Prior(key K) (row serde.Maybe[V], waits bool, err error) 
 
 // Flush implements Layer.
 func (s *Buffer[K, V]) Flush() error {
-	s.t.logged = s.t.newest
 	return s.t.flush(func(local []byte) ([]byte, error) { return local, nil })
 }
 

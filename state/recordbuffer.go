@@ -38,16 +38,9 @@ func newRecordBuffer[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Re
 	_, err := s.t.walk(span{}, false, func(_ []byte, _ string, ts int64) bool {
 		s.count++
 		s.first = min(s.first, ts)
-		s.t.newest.see(ts)
 		return true
 	})
 	return s, err
-}
-
-// Advance is as Buffer.Advance.
-func (s *RecordBuffer[K, V]) Advance(timestamp int64) int64 {
-	s.t.newest.see(timestamp)
-	return s.t.newest.start
 }
 
 // Add adds a record.
@@ -150,7 +143,6 @@ func (s *RecordBuffer[K, V]) entry(d dueRecord) (e Buffered[K, V], err error) {
 
 // Flush implements Layer.
 func (s *RecordBuffer[K, V]) Flush() error {
-	s.t.logged = s.t.newest
 	return s.t.flush(func(local []byte) ([]byte, error) { return local, nil })
 }
 

@@ -115,7 +115,7 @@ func keep[K, V any](b *Builder, node string, key serde.Serde[K], m materializati
 	}
 	b.require(node, m.name != "", "its store has no name: give it one, or leave the store out")
 	s := b.store(m.name, m.uncached)
-	s.Versioned = m.versioned
+	s.Versioned, s.History = m.versioned, m.history.Milliseconds()
 	addTableStore(b, node, s, key, m)
 	return s
 }

@@ -3,6 +3,7 @@ package stream
 import (
 	"time"
 
+	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/stream/internal/operator"
 	"github.com/millrace-io/millrace/stream/internal/plan"
@@ -61,21 +62,36 @@ func aggregateSessions[K, V, A any](
 	store := b.plan.StoreName(m.name, prefix)
 	name := aggregateName(b, prefix, opts, faults)
 	m.check(b, name, g.grouped.key != nil)
-	if err := w.windows.Validate(); err != nil {
-		b.plan.Fail("node %s: %w", name, err)
-	}
 	parent := g.parent(store)
 	kept := b.store(store, m.uncached)
 	w.emit.apply(kept)
-	retention := b.retention(name, w.windows.Keep(), m.retention)
-	b.plan.AddStore(state.SessionSpec(store, g.grouped.key, m.value, retention, holdSessions(retention), m.options...))
+	retention := keepSessions(b, name, kept, w.windows, g.grouped.key, m, false)
 	node := b.plan.Add(operator.Session(name, kept, w.windows, retention.Milliseconds(), fold), parent)
+	return tableOfSessions[K, A](b, node, kept, w.windows, g.grouped.key, m)
+}
+
+// keepSessions checks the sessions of an aggregation and adds its store. It returns how long sessions are kept.
+func keepSessions[K, A any](b *Builder, name string, kept *operator.Store, w window.Session, key serde.Serde[K], m Store[A], shared bool) time.Duration {
+	if err := w.Validate(); err != nil {
+		b.plan.Fail("node %s: %w", name, err)
+	}
+	retention := b.retention(name, w.Keep(), m.retention)
+	if shared {
+		kept.Shared = retention.Milliseconds()
+	}
+	b.plan.AddStore(state.SessionSpec(kept.Name, key, m.value, retention, holdSegment(retention), m.options...))
+	return retention
+}
+
+// tableOfSessions is what an aggregation of sessions gives.
+func tableOfSessions[K, A any](
+	b *Builder, node *plan.Node, kept *operator.Store, w window.Session, key serde.Serde[K], m Store[A],
+) WindowedTable[K, A] {
 	return WindowedTable[K, A]{
-		b: b, node: node, key: window.SessionKeySerde(g.grouped.key), value: m.value, grace: w.windows.Keep(),
-		table: operator.SessionTable[K, A](kept),
+		b: b, node: node, key: window.SessionKeySerde(key), value: m.value, grace: w.Keep(), table: operator.SessionTable[K, A](kept),
 	}
 }
 
-// holdSessions returns how much longer than their retention sessions are kept: as long as Kafka Streams' stores hold a segment. A late
-// record may still join them to one that lives.
-func holdSessions(retention time.Duration) time.Duration { return max(retention/2, time.Minute) }
+// holdSegment returns how much longer than their retention sessions are kept, and windows of a store that several nodes write: as long
+// as Kafka Streams' stores hold a segment. A late record may still join such a session to one that lives.
+func holdSegment(retention time.Duration) time.Duration { return max(retention/2, time.Minute) }

@@ -1,7 +1,11 @@
 package stream
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/stream/internal/operator"
 	"github.com/millrace-io/millrace/stream/internal/plan"
 )
@@ -18,13 +22,26 @@ func JoinedWith[K, V any](key serde.Serde[K], value serde.Serde[V]) Joined[K, V]
 	return Joined[K, V]{key: key, value: value}
 }
 
-// StreamJoinOption is an option of the joins of a stream with a table: [Named] and [JoinedWith].
+// StreamJoinOption is an option of the joins of a stream with a table: [Named], [JoinedWith] and [JoinGrace].
 type StreamJoinOption interface{ streamJoin(*streamJoinConfig) }
 
 type streamJoinConfig struct {
 	stepConfig
-	joined []any // Joined[K, V] of some K and V
+	joined []any           // Joined[K, V] of some K and V
+	grace  []time.Duration // at most one
 }
+
+// GraceOption lets a join of a stream with a table wait. It is made by [JoinGrace].
+type GraceOption struct{ grace time.Duration }
+
+// JoinGrace makes a join of a stream with a versioned table hold back the stream's records: each one joins, with the row as it was at its
+// time, when the highest event time of the stream has reached its own plus d, which may be 0. So a change of the table counts though it
+// comes later than the record. Records join in the order of time, then encoded key, then arrival; one that is late by more than d joins at
+// once. The table's history must be at least d. What waits is kept in a store with a changelog, which is called after the join.
+// It stands for the grace period of Kafka Streams' Joined.
+func JoinGrace(d time.Duration) GraceOption { return GraceOption{d} }
+
+func (g GraceOption) streamJoin(c *streamJoinConfig) { c.grace = append(c.grace, g.grace) }
 
 func (n NameOption) streamJoin(c *streamJoinConfig)   { n.step(&c.stepConfig) }
 func (j Joined[K, V]) streamJoin(c *streamJoinConfig) { c.joined = append(c.joined, j) }
@@ -87,12 +104,31 @@ func joinTable[K, V, W, R any](
 	b.require(name, ok, "JoinedWith is given serdes of other types than the stream's")
 	b.require(name, given, "the joiner is nil")
 	b.require(name, t.b == b, "a table of another builder is given to it")
-	node := b.plan.Add(operator.StreamTableJoin(name, t.table, left, join), s.node)
+	j := &operator.StreamTable[K, V, W, R]{Table: t.table, Left: left, Join: join}
+	if len(c.grace) > 0 {
+		buffer(b, name, j, s, c.grace)
+	}
+	node := b.plan.Add(j.Node(name), s.node)
 	if left {
 		node.TakesNullKeys()
 	}
 	b.plan.Copartition(s.node, t.node)
 	return KStream[K, R]{b: b, node: node, key: s.key}
+}
+
+const bufferSuffix = "-Buffer"
+
+// buffer adds the buffer of a join with a grace period.
+func buffer[K, V, W, R any](b *Builder, name string, j *operator.StreamTable[K, V, W, R], s KStream[K, V], grace []time.Duration) {
+	d := grace[0]
+	j.Buffer, j.Grace = name+bufferSuffix, d.Milliseconds()
+	b.require(name, len(grace) == 1, "JoinGrace is given more than once")
+	b.require(name, d >= 0, fmt.Sprintf("the grace period %v is negative", d))
+	b.require(name, j.Table.Versioned, "a grace period needs the rows of the past: make the table versioned by Materialized and Versioned")
+	b.require(name, !j.Table.Versioned || j.Table.History >= j.Grace, fmt.Sprintf("the grace period %v is longer than the table's history, %v",
+		d, time.Duration(j.Table.History)*time.Millisecond))
+	b.require(name, s.key != nil && s.value != nil, "a serde of the stream is unknown, and the buffer needs it: give it by JoinedWith")
+	b.plan.AddStore(state.RecordBufferSpec(j.Buffer, s.key, s.value))
 }
 
 // joinedWith returns the stream with the serdes that the options of a join give.

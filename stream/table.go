@@ -62,7 +62,7 @@ func sourceOptions[K, V any](b *Builder, name string, opts []any) []topology.Sou
 // tableOf adds the node that makes a table of the records of parent. Its store is added when somebody needs it.
 func tableOf[K, V any](b *Builder, name, store string, m materialization[V], key serde.Serde[K], parent *plan.Node) KTable[K, V] {
 	s := b.store(store, m.uncached)
-	s.Versioned = m.versioned
+	s.Versioned, s.History = m.versioned, m.history.Milliseconds()
 	n, table := operator.TableSource[K, V](name, s, func() { addTableStore(b, name, s, key, m) })
 	t := KTable[K, V]{b: b, node: b.plan.Add(n, parent), key: key, value: m.value, table: table}
 	if m.stored && m.name != "" {

@@ -100,7 +100,7 @@ func TestVectors(t *testing.T) {
 }
 
 func findProgram(name string) (program, bool) {
-	for _, part := range []map[string]program{programs, tablePrograms, joinPrograms, windowPrograms, failurePrograms, suppressPrograms} {
+	for _, part := range []map[string]program{programs, tablePrograms, joinPrograms, windowPrograms, failurePrograms, suppressPrograms, cogroupPrograms, gracePrograms} {
 		if p, ok := part[name]; ok {
 			return p, true
 		}
@@ -374,6 +374,9 @@ func (r vectorBytes) String() string {
 
 func headersAsHex(headers []topology.Header) (list [][2]*string) {
 	for _, h := range headers {
+		if h.Key == "millrace-inputs" {
+			continue // on the first record of a transaction: where the inputs stood
+		}
 		list = append(list, [2]*string{&h.Key, asHex(h.Value)})
 	}
 	return list

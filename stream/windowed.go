@@ -51,43 +51,79 @@ func aggregateWindows[K, V, A any](
 	store := b.plan.StoreName(m.name, prefix)
 	name := aggregateName(b, prefix, opts, faults)
 	m.check(b, name, g.grouped.key != nil)
-	if w.windows == nil {
-		b.plan.Fail("node %s: the windows are nil", name)
-		return WindowedTable[K, A]{b: b, node: g.from.node}
-	}
-	if err := w.windows.Validate(); err != nil {
-		b.plan.Fail("node %s: %w", name, err)
-	}
-	parent := g.parent(store)
 	kept := b.store(store, m.uncached)
 	w.emit.apply(kept)
-	node, key, size := windowNode(b, w, name, kept, fold)
-	spec := state.WindowSpec(store, g.grouped.key, m.value, size, b.retention(name, w.windows.Keep(), m.retention), m.options...)
-	if w.emit.onClose {
-		spec.Hold = holdClosed
-	} else if sliding, ok := w.windows.(window.Sliding); ok && !kept.Uncached {
-		spec.Hold = sliding.Difference() + time.Millisecond // a record counts every closed window that it would have been in
+	if !keepWindows(b, name, kept, w.windows, g.grouped.key, m, false) {
+		return WindowedTable[K, A]{b: b, node: g.from.node}
 	}
-	b.plan.AddStore(spec)
-	return WindowedTable[K, A]{
-		b: b, node: b.plan.Add(node, parent), key: key, value: m.value, grace: w.windows.GracePeriod(), table: operator.WindowTable[K, A](kept),
-	}
+	parent := g.parent(store)
+	node := b.plan.Add(windowNode(name, kept, w.windows, fold), parent)
+	return tableOfWindows[K, A](b, node, kept, w.windows, g.grouped.key, m)
 }
 
-// windowNode makes the node of a windowed aggregation. It returns the serde of its keys too, and the size of its windows.
-func windowNode[K, V, A any](
-	b *Builder, w WindowedStream[K, V], name string, kept *operator.Store, fold operator.Fold[K, V, A],
-) (*topology.Node, serde.Serde[window.Windowed[K]], time.Duration) {
-	key := w.from.grouped.key
-	switch windows := w.windows.(type) {
+// keepWindows checks the windows of an aggregation and adds its store, which several nodes may share. It returns false for windows that nothing can be made of.
+func keepWindows[K, A any](b *Builder, name string, kept *operator.Store, w window.Windows, key serde.Serde[K], m Store[A], shared bool) bool {
+	if w == nil {
+		b.plan.Fail("node %s: the windows are nil", name)
+		return false
+	}
+	if err := w.Validate(); err != nil {
+		b.plan.Fail("node %s: %w", name, err)
+	}
+	var size time.Duration
+	switch w := w.(type) {
 	case window.Sliding:
-		return operator.Sliding(name, kept, windows, fold), window.KeySerde(key, windows.Difference()), windows.Difference()
+		size = w.Difference()
 	case window.Unlimited:
-		b.require(name, !w.emit.onClose, "an unlimited window never closes: it cannot be emitted then")
-		return operator.Unlimited(name, kept, windows, fold), window.UnlimitedKeySerde(key), 0
-	default:
-		time, _ := windows.(window.Time)
-		return operator.Windowed(name, kept, time, fold), window.KeySerde(key, time.Size()), time.Size()
+		b.require(name, !kept.OnClose, "an unlimited window never closes: it cannot be emitted then")
+	case window.Time:
+		size = w.Size()
+	}
+	spec := state.WindowSpec(kept.Name, key, m.value, size, b.retention(name, w.Keep(), m.retention), m.options...)
+	if shared {
+		kept.Shared = spec.Retention.Milliseconds()
+	}
+	if kept.OnClose {
+		spec.Hold = holdClosed
+	} else if sliding, ok := w.(window.Sliding); ok && !kept.Uncached {
+		spec.Hold = sliding.Difference() + time.Millisecond // a record counts every closed window that it would have been in
+	}
+	if shared {
+		spec.Hold = max(spec.Hold, holdSegment(spec.Retention))
+	}
+	b.plan.AddStore(spec)
+	return true
+}
+
+// windowNode makes the node of a windowed aggregation.
+func windowNode[K, V, A any](name string, kept *operator.Store, w window.Windows, fold operator.Fold[K, V, A]) *topology.Node {
+	switch w := w.(type) {
+	case window.Sliding:
+		return operator.Sliding(name, kept, w, fold)
+	case window.Unlimited:
+		return operator.Unlimited(name, kept, w, fold)
+	}
+	t, _ := w.(window.Time)
+	return operator.Windowed(name, kept, t, fold)
+}
+
+// windowKeys returns the serde of the keys of windows.
+func windowKeys[K any](w window.Windows, key serde.Serde[K]) serde.Serde[window.Windowed[K]] {
+	switch w := w.(type) {
+	case window.Sliding:
+		return window.KeySerde(key, w.Difference())
+	case window.Time:
+		return window.KeySerde(key, w.Size())
+	}
+	return window.UnlimitedKeySerde(key)
+}
+
+// tableOfWindows is what a windowed aggregation gives.
+func tableOfWindows[K, A any](
+	b *Builder, node *plan.Node, kept *operator.Store, w window.Windows, key serde.Serde[K], m Store[A],
+) WindowedTable[K, A] {
+	return WindowedTable[K, A]{
+		b: b, node: node, key: windowKeys(w, key), value: m.value, grace: w.GracePeriod(), table: operator.WindowTable[K, A](kept),
 	}
 }
 

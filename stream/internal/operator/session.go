@@ -77,14 +77,21 @@ func Session[K, V, A any](name string, st *Store, windows window.Session, retent
 		s := &sessions[K, V, A]{
 			env: e, rows: rows, spec: st, down: down, fold: fold, closing: newClosing(e, st),
 			gap: windows.Gap().Milliseconds(), grace: windows.GracePeriod().Milliseconds(), keep: retention,
-			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), time: e.OperatorTime(st.Name), newest: -1,
+			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), time: st.time(e, name),
 		}
 		s.collect = func(start, end int64, v A) bool {
 			s.found = append(s.found, session[A]{start, end, v})
 			return true
 		}
+		newestEnd := int64(-1)
 		if newest, ok := rows.Newest(); ok {
-			*s.time, s.newest = max(*s.time, newest), newest
+			newestEnd = newest
+			if st.Shared == 0 {
+				*s.time = max(*s.time, newest)
+			}
+		}
+		if s.newest, err = st.ended.in(e, func() (int64, error) { return newestEnd, nil }); err != nil {
+			return nil, nil, err
 		}
 		if st.Uncached || st.OnClose {
 			return s.take, nil, nil
@@ -108,7 +115,7 @@ type sessions[K, V, A any] struct {
 	gap, grace, keep      int64
 	nilableKey, takesNull bool
 	time                  *int64 // stream time, -1: no record yet
-	newest                int64  // end of the newest session that was written, or passed on if that waits for the commit; -1: none
+	newest                *int64 // end of the newest session that was written, or passed on if that waits for the commit; -1: none. All nodes of the store share it
 	closing               *closing
 
 	found   []session[A] // of one record
@@ -165,7 +172,7 @@ func (s *sessions[K, V, A]) update(r *topology.Record[K, V], closed int64) error
 		}
 	}
 	if s.now() {
-		s.newest = max(s.newest, end)
+		*s.newest = max(*s.newest, end)
 	}
 	c := state.Change[A]{Latest: true}
 	var err error
@@ -210,10 +217,10 @@ func (s *sessions[K, V, A]) now() bool { return s.spec.Uncached || s.spec.OnClos
 
 // low returns the lowest end of a session that is not gone.
 func (s *sessions[K, V, A]) low() int64 {
-	if s.newest < 0 {
+	if *s.newest < 0 {
 		return math.MinInt64
 	}
-	return s.newest - s.keep + 1
+	return *s.newest - s.keep + 1
 }
 
 // changed passes on a change with the commit. What is gone is not known any more: it has no old value, and cannot be deleted.
@@ -223,7 +230,7 @@ func (s *sessions[K, V, A]) changed(k K, start, end int64, c state.Change[A], _ 
 			return nil
 		}
 	}
-	s.newest = max(s.newest, end)
+	*s.newest = max(*s.newest, end)
 	s.forward(k, start, end, c, h)
 	return nil
 }

@@ -1,6 +1,8 @@
 package operator
 
 import (
+	"errors"
+
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/stream/window"
@@ -22,13 +24,13 @@ func Sliding[K, V, A any](name string, st *Store, windows window.Sliding, fold F
 		s := &sliding[K, V, A]{
 			env: e, rows: rows, spec: st, down: down, fold: fold.guarded(e), closing: newClosing(e, st),
 			length: windows.Difference().Milliseconds(), grace: windows.GracePeriod().Milliseconds(),
-			nilableKey: nilable[K](), nilableValue: nilable[V](), time: e.OperatorTime(st.Name),
+			nilableKey: nilable[K](), nilableValue: nilable[V](), time: st.time(e, name),
 		}
 		s.collect = func(start int64, v A, ts int64) bool {
 			s.found = append(s.found, slide[A]{start, v, ts})
 			return true
 		}
-		if newest, ok := rows.Newest(); ok {
+		if newest, ok := rows.Newest(); ok && st.Shared == 0 {
 			*s.time = max(*s.time, newest)
 		}
 		if st.Uncached || st.OnClose {
@@ -79,6 +81,10 @@ func (s *sliding[K, V, A]) take(r topology.Record[K, V]) {
 	}
 	if err == nil {
 		err = s.update(&r)
+	}
+	if errors.Is(err, state.ErrExpired) { // only where another node moves the store's time
+		s.drop(topology.ReasonLate)
+		return
 	}
 	s.failed(err)
 }

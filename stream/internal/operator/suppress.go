@@ -35,7 +35,7 @@ func (s *Suppress[K, V]) Node(name string, parent *Table[K, V]) (*topology.Node,
 		if err != nil {
 			return nil, nil, err
 		}
-		held := &suppressed[K, V]{env: e, Suppress: s, buffer: buffer, down: down}
+		held := &suppressed[K, V]{env: e, Suppress: s, buffer: buffer, time: e.OperatorTime(s.Store), down: down}
 		return func(r topology.Record[K, state.Change[V]]) { e.failed(held.take(&r)) }, nil, nil
 	})
 	t := &Table[K, V]{AskOld: parent.AskOld, View: func() View[K, V] { return s.view(parent.View()) }}
@@ -47,11 +47,12 @@ type suppressed[K, V any] struct {
 	env
 	*Suppress[K, V]
 	buffer *state.Buffer[K, V]
+	time   *int64
 	down   topology.Emit[K, state.Change[V]]
 }
 
 func (s *suppressed[K, V]) take(r *topology.Record[K, state.Change[V]]) error {
-	now := s.buffer.Advance(r.Timestamp)
+	*s.time = max(*s.time, r.Timestamp)
 	at := r.Timestamp
 	if s.At != nil {
 		at = s.At(r.Key)
@@ -62,7 +63,7 @@ func (s *suppressed[K, V]) take(r *topology.Record[K, state.Change[V]]) error {
 	if err != nil {
 		return err
 	}
-	for due := now - s.Wait; ; {
+	for due := *s.time - s.Wait; ; {
 		if at, ok := s.buffer.First(); !ok || at > due {
 			break
 		}

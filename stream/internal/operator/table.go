@@ -16,6 +16,7 @@ type Table[K, V any] struct {
 	View func() View[K, V]
 	// Versioned says that the latest row is that of the highest event time, not of the last record.
 	Versioned bool
+	History   int64 // of a versioned table, in milliseconds: how far back rows can be looked up
 }
 
 // View reads a table's current rows from whatever stores they can be computed from.
@@ -36,10 +37,24 @@ type Store struct {
 	Name      string
 	Uncached  bool // every update is forwarded, and not the last of a commit only
 	Versioned bool
-	old       bool // an operator below asks for old values
+	History   int64 // of a versioned store, in milliseconds
+	old       bool  // an operator below asks for old values
+
+	// Shared is how long windows are kept, in milliseconds, if several nodes write the store, each with a time of its own (D-69): one
+	// may write what the others' time has made the store forget. 0: one node writes it.
+	Shared int64
+	ended  perTask[int64] // of sessions: see sessions.newest
 
 	OnClose      bool  // windows are emitted when they close, and not when they change (D-87)
 	EmitInterval int64 // wall-clock milliseconds between two looks for closed windows
+}
+
+// time returns where the operator of a node keeps its time. Nodes that share a store have one each.
+func (s *Store) time(e env, node string) *int64 {
+	if s.Shared > 0 {
+		return e.OperatorTime(s.Name + "/" + node)
+	}
+	return e.OperatorTime(s.Name)
 }
 
 // Stored returns the store of an operator that forwards its changes with the commit.
@@ -53,7 +68,7 @@ func (s *Store) askOld(bool) bool {
 
 // StoredTable is the table that an operator keeps in s.
 func StoredTable[K, V any](s *Store) *Table[K, V] {
-	return &Table[K, V]{AskOld: s.askOld, View: func() View[K, V] { return storedView[K, V](s) }, Versioned: s.Versioned}
+	return &Table[K, V]{AskOld: s.askOld, View: func() View[K, V] { return storedView[K, V](s) }, Versioned: s.Versioned, History: s.History}
 }
 
 func storedView[K, V any](s *Store) View[K, V] {

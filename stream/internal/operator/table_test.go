@@ -49,7 +49,9 @@ func TestTableAllocs(t *testing.T) {
 	}
 	table, _ := TableSource[string, string]("n", Stored("l"), func() {})
 	table.Stores = []string{"l"}
-	stream := StreamTableJoin("n", right, false, func(_, v string, _ serde.Maybe[string]) string { return v })
+	stream := (&StreamTable[string, string, string, string]{
+		Table: right, Join: func(_, v string, _ serde.Maybe[string]) string { return v },
+	}).Node("n")
 	for name, node := range map[string]*topology.Node{"source": table, "stream-table join": stream} {
 		down := any(topology.Emit[string, textChange](nowhere))
 		if node == stream {

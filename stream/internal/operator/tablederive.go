@@ -147,6 +147,7 @@ func (d *derivation[K, V, R]) table() *Table[K, R] {
 	}
 	return &Table[K, R]{
 		Versioned: d.parent.Versioned,
+		History:   d.parent.History,
 		AskOld: func(force bool) bool {
 			d.old = d.old || d.parent.AskOld(force)
 			return d.old

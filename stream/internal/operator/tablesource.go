@@ -25,7 +25,7 @@ func TableSource[K, V any](name string, s *Store, declare func()) (*topology.Nod
 		}
 		return keepRows(e, s, down)
 	})
-	t := &Table[K, V]{Versioned: s.Versioned}
+	t := &Table[K, V]{Versioned: s.Versioned, History: s.History}
 	t.AskOld = func(force bool) bool {
 		if len(n.Stores) == 0 {
 			if !force {

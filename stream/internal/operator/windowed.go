@@ -52,9 +52,9 @@ func laidOut[K, V, A any](name string, st *Store, l layout, fold Fold[K, V, A]) 
 		}
 		w := &windowed[K, V, A]{
 			env: e, store: s, spec: st, down: down, fold: fold.guarded(e), layout: l, closing: newClosing(e, st),
-			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), time: e.OperatorTime(st.Name),
+			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), time: st.time(e, name),
 		}
-		if newest, ok := s.Newest(); ok {
+		if newest, ok := s.Newest(); ok && st.Shared == 0 {
 			*w.time = max(*w.time, newest)
 		}
 		if st.Uncached || st.OnClose {
@@ -112,15 +112,38 @@ func (w *windowed[K, V, A]) update(start int64, r *topology.Record[K, V]) error 
 	if err != nil {
 		return err
 	}
+	if at.Expired() { // only where another node moves the store's time
+		w.drop(topology.ReasonLate)
+		return nil
+	}
 	if !w.spec.Uncached || w.spec.OnClose {
 		return update(at, w.fold, r)
 	}
-	c, t, err := updateNow(at, w.spec, w.fold, r)
+	var c state.Change[A]
+	var t int64
+	if w.forgotten(start) {
+		c, t, err = updateNow(anew[A]{at}, w.spec, w.fold, r)
+	} else {
+		c, t, err = updateNow(at, w.spec, w.fold, r)
+	}
 	if err == nil {
 		err = w.forward(r.Key, start, c, t, r.Headers)
 	}
 	return err
 }
+
+// forgotten reports whether the store would not show the window any more, though it is open here: another node has moved the store's
+// time. Without a cache, Kafka Streams then begins it anew.
+func (w *windowed[K, V, A]) forgotten(start int64) bool {
+	newest, ok := w.store.Newest()
+	return w.spec.Shared > 0 && ok && start < newest-w.spec.Shared+1
+}
+
+// anew is the place of an aggregate that is not looked at before it is written.
+type anew[A any] struct{ entry[A] }
+
+func (anew[A]) Value() (a A, ok bool) { return a, false }
+func (anew[A]) Timestamp() int64      { return -1 }
 
 func (w *windowed[K, V, A]) forward(k K, start int64, c state.Change[A], t int64, h serde.Headers) error {
 	r := topology.NewRecord(window.Windowed[K]{Key: k, Start: start, End: window.End(start, w.size)}, c, t)
