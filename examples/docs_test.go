@@ -18,6 +18,9 @@ func TestEveryExportedNameIsDocumented(t *testing.T) {
 	t.Parallel()
 	packages := make(map[string]bool)
 	for _, s := range sources(t) {
+		if tooNew(s.path) {
+			continue
+		}
 		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", s.path), nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)

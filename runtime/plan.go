@@ -40,7 +40,7 @@ func (p *plan) check(ctx context.Context) error {
 func (p *plan) checkSinks(ctx context.Context) error {
 	names := make(map[string]string) // topic -> who writes it
 	for _, n := range p.topology.Nodes {
-		if n.Kind == topology.KindSink && !p.topology.IsRepartition(n.Topic) {
+		if n.Kind == topology.KindSink && !n.Dynamic && !p.topology.IsRepartition(n.Topic) {
 			names[n.Topic] = "sink " + n.Name
 		}
 	}

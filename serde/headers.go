@@ -6,8 +6,8 @@ type Header struct {
 	Value []byte
 }
 
-// Headers are a record's headers, in order, duplicates allowed. The zero Headers is empty. Headers are immutable: With
-// returns new ones, so that a record may travel to several children. It is one word, to keep Record small.
+// Headers are a record's headers, in order, duplicates allowed. The zero Headers is empty. With returns
+// new ones, so that a record may travel to several children; only Add changes what others see. It is one word, to keep Record small.
 type Headers struct{ list *[]Header }
 
 // NewHeaders returns headers that own list; the caller must not change it afterwards.
@@ -35,6 +35,17 @@ func (h Headers) Last(key string) ([]byte, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Add appends a header in place: whoever holds these headers sees it, also a sibling of the node that adds it, which is called later, as in
+// Kafka Streams, where a record's headers are one object (P-11). With leaves the others alone, and is almost always what is wanted.
+// Headers that are empty are shared with nobody.
+func (h *Headers) Add(key string, value []byte) {
+	if h.list == nil {
+		*h = NewHeaders([]Header{{Key: key, Value: value}})
+		return
+	}
+	*h.list = append(*h.list, Header{Key: key, Value: value})
 }
 
 // With returns h with one header appended.

@@ -16,7 +16,7 @@ type Builder struct {
 	handles *topology.Builder // makes the typed handles of stores that are added by hand
 	built   *topology.Topology
 
-	uncached bool
+	uncached, optimized bool
 }
 
 // BuilderOption is an option of [NewBuilder]: it holds for the whole program.
@@ -26,6 +26,16 @@ type BuilderOption func(*Builder)
 // default there is at most one change per key and commit. It costs a record downstream for each update; use it where somebody
 // needs to see every step, for one operator by [Store.Uncached].
 func Uncached() BuilderOption { return func(b *Builder) { b.uncached = true } }
+
+// ExplicitNames refuses a program in which a store, a changelog or a repartition topic has a generated name: such names change when
+// operators are added before them, and what they name is state. It stands for Kafka Streams'
+// ensure.explicit.internal.resource.naming (KIP-1111).
+func ExplicitNames() BuilderOption { return func(b *Builder) { b.plan.RequireNames() } }
+
+// Optimized lets the builder save stores where results stay the same: a stream that is joined with itself has one store in place of two.
+// It is one of the parts of Kafka Streams' topology.optimization; switched on for a program that has run without it, it leaves the second
+// store's changelog behind.
+func Optimized() BuilderOption { return func(b *Builder) { b.optimized = true } }
 
 // NewBuilder returns an empty builder.
 func NewBuilder(opts ...BuilderOption) *Builder {

@@ -53,7 +53,7 @@
 //
 // # Not there yet
 //
-// Suppress, cogroup, windows of the user's own kind, custom partitioners, the self-join with one store. A restart forgets up to when an
-// aggregation that emits on close has emitted, so that windows which its store still holds are emitted again. Two calls of From for
+// Sources over a pattern of topics or several topics, windows of the user's own kind, partitioners for the topics of foreign-key joins,
+// stores that keep headers, the merging of repartition topics, a source topic in place of a changelog. Two calls of From for
 // one topic are refused (Kafka Streams shares the source).
 package stream

@@ -61,20 +61,3 @@ func (s KStream[K, V]) Merge(other KStream[K, V], opts ...StepOption) KStream[K,
 	node := s.b.plan.Add(operator.Pass[K, V](name), s.node, other.node)
 	return KStream[K, V]{b: s.b, node: node, rekeyed: s.rekeyed || other.rekeyed, key: s.key, value: s.value}
 }
-
-// To writes the stream to a topic, which must exist. Keys and values that are null are written as null; times and headers go
-// along. The partition is that of the encoded key, as Kafka's default partitioner computes it (murmur2; a windowed
-// key counts without its window); records without a key are spread over the partitions.
-func (s KStream[K, V]) To(topic string, key serde.Serde[K], value serde.Serde[V], opts ...SinkOption) {
-	var c stepConfig
-	for _, o := range opts {
-		o.sink(&c)
-	}
-	name := s.b.plan.Name(c.take(s.b), plan.Sink)
-	s.b.require(name, key != nil, "the key serde is nil")
-	s.b.require(name, value != nil, "the value serde is nil")
-	if err := plan.Legal(topic); err != nil {
-		s.b.plan.Fail("node %s: topic %q: %w", name, topic, err)
-	}
-	s.b.plan.Add(operator.Sink(name, topic, key, value), s.node)
-}

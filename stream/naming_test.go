@@ -15,11 +15,17 @@ import (
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for name, program := range map[string]func(*stream.Builder){
+		"naming-cogroup":             namesCogroup,
 		"naming-count-default":       namesCountDefault,
 		"naming-count-grouped-named": namesCountGrouped,
 		"naming-count-store-named":   namesCountStore,
 		"naming-global-table":        namesGlobalTable,
+		"naming-merge-repartition":   namesMergeRepartition,
 		"naming-process":             namesProcess,
+		"naming-repartition":         namesRepartition,
+		"naming-stream-table-join":   namesStreamTableJoin,
+		"naming-windows-default":     namesWindows,
+		"naming-windows-named":       namesWindowsNamed,
 		"naming-stream-join-default": namesStreamJoins,
 		"naming-stream-join-named":   namesStreamJoinsNamed,
 		"naming-stateless-default":   namesStateless,
@@ -39,7 +45,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func compareDescription(t *testing.T, top *topology.Topology, v vector) {
+func compareDescription(t testing.TB, top *topology.Topology, v vector) {
 	t.Helper()
 	if got, want := sortedNames(top.Describe()), sortedNames(v.Describe); got != want {
 		t.Errorf("description:\n%s\nKafka Streams has:\n%s", got, want)

@@ -15,14 +15,19 @@ func Named(name string) NameOption { return NameOption{name} }
 // StepOption is an option of an operator that makes one node.
 type StepOption interface{ step(*stepConfig) }
 
-// SinkOption is an option of To.
-type SinkOption interface{ sink(*stepConfig) }
+// SinkOption is an option of To and ToTopics: [Named] and [PartitionBy].
+type SinkOption interface{ sink(*sinkConfig) }
+
+type sinkConfig struct {
+	stepConfig
+	partitioners []any // topology.SinkOption[K, V] of some K and V
+}
 
 // AggregateOption is an option of Count, Reduce, Aggregate and AggregateWindows.
 type AggregateOption interface{ aggregate(*stepConfig) }
 
 func (n NameOption) step(c *stepConfig)      { c.given = append(c.given, n.name) }
-func (n NameOption) sink(c *stepConfig)      { n.step(c) }
+func (n NameOption) sink(c *sinkConfig)      { n.step(&c.stepConfig) }
 func (n NameOption) aggregate(c *stepConfig) { n.step(c) }
 func (n NameOption) process(c *processConfig) {
 	n.step(&c.stepConfig)

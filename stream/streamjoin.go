@@ -211,11 +211,18 @@ func joinStreams[K, V, W, R any](
 	if err := w.Validate(); err != nil {
 		b.plan.Fail("node %s: %w", n.this, err)
 	}
+	retention := w.Size() + w.GracePeriod()
+	if b.optimized && l.node == r.node && !kind.left {
+		if self, ok := operator.SelfJoin(n.merge, n.thisStore, w, join); ok {
+			b.plan.AddStore(state.JoinWindowSpec(n.thisStore, c.key, c.left, w.Size(), retention, c.options...))
+			keep := b.plan.Add(operator.Keep[K, V](n.keepThis, n.thisStore), l.node)
+			return KStream[K, R]{b: b, node: b.plan.Add(self, keep), key: c.key}
+		}
+	}
 	j := &operator.StreamJoin[K, V, W, R]{
 		Windows: w, LeftStore: n.thisStore, RightStore: n.otherStore, Outer: kind.right, EmitInterval: c.interval.Milliseconds(),
 		Key: c.key, LeftValue: c.left, RightValue: c.right, Join: join,
 	}
-	retention := w.Size() + w.GracePeriod()
 	b.plan.AddStore(state.JoinWindowSpec(n.thisStore, c.key, c.left, w.Size(), retention, c.options...))
 	b.plan.AddStore(state.JoinWindowSpec(n.otherStore, c.key, c.right, w.Size(), retention, c.options...))
 	if kind.left {

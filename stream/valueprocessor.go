@@ -35,6 +35,11 @@ func (c *ValueContext[K, R]) ForwardAt(timestamp int64, value R) {
 	c.context.Forward(r)
 }
 
+// ForwardTo is [ValueContext.Forward] to the one child of that name. It is an error if there is none.
+func (c *ValueContext[K, R]) ForwardTo(child string, value R) error {
+	return c.context.ForwardTo(child, topology.WithValue(*c.record(), value))
+}
+
 // ForwardNull sends a null value to every child, under the key, time and headers of the record that is being processed.
 func (c *ValueContext[K, R]) ForwardNull() { c.context.Forward(c.record().WithoutValue()) }
 

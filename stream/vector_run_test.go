@@ -1,14 +1,17 @@
 package stream_test
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +27,7 @@ import (
 type program struct {
 	build   func(p *play)
 	options []topologytest.Option
+	builder []stream.BuilderOption
 	// timeless: its stores are not timestamped in Kafka Streams, ours are: times of the changelog are not compared.
 	timeless bool
 	// buries: it writes a tombstone for a key that has expired, for which Kafka Streams does nothing.
@@ -33,11 +37,11 @@ type program struct {
 }
 
 // builder returns the builder for a run: with a cache or without, as the run was recorded.
-func (run vectorRun) builder() *stream.Builder {
+func (run vectorRun) builder(options []stream.BuilderOption) *stream.Builder {
 	if run.Cache == "off" {
-		return stream.NewBuilder(stream.Uncached())
+		options = append(slices.Clone(options), stream.Uncached())
 	}
-	return stream.NewBuilder()
+	return stream.NewBuilder(options...)
 }
 
 // play is one run of a program.
@@ -67,13 +71,26 @@ var elsewhere = map[string]string{
 	"quirk-":  "a defect of Kafka Streams",
 }
 
+// absent are the cases that Millrace does not answer yet, with the row.
+var absent = map[string]string{
+	"agg-headers-store": "X-22, S-20: stores that keep headers are not there, so the measure of a buffer of bytes is another",
+}
+
+// tally counts what was compared.
+type tally struct{ cases, runs, steps, records atomic.Int64 }
+
 // TestVectors runs recorded topologies record by record and compares everything that each record causes. A case that no
-// program stands for fails.
+// program stands for fails. It says how much it has compared, and which runs it has left out and why.
 func TestVectors(t *testing.T) {
 	t.Parallel()
+	var sum tally
+	t.Cleanup(func() {
+		t.Logf("compared %d cases, %d runs, %d steps, %d records", sum.cases.Load(), sum.runs.Load(), sum.steps.Load(), sum.records.Load())
+	})
 	for _, name := range vectorNames(t) {
 		kind, _, _ := strings.Cut(name, "-")
-		if elsewhere[kind+"-"] != "" {
+		if why := cmp.Or(elsewhere[kind+"-"], absent[name]); why != "" {
+			t.Logf("case %s: %s", name, why)
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -90,17 +107,61 @@ func TestVectors(t *testing.T) {
 					continue
 				}
 				compared++
-				t.Run(run.Name, func(t *testing.T) { playRun(t, v, run, prog) })
+				t.Run(run.Name, func(t *testing.T) { playRun(t, v, run, prog, &sum) })
 			}
 			if compared == 0 {
 				t.Error("no run was compared")
 			}
+			sum.cases.Add(1)
 		})
 	}
 }
 
+// spy takes the faults that a comparison finds.
+type spy struct {
+	testing.TB
+	faults int
+}
+
+func (s *spy) Errorf(string, ...any) { s.faults++ }
+func (s *spy) Failed() bool          { return s.faults > 0 }
+
+// TestVectorsNoticeAFault: of one run, drawn anew each time, one expected record is changed, and the comparison must see it.
+func TestVectorsNoticeAFault(t *testing.T) {
+	t.Parallel()
+	names := vectorNames(t)
+	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	for _, name := range names {
+		prog, ok := findProgram(name)
+		if !ok {
+			continue
+		}
+		v := loadVector(t, name)
+		for _, run := range v.Runs {
+			if _, ok := prog.skip[run.Name]; ok {
+				continue
+			}
+			for i := range run.Steps {
+				out := run.Steps[i].Out
+				if len(out) == 0 || run.Steps[i].Error != nil {
+					continue
+				}
+				out[len(out)-1].Time++
+				seen := &spy{TB: t}
+				playRun(seen, v, run, prog, new(tally))
+				if seen.faults == 0 {
+					t.Errorf("case %s, run %s: the last record of step %d was changed, and nobody noticed", name, run.Name, i)
+				}
+				t.Logf("case %s, run %s: a change in step %d was noticed", name, run.Name, i)
+				return
+			}
+		}
+	}
+	t.Error("no expectation could be changed")
+}
+
 func findProgram(name string) (program, bool) {
-	for _, part := range []map[string]program{programs, tablePrograms, joinPrograms, windowPrograms, failurePrograms, suppressPrograms, cogroupPrograms, gracePrograms} {
+	for _, part := range []map[string]program{programs, tablePrograms, joinPrograms, windowPrograms, failurePrograms, suppressPrograms, cogroupPrograms, gracePrograms, processPrograms} {
 		if p, ok := part[name]; ok {
 			return p, true
 		}
@@ -108,8 +169,8 @@ func findProgram(name string) (program, bool) {
 	return program{}, false
 }
 
-func playRun(t *testing.T, v vector, run vectorRun, prog program) {
-	p := &play{Builder: run.builder(), v: v, newest: -1, stores: map[string]func(*topologytest.Driver) [][]any{}}
+func playRun(t testing.TB, v vector, run vectorRun, prog program, sum *tally) {
+	p := &play{Builder: run.builder(prog.builder), v: v, newest: -1, stores: map[string]func(*topologytest.Driver) [][]any{}}
 	p.seen, p.ends = map[string]func(*topologytest.Driver) int64{}, map[string]func(*topologytest.Driver) int64{}
 	p.buffers = map[string]func(*topologytest.Driver) (int, int64){}
 	prog.build(p)
@@ -125,8 +186,11 @@ func playRun(t *testing.T, v vector, run vectorRun, prog program) {
 	if run.Commit == "at-steps" {
 		options = append(slices.Clone(options), topologytest.ManualCommit())
 	}
-	c := &comparison{T: t, d: topologytest.New(t, top, options...), p: p, prog: prog, read: map[string]int{}, live: map[string]bool{}}
+	c := &comparison{TB: t, d: topologytest.New(t, top, options...), p: p, prog: prog, read: map[string]int{}, live: map[string]bool{}}
+	sum.runs.Add(1)
 	for i, step := range run.Steps {
+		sum.steps.Add(1)
+		sum.records.Add(int64(len(step.Out) + len(step.Internal)))
 		if !c.step(i, step) {
 			return
 		}
@@ -147,6 +211,9 @@ func playRun(t *testing.T, v vector, run vectorRun, prog program) {
 		}
 		got := content(c.d)
 		want = asText(want)
+		if v.keepsHeaders() {
+			want = withoutHeaders(want)
+		}
 		if slices.Contains(p.histories, store) {
 			want = p.reachable(want)
 		}
@@ -169,7 +236,7 @@ func playRun(t *testing.T, v vector, run vectorRun, prog program) {
 }
 
 // compareBuffer compares how much waits in a buffer.
-func compareBuffer(t *testing.T, store string, recorded json.RawMessage, count func(*topologytest.Driver) (int, int64), d *topologytest.Driver) {
+func compareBuffer(t testing.TB, store string, recorded json.RawMessage, count func(*topologytest.Driver) (int, int64), d *topologytest.Driver) {
 	t.Helper()
 	var want struct {
 		Buffered int
@@ -186,7 +253,7 @@ func compareBuffer(t *testing.T, store string, recorded json.RawMessage, count f
 
 // comparison compares one run step by step.
 type comparison struct {
-	*testing.T
+	testing.TB
 	d       *topologytest.Driver
 	p       *play
 	prog    program
@@ -248,12 +315,12 @@ func (c *comparison) input(step vectorStep) error {
 	in := step.Pipe
 	i := slices.IndexFunc(c.p.v.Sources, func(s vectorTopic) bool { return s.Topic == in.Topic })
 	source := c.p.v.Sources[i]
-	raw := topology.Raw{Timestamp: in.Time, Key: encode(c.T, source.Key, in.Key), Value: encode(c.T, source.Value, in.Value)}
+	raw := topology.Raw{Timestamp: in.Time, Key: encode(c.TB, source.Key, in.Key), Value: encode(c.TB, source.Value, in.Value)}
 	if in.Hex != nil {
-		raw.Value = encode(c.T, "hex", in.Hex)
+		raw.Value = encode(c.TB, "hex", in.Hex)
 	}
 	for _, h := range in.Headers {
-		raw.Headers = append(raw.Headers, topology.Header{Key: *h[0], Value: encode(c.T, "string", h[1])})
+		raw.Headers = append(raw.Headers, topology.Header{Key: *h[0], Value: encode(c.TB, "string", h[1])})
 	}
 	return c.d.TryPipeRaw(in.Topic, raw)
 }
@@ -267,9 +334,9 @@ func (c *comparison) fresh(sink vectorTopic) []string {
 	records := c.d.Records(sink.Topic)
 	var out []string
 	for _, raw := range records[c.read[sink.Topic]:] {
-		r := vectorRecord{Topic: sink.Topic, Key: decode(c.T, sink.Key, raw.Key), Value: decode(c.T, sink.Value, raw.Value), Time: raw.Timestamp}
+		r := vectorRecord{Topic: sink.Topic, Key: decode(c.TB, sink.Key, raw.Key), Value: decode(c.TB, sink.Value, raw.Value), Time: raw.Timestamp}
 		for _, h := range raw.Headers {
-			r.Headers = append(r.Headers, [2]*string{&h.Key, decode(c.T, "string", h.Value)})
+			r.Headers = append(r.Headers, [2]*string{&h.Key, decode(c.TB, "string", h.Value)})
 		}
 		out = append(out, r.String())
 	}
@@ -298,6 +365,9 @@ func (c *comparison) internal(where string, step vectorStep) {
 		}
 		c.read[topic.Topic] = len(records)
 		if strings.HasSuffix(topic.Topic, "-changelog") {
+			if c.p.v.keepsHeaders() {
+				got, want = firstFields(got), firstFields(want)
+			}
 			got = lastPerKey(got)
 			want = c.known(topic.Topic, lastPerKey(want), got)
 		}
@@ -306,6 +376,26 @@ func (c *comparison) internal(where string, step vectorStep) {
 		}
 		c.same(where+": topic "+topic.Topic, got, want)
 	}
+}
+
+// keepsHeaders reports whether Kafka Streams recorded the case with its stores' format for headers, which Millrace does not have (X-22): what
+// comes out of a table is the same, headers in changelogs and stores are not compared.
+func (v vector) keepsHeaders() bool { return string(v.Config["dsl.store.format"]) == `"HEADERS"` }
+
+func withoutHeaders(rows [][]any) [][]any {
+	for i, row := range rows {
+		rows[i] = row[:len(row)-1]
+	}
+	return rows
+}
+
+// firstFields cuts key, value and time out of records that are shown as text.
+func firstFields(records []string) []string {
+	for i, r := range records {
+		fields := strings.Fields(r)
+		records[i] = strings.Join(fields[:min(3, len(fields))], " ")
+	}
+	return records
 }
 
 // known leaves out tombstones of keys that the changelog does not hold: without a cache, Kafka Streams writes one for each
@@ -391,7 +481,7 @@ func asHex(b []byte) *string {
 }
 
 // encode returns the bytes of a text in one of the vectors' formats.
-func encode(t *testing.T, format string, s *string) []byte {
+func encode(t testing.TB, format string, s *string) []byte {
 	t.Helper()
 	if s == nil {
 		return nil
@@ -418,7 +508,7 @@ func encode(t *testing.T, format string, s *string) []byte {
 }
 
 // decode is the inverse of encode.
-func decode(t *testing.T, format string, b []byte) *string {
+func decode(t testing.TB, format string, b []byte) *string {
 	t.Helper()
 	if b == nil {
 		return nil

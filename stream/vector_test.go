@@ -22,7 +22,7 @@ type vector struct {
 	} `json:"internal_topics"`
 	Sources []vectorTopic `json:"sources"`
 	Sinks   []vectorTopic `json:"sinks"`
-	Params  struct{ Size, Advance, Grace, H, Diff, Before, After, Min, Max, Gap, Start, Limit, Bytes int64 }
+	Params  struct{ Size, Advance, Grace, H, Diff, Before, After, Min, Max, Gap, Start, Limit, Bytes, Every int64 }
 	Config  map[string]json.RawMessage `json:"config"`
 	Runs    []vectorRun                `json:"runs"`
 }

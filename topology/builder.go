@@ -68,6 +68,13 @@ func AddSink[K, V any](b *Builder, name, topic string, key serde.Serde[K], value
 	connect(b, parent, b.Add(NewSink(name, topic, key, value, options...)))
 }
 
+// AddDynamicSink is AddSink for a sink that writes each record to the topic that choose returns (P-29).
+func AddDynamicSink[K, V any](
+	b *Builder, name string, choose Chooser[K, V], key serde.Serde[K], value serde.Serde[V], parent Output[K, V], options ...SinkOption[K, V],
+) {
+	connect(b, parent, b.Add(NewDynamicSink(name, choose, key, value, options...)))
+}
+
 // Repartition sends parent through an internal topic, partitioned by the key, and returns the source that reads it. name
 // is the base name; partitions may be 0, see RepartitionTopic. Records without a key are not written (they could not be
 // found by it).

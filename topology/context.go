@@ -14,6 +14,8 @@ type Context[K, V any] struct {
 	scope Scope
 	node  *Node
 	down  Emit[K, V]
+
+	children map[string]Emit[K, V] // that ForwardTo has found
 }
 
 // NewContext returns the context of user code that a node runs and whose results it sends on itself: Forward goes nowhere.
@@ -23,6 +25,23 @@ func NewContext[K, V any](scope Scope, node *Node) *Context[K, V] {
 
 // Forward sends r to every child in the order they were attached, and returns when all that follows has run (P-05, P-06).
 func (c *Context[K, V]) Forward(r Record[K, V]) { c.down(r) }
+
+// ForwardTo sends r to the one child of that name (P-07). It is an error if there is none, or one that takes r on several inputs.
+func (c *Context[K, V]) ForwardTo(child string, r Record[K, V]) error {
+	emit, ok := c.children[child]
+	if !ok {
+		port, found := c.scope.Child(c.node.ID, child)
+		if emit, ok = port.(Emit[K, V]); !found || !ok {
+			return fmt.Errorf("node %s has no child %s to forward to", c.node.Name, child)
+		}
+		if c.children == nil {
+			c.children = map[string]Emit[K, V]{}
+		}
+		c.children[child] = emit
+	}
+	emit(r)
+	return nil
+}
 
 // Metadata returns where the record that is being processed came from. Inside a punctuation and a flush there is no such
 // record: Topic is empty, Partition and Offset are -1 (P-12).

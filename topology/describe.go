@@ -71,6 +71,10 @@ func (d *description) node(n *Node) {
 		stores := slices.DeleteFunc(slices.Sorted(slices.Values(n.Stores)), d.t.isGlobal)
 		d.write("    Processor: ", n.Name, " (stores: [", strings.Join(stores, ", "), "])\n")
 	case KindSink:
+		if n.Dynamic {
+			d.write("    Sink: ", n.Name, " (extractor class: <topic chooser>)\n")
+			break
+		}
 		d.write("    Sink: ", n.Name, " (topic: ", n.Topic, ")\n")
 	}
 	if n.Kind != KindSink {

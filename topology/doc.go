@@ -33,6 +33,5 @@
 //
 // # Left out
 //
-// Sources over a pattern of topics (P-01), sinks that choose the topic per record (P-29), forwarding to one child by name (P-07),
-// processors with a fixed key (P-10), read-only protection of global stores against their readers (P-24).
+// Sources over a pattern of topics (P-01), processors with a fixed key (P-10; the DSL has them), read-only protection of global stores against their readers (P-24).
 package topology

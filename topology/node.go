@@ -39,7 +39,9 @@ type Node struct {
 	Stores   []string // names of the stores it uses
 
 	Topics []string // of a source; a repartition topic by its Topic method
-	Topic  string   // of a sink; likewise
+	Topic  string   // of a sink; likewise. Empty if it is dynamic
+	// Dynamic says that a sink chooses the topic of each record (P-29).
+	Dynamic bool
 
 	// Build makes the running node for one task. down is the Emit[K, V] that takes what it emits (nil for a sink or a
 	// node that emits nothing), already fanned out. It returns one value per port: an Emit[K, V] of the port's types; for a

@@ -29,6 +29,7 @@ func (s *stage) Store(string) state.Layer                              { return 
 func (s *stage) StreamTime() int64                                     { return 7 }
 func (s *stage) Partition() int32                                      { return 0 }
 func (s *stage) Now() int64                                            { return 8 }
+func (s *stage) Child(topology.NodeID, string) (any, bool)             { return nil, false }
 func (s *stage) SetSource(c topology.Coordinates) topology.Coordinates { return c }
 func (s *stage) Source() topology.Coordinates {
 	return topology.Coordinates{Topic: "in", Partition: 1, Offset: 2}

@@ -24,6 +24,8 @@ type Scope interface {
 	// SetSource makes c the source from now on, until the record or the flush at hand ends, and returns what it was: a node that
 	// emits what it held back shows where that came from (D-50).
 	SetSource(c Coordinates) Coordinates
+	// Child returns the port of the child of a node that has that name, and whether there is one that it feeds on one port.
+	Child(node NodeID, name string) (port any, ok bool)
 	// Schedule calls f every interval milliseconds, of wall-clock time if wall, else of stream time, until cancel.
 	Schedule(interval int64, wall bool, f func(now int64) error) (cancel func())
 	// Fail hands an error of a node to the processing handler, an *EncodeError or *WriteError to the production handler. nil

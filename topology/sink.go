@@ -3,6 +3,7 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 
 	"github.com/millrace-io/millrace/serde"
@@ -18,6 +19,29 @@ type SinkOption[K, V any] func(*sink[K, V])
 // WithPartitioner makes a sink partition by p.
 func WithPartitioner[K, V any](p Partitioner[K, V]) SinkOption[K, V] {
 	return func(s *sink[K, V]) { s.partition = p }
+}
+
+// ByKey is a partitioner's answer that leaves the choice to the default: the partition of the key's bytes.
+const ByKey int32 = math.MinInt32
+
+// Multicast chooses any number of partitions for a record (D-12, KIP-837): it returns dst with them appended. None drops the record,
+// counted as ReasonPartition.
+type Multicast[K, V any] func(topic string, r *Record[K, V], key []byte, n int32, dst []int32) []int32
+
+// WithMulticast makes a sink write each record to the partitions that m chooses.
+func WithMulticast[K, V any](m Multicast[K, V]) SinkOption[K, V] {
+	return func(s *sink[K, V]) { s.multicast = m }
+}
+
+// Chooser chooses the topic of a record (D-11, P-29); from says where the record that is being processed came from. It is Kafka Streams'
+// TopicNameExtractor. The topic must exist, and is not one of the application's internal ones.
+type Chooser[K, V any] func(r *Record[K, V], from Coordinates) (topic string)
+
+// NewDynamicSink is NewSink for a sink that writes each record to the topic that choose returns.
+func NewDynamicSink[K, V any](name string, choose Chooser[K, V], key serde.Serde[K], value serde.Serde[V], options ...SinkOption[K, V]) *Node {
+	n := NewSink(name, "", key, value, append(options, func(s *sink[K, V]) { s.choose = choose })...)
+	n.Dynamic = true
+	return n
 }
 
 // KeyedOnly makes a sink leave out records without a key, counted as ReasonUnkeyed: the sink of a repartition topic, where
@@ -83,6 +107,8 @@ type sink[K, V any] struct {
 	key       serde.Serde[K]
 	value     serde.Serde[V]
 	partition Partitioner[K, V]
+	multicast Multicast[K, V]
+	choose    Chooser[K, V]
 	keyedOnly bool
 	// Of a type that can hold nil, nil is null, whether the record is flagged or not. Else nil.
 	nilKey   func(K) bool
@@ -92,8 +118,10 @@ type sink[K, V any] struct {
 	node     NodeID
 	bytes    []byte
 	raw      Raw
-	record   Record[K, V] // for the partitioner
-	encoding bool         // a serde is at work
+	record   Record[K, V] // for the functions of the user
+	chosen   []int32
+	to       string // the topic of the record at hand
+	encoding bool   // a serde is at work
 	spread
 }
 
@@ -111,30 +139,47 @@ func (s *sink[K, V]) write(r Record[K, V]) {
 		s.scope.Drop(s.node, ReasonUnkeyed, nil)
 		return
 	}
+	s.to = s.topic
+	if s.choose != nil {
+		s.record = r // not &r: every record would be allocated
+		s.to = s.choose(&s.record, s.scope.Source())
+	}
 	s.encoding = true
 	err := s.encode(&r)
 	s.encoding = false
 	if err != nil {
 		// The handler has decided; a refusal is sticky in the task.
-		_ = s.scope.Fail(s.node, &EncodeError{Topic: s.topic, Err: err})
+		_ = s.scope.Fail(s.node, &EncodeError{Topic: s.to, Err: err})
 		return
 	}
-	n := s.scope.Partitions(s.topic)
-	var p int32
-	switch {
-	case s.partition != nil:
-		s.record = r // not &r: every record would be allocated
-		if p = s.partition(s.topic, &s.record, s.raw.Key, n); p < 0 {
+	topic := s.to
+	n := s.scope.Partitions(topic)
+	if n <= 0 {
+		_ = s.scope.Fail(s.node, fmt.Errorf("topic %q does not exist; create it before it is written", topic))
+		return
+	}
+	s.raw.Timestamp, s.raw.Headers = r.Timestamp, r.Headers.All()
+	if s.multicast != nil {
+		s.record = r
+		s.send(topic, s.multicast(topic, &s.record, s.raw.Key, n, s.chosen[:0]))
+		return
+	}
+	p := ByKey
+	if s.partition != nil {
+		s.record = r
+		if p = s.partition(topic, &s.record, s.raw.Key, n); p < 0 && p != ByKey {
 			s.scope.Drop(s.node, ReasonPartition, nil)
 			return
 		}
-	case s.raw.Key != nil:
-		p = PartitionOf(s.raw.Key, n)
-	default:
-		p = s.next(len(s.raw.Value), n)
 	}
-	s.raw.Timestamp, s.raw.Headers = r.Timestamp, r.Headers.All()
-	if err := s.scope.Send(s.topic, p, &s.raw); err != nil {
+	if p == ByKey {
+		if s.raw.Key != nil {
+			p = PartitionOf(s.raw.Key, n)
+		} else {
+			p = s.next(len(s.raw.Value), n)
+		}
+	}
+	if err := s.scope.Send(topic, p, &s.raw); err != nil {
 		s.refused(err)
 	}
 }
@@ -145,12 +190,26 @@ func (s *sink[K, V]) guardedWrite(r Record[K, V]) {
 		if v := recover(); v != nil {
 			err := caught(v)
 			if s.encoding {
-				s.encoding, err = false, &EncodeError{Topic: s.topic, Err: err}
+				s.encoding, err = false, &EncodeError{Topic: s.to, Err: err}
 			}
 			_ = s.scope.Fail(s.node, err) // as in write
 		}
 	}()
 	s.write(r)
+}
+
+// send writes the record to several partitions.
+func (s *sink[K, V]) send(topic string, partitions []int32) {
+	s.chosen = partitions
+	if len(partitions) == 0 {
+		s.scope.Drop(s.node, ReasonPartition, nil)
+	}
+	for _, p := range partitions {
+		if err := s.scope.Send(topic, p, &s.raw); err != nil {
+			s.refused(err)
+			return
+		}
+	}
 }
 
 // refused hands a record that the log does not take to the production handler; any other error is sticky in the task.

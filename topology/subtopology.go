@@ -120,7 +120,7 @@ func (t *Topology) subtopology(number int32, nodes []NodeID) Subtopology {
 	for _, id := range nodes {
 		n := t.Nodes[id]
 		sources.add(n.Topics...)
-		if n.Kind == KindSink {
+		if n.Kind == KindSink && !n.Dynamic {
 			sinks.add(n.Topic)
 		}
 		for _, s := range n.Stores {

@@ -93,7 +93,7 @@ func (v *validation) node(n *Node) {
 			v.fault("source %s has parents", n.Name)
 		}
 	case KindSink:
-		if n.Topic == "" {
+		if n.Topic == "" && !n.Dynamic {
 			v.fault("sink %s writes no topic", n.Name)
 		}
 		if len(n.Children) > 0 {

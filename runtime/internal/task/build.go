@@ -27,6 +27,7 @@ func (t *Task) build() (err error) {
 	for _, name := range t.sub.Sinks {
 		t.topics = append(t.topics, topic{name: name, full: top.Internal(t.cfg.ApplicationID, name)})
 	}
+	t.dynamic = slices.ContainsFunc(t.sub.Nodes, func(id topology.NodeID) bool { return top.Nodes[id].Dynamic })
 	if err := t.openStores(); err != nil {
 		return err
 	}

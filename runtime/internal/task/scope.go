@@ -19,6 +19,10 @@ func (s *scope) topic(name string) *topic {
 			return &s.topics[i]
 		}
 	}
+	if s.dynamic && name != "" {
+		s.topics = append(s.topics, topic{name: name, full: name})
+		return &s.topics[len(s.topics)-1]
+	}
 	return nil
 }
 
@@ -63,6 +67,23 @@ func (s *scope) Store(name string) state.Layer {
 		return g
 	}
 	return nil
+}
+
+func (s *scope) Child(id topology.NodeID, name string) (port any, ok bool) {
+	for _, n := range s.nodes {
+		if n.node.Name != name {
+			continue
+		}
+		for i, parent := range n.node.Parents {
+			if parent == id {
+				if ok {
+					return nil, false
+				}
+				port, ok = n.Ports[n.node.Ports[i]], true
+			}
+		}
+	}
+	return port, ok
 }
 
 func (s *scope) StreamTime() int64            { return s.streamTime }

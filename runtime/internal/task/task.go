@@ -23,10 +23,12 @@ type Task struct {
 	nodes  []*instance // in topological order
 	stores []*store
 	topics []topic
-	punct  punctuations
-	times  []*savedTime
-	hashes []uint64 // of the queues' topics
-	built  bool     // before, no handler is asked: a node that cannot be built cannot be skipped
+	// dynamic says that a sink of the sub-topology chooses topics: those that it has chosen are in topics too.
+	dynamic bool
+	punct   punctuations
+	times   []*savedTime
+	hashes  []uint64 // of the queues' topics
+	built   bool     // before, no handler is asked: a node that cannot be built cannot be skipped
 	// guarded: somebody decides about failures of nodes, so that panics are caught where they happen.
 	guarded bool
 	origins origins

@@ -10,14 +10,25 @@ import (
 type partitionBytes interface{ PartitionBytes(encoded []byte) []byte }
 
 // Sink writes to a topic of the user's. A nil key or value is written as null even if a processor did not flag it.
-func Sink[K, V any](name, topic string, key serde.Serde[K], value serde.Serde[V]) *topology.Node {
-	var opts []topology.SinkOption[K, V]
+func Sink[K, V any](name, topic string, key serde.Serde[K], value serde.Serde[V], opts ...topology.SinkOption[K, V]) *topology.Node {
+	return flagNil[K, V](topology.NewSink(name, topic, key, value, byInnerKey(key, opts)...))
+}
+
+// DynamicSink is Sink for topics that are chosen for each record.
+func DynamicSink[K, V any](
+	name string, choose topology.Chooser[K, V], key serde.Serde[K], value serde.Serde[V], opts ...topology.SinkOption[K, V],
+) *topology.Node {
+	return flagNil[K, V](topology.NewDynamicSink(name, choose, key, value, byInnerKey(key, opts)...))
+}
+
+// byInnerKey puts the default partitioner of a windowed key before the options, which may bring another one.
+func byInnerKey[K, V any](key serde.Serde[K], opts []topology.SinkOption[K, V]) []topology.SinkOption[K, V] {
 	if part, ok := key.(partitionBytes); ok {
-		opts = append(opts, topology.WithPartitioner(func(_ string, _ *topology.Record[K, V], encoded []byte, n int32) int32 {
+		opts = append([]topology.SinkOption[K, V]{topology.WithPartitioner(func(_ string, _ *topology.Record[K, V], encoded []byte, n int32) int32 {
 			return topology.PartitionOf(part.PartitionBytes(encoded), n)
-		}))
+		})}, opts...)
 	}
-	return flagNil[K, V](topology.NewSink(name, topic, key, value, opts...))
+	return opts
 }
 
 // RepartitionSink writes to a repartition topic. Windowed keys are partitioned as a whole there, as in Kafka Streams.

@@ -11,6 +11,7 @@ func (g *Graph) check(nodes []*Node) []error {
 	var errs []error
 	errs = append(errs, checkNames(nodes)...)
 	errs = append(errs, checkStores(g.stores)...)
+	errs = append(errs, g.checkExplicit()...)
 	return append(errs, checkEdges(nodes)...)
 }
 

@@ -18,6 +18,7 @@ type Graph struct {
 	names   names
 	errs    []error
 
+	explicit bool      // generated names of topics are refused
 	together [][]*Node // whose topics are co-partitioned
 }
 

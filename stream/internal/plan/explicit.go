@@ -1,0 +1,33 @@
+package plan
+
+import (
+	"fmt"
+	"regexp"
+)
+
+// madeUp matches names of stores and repartition topics that nobody chose.
+var madeUp = regexp.MustCompile(`^(KSTREAM|KTABLE|COGROUPKSTREAM)-.*[0-9]{10}|-STATE-STORE-[0-9]{10}$`)
+
+// RequireNames refuses stores and internal topics with generated names (X-09).
+func (g *Graph) RequireNames() { g.explicit = true }
+
+// checkExplicit returns an error for each generated name that would become part of a topic's, if that is refused.
+func (g *Graph) checkExplicit() []error {
+	if !g.explicit {
+		return nil
+	}
+	var errs []error
+	for _, s := range g.stores {
+		if s.Logging && madeUp.MatchString(s.Name) {
+			errs = append(errs, fmt.Errorf("store %s: its name is generated, and would change with the program: name the store, by Materialized, "+
+				"StoreNamed or StoresNamed, or its operator", s.Name))
+		}
+	}
+	for _, n := range g.nodes {
+		if n.via != nil && madeUp.MatchString(n.via.Topic.Name) {
+			errs = append(errs, fmt.Errorf("repartition topic %s: its name is generated, and would change with the program: name the grouping, "+
+				"the join or the repartition by Named", n.via.Topic.Topic()))
+		}
+	}
+	return errs
+}

@@ -1,0 +1,112 @@
+package stream_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/window"
+)
+
+func namesCogroup(b *stream.Builder) {
+	keep := func(_, _, a string) string { return a }
+	a, c := from(b, "a"), from(b, "c")
+	empty := func() string { return "" }
+	texts := stream.Materialized("", serde.String)
+	one := stream.Cogroup(a.GroupByKey(), keep).With(stream.Cogroup(stream.GroupBy(c, value, grouped), keep))
+	toText(one.Aggregate(empty, texts).ToStream(), "out1")
+	two := stream.Cogroup(a.GroupByKey(), keep).With(stream.Cogroup(stream.GroupBy(c, value, grouped.Named("g")), keep))
+	toText(two.Aggregate(empty, stream.Materialized("co", serde.String), stream.Named("n")).ToStream(), "out2")
+}
+
+func namesMergeRepartition(b *stream.Builder) {
+	s := stream.SelectKey(from(b, "in"), value)
+	toCounts(s.GroupByKey(grouped).Count(counts), "out1")
+	toText(s.GroupByKey(grouped.Named("g2")).Reduce(later, stream.Materialized("", serde.String)).ToStream(), "out2")
+	toText(stream.JoinTable(s, tableFrom(b, "t"), both, stream.JoinedWith(serde.String, serde.String)), "out3")
+}
+
+func namesRepartition(b *stream.Builder) {
+	s := from(b, "in")
+	with := stream.RepartitionedWith(serde.String, serde.String)
+	toText(s.Repartition(), "out1")
+	toText(s.Repartition(with.Named("rep")), "out2")
+	toText(s.Repartition(with.Named("rep3").Partitions(3)), "out3")
+	toText(stream.SelectKey(s, value).ToTable(with).ToStream(), "out4")
+	toText(stream.SelectKey(s, value).ToTable(with, stream.Named("n-table")).ToStream(), "out5")
+	toText(s.ToTable(stream.StoreNamed("tt")).ToStream(), "out6")
+}
+
+func namesStreamTableJoin(b *stream.Builder) {
+	l, t := from(b, "l"), tableFrom(b, "t")
+	with := stream.JoinedWith(serde.String, serde.String)
+	toText(stream.JoinTable(stream.SelectKey(l, value), t, both, with), "out1")
+	toText(stream.LeftJoinTable(stream.SelectKey(l, value), t, bothOr, with, stream.Named("j2")), "out2")
+	v := tableFrom(b, "v", stream.Materialized("ver", serde.String).Versioned(time.Hour))
+	toText(stream.JoinTable(l, v, both, with, stream.Named("j3"), stream.JoinGrace(ten)), "out3")
+	toText(stream.LeftJoinTable(l, v, bothOr, with, stream.JoinGrace(ten)), "out4")
+}
+
+func nobody(window.Windowed[string], int64) {}
+
+func namesWindows(b *stream.Builder) {
+	g := from(b, "in").GroupByKey()
+	tumbling := g.WindowedBy(window.Tumbling(ten).Grace(ten)).Count(counts)
+	stream.ToStream(tumbling.Suppress(stream.UntilWindowCloses(stream.Unbounded()))).Foreach(nobody)
+	stream.ToStream(g.WindowedBy(window.SlidingBy(ten).Grace(ten)).Count(counts)).Foreach(nobody)
+	stream.ToStream(g.WindowedBySessions(window.Sessions(ten).Grace(ten)).Count(counts)).Foreach(nobody)
+	stream.ToStream(g.WindowedBy(window.Tumbling(5 * time.Minute)).EmitOnClose().Count(counts)).Foreach(nobody)
+}
+
+func namesWindowsNamed(b *stream.Builder) {
+	g := from(b, "in").GroupByKey(grouped.Named("g"))
+	named := func(name string) stream.Store[int64] { return stream.Materialized(name, serde.Int64) }
+	tumbling := g.WindowedBy(window.Tumbling(ten).Grace(ten)).Count(named("w"), stream.Named("n-count"))
+	stream.ToStream(tumbling.Suppress(stream.UntilWindowCloses(stream.Unbounded()), stream.Named("sup"))).Foreach(nobody)
+	stream.ToStream(g.WindowedBy(window.SlidingBy(ten).Grace(ten)).Count(named("sl"))).Foreach(nobody)
+	stream.ToStream(g.WindowedBySessions(window.Sessions(ten).Grace(ten)).Count(named("se").Retention(time.Hour))).Foreach(nobody)
+}
+
+// TestExplicitNames: a program that asks for it is refused if a store or an internal topic has a generated name; all of them are listed
+// (X-09, naming-explicit-forced).
+func TestExplicitNames(t *testing.T) {
+	t.Parallel()
+	build := func(program func(b *stream.Builder)) error {
+		b := stream.NewBuilder(stream.ExplicitNames())
+		program(b)
+		_, err := b.Topology()
+		return err
+	}
+	err := build(func(b *stream.Builder) { toCounts(stream.GroupBy(from(b, "in"), value, grouped).Count(counts), "out") })
+	for _, want := range []string{
+		"store KSTREAM-AGGREGATE-STATE-STORE-0000000002: its name is generated",
+		"repartition topic KSTREAM-AGGREGATE-STATE-STORE-0000000002-repartition: its name is generated",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	err = build(func(b *stream.Builder) {
+		named := stream.GroupBy(from(b, "in"), value, grouped.Named("g")).Count(stream.Materialized("c", serde.Int64))
+		toCounts(named.Filter(func(string, int64) bool { return true }), "out")
+		toText(tableFrom(b, "t").ToStream(), "out2") // it has a name for a store, but none
+	})
+	if err != nil {
+		t.Errorf("all names are given: %v", err)
+	}
+}
+
+// TestSelfJoinHasOneStore: with the optimisation, nodes, stores and internal topics are Kafka Streams'.
+func TestSelfJoinHasOneStore(t *testing.T) {
+	t.Parallel()
+	b := stream.NewBuilder(stream.Optimized())
+	l := from(b, "l")
+	toText(stream.Join(l, l, both, window.Within(ten).Grace(ten)), "out")
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareDescription(t, top, loadVector(t, "naming-self-join-optimized"))
+}
