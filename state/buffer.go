@@ -15,7 +15,7 @@ const bufferVersion = 3
 func BufferSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...SpecOption) *Spec {
 	s := &Spec{Name: name, Kind: KindBuffer, Logging: true, Headers: []serde.Header{{Key: "v", Value: []byte{bufferVersion}}}}
 	s.Open = func(e Env) (Layer, error) { return newBuffer(e, ks, vs) }
-	return s.with(opts)
+	return s.typed(ks, vs, opts)
 }
 
 // Buffer holds back the last change of each key, in the order of the times at which the keys entered it (S-24). It belongs to the

@@ -13,7 +13,7 @@ import (
 func RecordBufferSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...SpecOption) *Spec {
 	s := &Spec{Name: name, Kind: KindRecordBuffer, Logging: true}
 	s.Open = func(e Env) (Layer, error) { return newRecordBuffer(e, ks, vs) }
-	return s.with(opts)
+	return s.typed(ks, vs, opts)
 }
 
 // RecordBuffer holds back records of a stream, each one for itself, in the order of time, then encoded key, then arrival (S-24). It
