@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"errors"
 	"sync/atomic"
 	"testing"
 
@@ -34,10 +35,9 @@ func TestDiskFull(t *testing.T) {
 	createTopic(t, cl, "t", 1)
 	c := dialRaw(t, b)
 	big := rawBatch(-1, -1, -1, string(make([]byte, 1<<20-100)))
-	produce := func() *kerr.Error {
+	produce := func() error {
 		resp := ask[*kmsg.ProduceResponse](t, c, 12, produceRequest("t", 0, append([]byte(nil), big...)))
-		err, _ := kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode).(*kerr.Error)
-		return err
+		return kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
 	}
 	if err := produce(); err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestDiskFull(t *testing.T) {
 	if accepted > 5 {
 		t.Fatalf("%d MiB were taken on a full disk", accepted)
 	}
-	if err := produce(); err != kerr.KafkaStorageError {
+	if err := produce(); !errors.Is(err, kerr.KafkaStorageError) {
 		t.Errorf("on a full disk: %v", err)
 	}
 	consumed := client(t, b)
