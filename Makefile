@@ -11,7 +11,7 @@ SEEDS ?= 500
 check: format vet lint race invariants
 
 format:
-	@files="$$(git ls-files -co --exclude-standard '*.go' | grep -v '^stream/fluent.go$$' | xargs gofmt -l)"; \
+	@files="$$(find . -name '*.go' ! -path ./stream/fluent.go -exec gofmt -l {} +)"; \
 	test -z "$$files" || { echo "not formatted, run gofmt -w:"; echo "$$files"; exit 1; }
 
 vet:

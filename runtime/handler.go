@@ -15,8 +15,8 @@ const (
 	// Continue drops the record at the node that failed, counts it and logs it with its coordinates. What other nodes have made and
 	// will make of the record stays (P-30).
 	Continue = task.Continue
-	// Retry aborts the transaction and processes its records again. It is for production failures that may pass, see
-	// Failure.Retriable; for others it is Fail.
+	// Retry aborts the transaction and processes its records again, where Failure.Retriable says that this may help; else it is Fail.
+	// Today nothing does: what may pass at the log is tried again without asking, until Config.TaskTimeout.
 	Retry = task.Retry
 )
 

@@ -28,7 +28,7 @@ type Failure struct {
 	Raw       *topology.Raw        // the input record as bytes, valid during the call; nil in a punctuation
 	Timestamp int64                // event time of the input record, in a punctuation its time; milliseconds
 	Err       error                // a *PanicError if user code panicked
-	Retriable bool                 // trying again may help: Retry is possible
+	Retriable bool                 // trying again may help: Retry is possible; nothing sets it yet, see Retry
 
 	letters *letters // nil: nobody collects dead letters
 }
