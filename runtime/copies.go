@@ -164,10 +164,10 @@ func (in *instance) lags(ctx context.Context, previous []assign.Task) map[assign
 	if len(stored) == 0 {
 		return lags
 	}
-	ctx, cancel := context.WithTimeout(ctx, lagTimeout)
+	bounded, cancel := context.WithTimeout(ctx, lagTimeout)
 	defer cancel()
-	ends, err := in.changelogEnds(ctx, stored)
-	if err != nil {
+	ends, err := in.changelogEnds(bounded, stored)
+	if err != nil && ctx.Err() == nil { // else the instance stops, and nobody reads what it tells
 		in.log.Warn("changelogs cannot be looked up; the group is told that the states on this disk are far behind", "err", err)
 	}
 	for t, stores := range stored {
