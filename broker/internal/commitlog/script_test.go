@@ -85,6 +85,7 @@ func (s *script) close() {
 func (s *script) open() {
 	cfg := testConfig(s.fs)
 	cfg.Now = s.clock.Now
+	cfg.TailBytes, cfg.CheckpointBytes = 16<<20, 16<<20 // nothing is written or checkpointed but by a command
 	l, err := Open(ctx, cfg, nil)
 	if err != nil {
 		s.t.Fatal(err)
