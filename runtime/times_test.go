@@ -23,13 +23,13 @@ func runOn(t *testing.T, l *testLog, top *topology.Topology, id, in string, reco
 	l.write(t, in, records)
 	app := l.start(t, top, runtime.Config{ApplicationID: id, StateDir: t.TempDir(), Workers: 1, TransactionTimeout: takeOver()})
 	eventually(t, 30*time.Second, "all is processed", func() bool { return l.drained(t, id, in) })
-	for _, d := range app.Stats().Dropped {
+	if err := app.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range app.Stats().Dropped { // complete once it has stopped
 		if d.Reason == topology.ReasonLate {
 			late += d.Count
 		}
-	}
-	if err := app.stop(); err != nil {
-		t.Fatal(err)
 	}
 	return late
 }

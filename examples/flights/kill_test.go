@@ -274,6 +274,10 @@ func (k *killer) look(t *testing.T) (at stage, steps int64) {
 	}
 	defer cl.Close()
 	at, steps, err = k.stageOf(t.Context(), kadm.NewClient(cl), log.ClientOptions())
+	for deadline := time.Now().Add(20 * time.Second); kerr.IsRetriable(err) && time.Now().Before(deadline); {
+		time.Sleep(100 * time.Millisecond) // a Kafka that has just begun has no coordinators yet
+		at, steps, err = k.stageOf(t.Context(), kadm.NewClient(cl), log.ClientOptions())
+	}
 	if err != nil {
 		t.Fatalf("look at the log after a kill: %v", err)
 	}
