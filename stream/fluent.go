@@ -134,7 +134,9 @@ func (w SessionStream[K, V]) Aggregate[A any](
 }
 
 // MapValues is the function [MapTable].
-func (t KTable[K, V]) MapValues[R any](f func(row V) R, opts ...TableOption) KTable[K, R] { return MapTable(t, f, opts...) }
+func (t KTable[K, V]) MapValues[R any](f func(row V) R, opts ...TableOption) KTable[K, R] {
+	return MapTable(t, f, opts...)
+}
 
 // GroupBy is the function [GroupTable].
 func (t KTable[K, V]) GroupBy[K2, V2 any](f func(key K, row V) (K2, V2), g Grouped[K2, V2]) GroupedTable[K2, V2] {
