@@ -84,7 +84,8 @@ func (p *Partition) contents(iso Isolation, skip func(*segment) bool) (contents,
 		return contents{}, ErrUnknownTopic
 	}
 	o := p.offsetsLocked()
-	c := contents{start: o.LogStart, limit: o.limit(iso), tail: p.mu.tail.unwritten(o.limit(iso))}
+	// A copy: what is purged or evicted is cleared in place.
+	c := contents{start: o.LogStart, limit: o.limit(iso), tail: slices.Clone(p.mu.tail.unwritten(o.limit(iso)))}
 	for _, s := range p.mu.segments {
 		if s.size == 0 || s.base >= c.limit || s.next <= c.start || skip(s) {
 			continue

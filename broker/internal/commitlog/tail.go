@@ -33,7 +33,7 @@ func (t *tail) find(offset int64) (int, bool) {
 }
 
 // unwritten returns the batches that are not in a segment and lie below an offset. The result stays valid while others are
-// added: batches do not change.
+// added, but not over a purge or evict, which clear what they drop: flushMu keeps those off, or the caller copies under the partition's lock.
 func (t *tail) unwritten(below int64) []tailBatch {
 	rest := t.batches[t.written:]
 	n := sort.Search(len(rest), func(i int) bool { return rest[i].next > below })
