@@ -32,17 +32,20 @@ func (p *plan) record(ctx context.Context, counts topology.Partitions) {
 	if bytes.Equal(form, p.recorded) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	bounded, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
-	last, err := p.lastRecorded(ctx)
+	last, err := p.lastRecorded(bounded)
 	if err == nil && !bytes.Equal(last, form) {
 		for _, store := range p.topology.Orphaned(last) {
 			p.cfg.Logger.Warn("the topology has changed: a store is not there any more, or of another kind; its state stays in its changelog, unused. "+
 				"If it was renamed, give it its old name again", "store", store, "topic", topology.ChangelogTopic(p.cfg.ApplicationID, store))
 		}
-		err = p.writeRecord(ctx, form)
+		err = p.writeRecord(bounded, form)
 	}
 	if err != nil {
+		if ctx.Err() != nil { // the instance stops
+			return
+		}
 		p.cfg.Logger.Warn("the topology could not be written down", "topic", topologyTopic(p.cfg.ApplicationID), "err", err)
 		return
 	}
