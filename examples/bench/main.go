@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 
 	"github.com/millrace-io/millrace/examples/internal/cluster"
 )
@@ -36,6 +37,8 @@ type options struct {
 	brokers string
 	records int
 	count   int
+	job     string
+	profile string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -45,14 +48,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs.StringVar(&o.brokers, "brokers", "", "measure on the log at `host:port,...` instead of the embedded broker")
 	fs.IntVar(&o.records, "records", 2_000_000, "`number` of records of each job")
 	fs.IntVar(&o.count, "count", 1, "how many `times` to measure each job; the median is printed")
+	fs.StringVar(&o.job, "job", "", "measure this job alone, by `id`: pass, count or repartition")
+	fs.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles of each job into `directory`")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	if o.records < 1 || o.count < 1 || fs.NArg() > 0 {
 		return errors.New("-records and -count want at least 1, and there are no arguments")
 	}
+	chosen := jobs()
+	if o.job != "" {
+		chosen = slices.DeleteFunc(chosen, func(j jobKind) bool { return j.id != o.job })
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("there is no job %q", o.job)
+	}
 	t := newTable(stdout, o.brokers != "")
-	for _, j := range jobs() {
+	for _, j := range chosen {
 		runs := make([]cost, o.count)
 		for i := range runs {
 			c, err := measureJob(ctx, &o, j, i)
@@ -81,5 +93,10 @@ func measureJob(ctx context.Context, o *options, j jobKind, run int) (c cost, er
 	if err := m.prepare(ctx); err != nil {
 		return cost{}, err
 	}
-	return m.run(ctx)
+	p, err := startProfile(o.profile, j.id)
+	if err != nil {
+		return cost{}, err
+	}
+	c, err = m.run(ctx)
+	return c, errors.Join(err, p.stop())
 }
