@@ -151,7 +151,7 @@ const lagTimeout = 5 * time.Second
 func (in *instance) lags(ctx context.Context, previous []assign.Task) map[assign.Task]int64 {
 	lags := make(map[assign.Task]int64)
 	for _, t := range previous {
-		if sub, ok := in.topology.Subtopology(t.Subtopology); ok && len(in.logged(sub)) > 0 {
+		if sub, ok := in.topology.Subtopology(t.Subtopology); ok && len(in.copied(sub)) > 0 {
 			lags[t] = -1
 		}
 	}
@@ -189,11 +189,17 @@ func (in *instance) logged(sub topology.Subtopology) (stores []*state.Spec) {
 	return stores
 }
 
-// tasksOf returns the tasks that the stores belong to, each with all its logged stores.
+// copied returns the logged stores of a sub-topology of which copies are kept. A source topic that stands for a changelog runs ahead of
+// what its task has committed, so a copy could not follow it: such a store is read when its task starts.
+func (in *instance) copied(sub topology.Subtopology) []*state.Spec {
+	return slices.DeleteFunc(in.logged(sub), func(s *state.Spec) bool { return s.SourceTopic != "" })
+}
+
+// tasksOf returns the tasks that the stores belong to, each with all its stores of which copies are kept.
 func (in *instance) tasksOf(held map[state.StorePartition]state.Position) map[assign.Task][]*state.Spec {
 	tasks := make(map[assign.Task][]*state.Spec)
 	for _, sub := range in.topology.Subtopologies() {
-		stores := in.logged(sub)
+		stores := in.copied(sub)
 		for sp := range held {
 			if slices.ContainsFunc(stores, func(s *state.Spec) bool { return s.Name == sp.Store }) {
 				tasks[assign.Task{Subtopology: sub.Number, Partition: sp.Partition}] = stores

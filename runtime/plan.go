@@ -116,7 +116,7 @@ func (p *plan) measure(ctx context.Context, tasks []member.TaskInputs) error {
 	changelogs := make(map[int32][]string)
 	for _, sub := range p.topology.Subtopologies() {
 		for _, spec := range p.topology.Stores {
-			if spec.Logging && slices.Contains(sub.Stores, spec.Name) {
+			if spec.Logging && spec.SourceTopic == "" && slices.Contains(sub.Stores, spec.Name) {
 				changelogs[sub.Number] = append(changelogs[sub.Number], topology.ChangelogTopic(p.cfg.ApplicationID, spec.Name))
 			}
 		}
@@ -189,13 +189,17 @@ func (p *plan) tasks(ctx context.Context, db *state.DB, ids []topology.TaskID) (
 			if err != nil {
 				return nil, fmt.Errorf("task %s: open store %q: %w", id, spec.Name, err)
 			}
-			name := topology.ChangelogTopic(p.cfg.ApplicationID, spec.Name)
-			t.Stores = append(t.Stores, restore.Store{
+			name := p.topology.LogOf(p.cfg.ApplicationID, spec)
+			s := restore.Store{
 				Name:      spec.Name,
 				Changelog: client.TopicPartition{Topic: name, Partition: id.Partition},
 				TopicID:   changelogs[name].ID,
 				State:     partition,
-			})
+			}
+			if spec.SourceTopic != "" {
+				s.Valid = spec.Valid
+			}
+			t.Stores = append(t.Stores, s)
 		}
 		tasks = append(tasks, t)
 	}
@@ -208,6 +212,11 @@ func (p *plan) changelogs(ctx context.Context, counts topology.Partitions) (map[
 	for _, t := range p.topology.InternalTopics(p.cfg.ApplicationID, counts) {
 		if t.Store != "" {
 			names = append(names, t.Name)
+		}
+	}
+	for _, s := range p.topology.Stores {
+		if s.SourceTopic != "" {
+			names = append(names, p.topology.LogOf(p.cfg.ApplicationID, s))
 		}
 	}
 	found, err := p.client.RefreshTopics(ctx, names...)

@@ -137,7 +137,7 @@ func (s *Stats) addWorker(a *App, i int, snapshot *worker.Snapshot, drops map[Dr
 // count books what was written to a topic.
 func (s *Stats) count(a *App, topic string, n int64) {
 	for _, spec := range a.topology.Stores {
-		if spec.Logging && topology.ChangelogTopic(a.cfg.ApplicationID, spec.Name) == topic {
+		if spec.Logging && spec.SourceTopic == "" && topology.ChangelogTopic(a.cfg.ApplicationID, spec.Name) == topic {
 			s.Logged += n
 			s.LoggedBy[topic] += n
 			return

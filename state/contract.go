@@ -86,6 +86,11 @@ type Spec struct {
 	Topic map[string]string
 	// Retention is set for stores of windows and sessions, and is the history of versioned ones; WindowSize for those of windows.
 	Retention, WindowSize time.Duration
+	// SourceTopic, if not empty, is a topic that the application reads and that stands for the changelog: a table whose rows are that topic's
+	// records. There is no other; nothing is appended. Such a store is restored up to the position that was committed for the
+	// topic, and Valid says which records processing took: it must not be nil, and must be safe for use by several goroutines.
+	SourceTopic string
+	Valid       func(key, value []byte, timestamp int64) bool
 	// Hold is how much longer than Retention entries are kept, without the changelog's topic being told.
 	Hold time.Duration
 	// KeySerde and ValueSerde name the serdes, for the record of what the topology is (DESIGN D10).

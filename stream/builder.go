@@ -32,10 +32,25 @@ func Uncached() BuilderOption { return func(b *Builder) { b.uncached = true } }
 // ensure.explicit.internal.resource.naming (KIP-1111).
 func ExplicitNames() BuilderOption { return func(b *Builder) { b.plan.RequireNames() } }
 
-// Optimized lets the builder save stores where results stay the same: a stream that is joined with itself has one store in place of two.
-// It is one of the parts of Kafka Streams' topology.optimization; switched on for a program that has run without it, it leaves the second
-// store's changelog behind.
-func Optimized() BuilderOption { return func(b *Builder) { b.optimized = true } }
+// Optimized lets the builder save stores and topics where results stay the same:
+//
+//   - A stream that is joined with itself has one store in place of two.
+//   - A table that is read from a topic has no changelog besides: its store is restored from the topic, which must be compacted, or kept for
+//     ever. That holds for tables without [Timestamps] whose store is not versioned. No standbys are kept of such a store: it is
+//     read when its task starts.
+//   - Several operators that need a repartition topic below one operator that changes keys share one, which is called as the first of
+//     them would be. Filter, Peek and Split between come to lie behind it; an operator that changes values keeps topics apart, and so
+//     does [KStream.Repartition].
+//
+// It stands for Kafka Streams' topology.optimization; switched on for a program that has run without it, it leaves the topics behind that
+// are not needed any more: let what is in them be processed before, and remove them.
+func Optimized() BuilderOption {
+	return func(b *Builder) {
+		b.optimized = true
+		b.plan.MergeRepartitions()
+		b.plan.ReuseSources()
+	}
+}
 
 // NewBuilder returns an empty builder.
 func NewBuilder(opts ...BuilderOption) *Builder {

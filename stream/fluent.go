@@ -174,5 +174,5 @@ func (t WindowedTable[K, V]) ToStream[K2, V2 any](f func(window.Windowed[K], V) 
 	changes := t.b.plan.Add(operator.ToStream[window.Windowed[K], V](name), t.node)
 	name = t.b.plan.Name("", plan.Map)
 	t.b.require(name, f != nil, "the function is nil")
-	return KStream[K2, V2]{b: t.b, node: t.b.plan.Add(operator.Map(name, f), changes), rekeyed: true}
+	return KStream[K2, V2]{b: t.b, node: t.b.plan.Add(operator.Map(name, f), changes).Rekeys(), rekeyed: true}
 }

@@ -49,7 +49,7 @@ func (s KStream[K, V]) GroupByKey(grouped ...Grouped[K, V]) GroupedStream[K, V] 
 func GroupBy[K, V, K2 any](s KStream[K, V], f func(key K, value V) K2, g Grouped[K2, V]) GroupedStream[K2, V] {
 	name := s.b.plan.Name(g.name, plan.SelectKey)
 	s.b.require(name, f != nil, "the key function is nil")
-	node := s.b.plan.Add(operator.SelectKey(name, f), s.node)
+	node := s.b.plan.Add(operator.SelectKey(name, f), s.node).Rekeys()
 	return newGrouped(KStream[K2, V]{b: s.b, node: node, rekeyed: true}, g)
 }
 
@@ -72,7 +72,7 @@ func (g GroupedStream[K, V]) parent(base string) *plan.Node {
 		base = g.grouped.name
 	}
 	if *g.via == nil || g.grouped.name == "" {
-		*g.via = repartition(g.from.b, base, 0, g.grouped.key, g.grouped.value, g.from.node)
+		*g.via = repartitionBy(g.from.b, base, g.grouped.key, g.grouped.value, g.from.node)
 	}
 	return *g.via
 }

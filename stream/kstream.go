@@ -25,25 +25,31 @@ func then[K, V, R any](s KStream[K, V], node *topology.Node, value serde.Serde[R
 	return KStream[K, R]{b: s.b, node: s.b.plan.Add(node, s.node), rekeyed: s.rekeyed, key: s.key, value: value}
 }
 
+// kept returns the stream that comes out of node, which passes records on or leaves them out.
+func kept[K, V any](s KStream[K, V], node *topology.Node) KStream[K, V] {
+	s.node = s.b.plan.Add(node, s.node).Keeps()
+	return s
+}
+
 // Filter keeps the records for which keep returns true.
 func (s KStream[K, V]) Filter(keep func(key K, value V) bool, opts ...StepOption) KStream[K, V] {
 	name := s.b.step(plan.Filter, opts)
 	s.b.require(name, keep != nil, "the predicate is nil")
-	return then(s, operator.Filter(name, keep, true), s.value)
+	return kept(s, operator.Filter(name, keep, true))
 }
 
 // FilterNot keeps the records for which drop returns false.
 func (s KStream[K, V]) FilterNot(drop func(key K, value V) bool, opts ...StepOption) KStream[K, V] {
 	name := s.b.step(plan.Filter, opts)
 	s.b.require(name, drop != nil, "the predicate is nil")
-	return then(s, operator.Filter(name, drop, false), s.value)
+	return kept(s, operator.Filter(name, drop, false))
 }
 
 // Peek calls f with each record before it moves on.
 func (s KStream[K, V]) Peek(f func(key K, value V), opts ...StepOption) KStream[K, V] {
 	name := s.b.step(plan.Peek, opts)
 	s.b.require(name, f != nil, "the function is nil")
-	return then(s, operator.Peek(name, f), s.value)
+	return kept(s, operator.Peek(name, f))
 }
 
 // Foreach calls f with each record and ends the stream.
@@ -58,6 +64,6 @@ func (s KStream[K, V]) Foreach(f func(key K, value V), opts ...StepOption) {
 func (s KStream[K, V]) Merge(other KStream[K, V], opts ...StepOption) KStream[K, V] {
 	name := s.b.step(plan.Merge, opts)
 	s.b.require(name, other.b == s.b, "a stream of another builder is given to it")
-	node := s.b.plan.Add(operator.Pass[K, V](name), s.node, other.node)
+	node := s.b.plan.Add(operator.Pass[K, V](name), s.node, other.node).Keeps()
 	return KStream[K, V]{b: s.b, node: node, rekeyed: s.rekeyed || other.rekeyed, key: s.key, value: s.value}
 }

@@ -1,33 +1,9 @@
 package stream_test
 
 import (
-	"testing"
-
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/stream"
 )
-
-// TestTableNames is TestNames for tables.
-func TestTableNames(t *testing.T) {
-	t.Parallel()
-	for name, program := range map[string]func(*stream.Builder){
-		"naming-table-default": namesTable,
-		"naming-table-named":   namesTableNamed,
-		"naming-table-join":    namesTableJoin,
-		"naming-fk-join":       namesForeignJoin,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := stream.NewBuilder()
-			program(b)
-			top, err := b.Topology()
-			if err != nil {
-				t.Fatal(err)
-			}
-			compareDescription(t, top, loadVector(t, name))
-		})
-	}
-}
 
 type (
 	rows     = stream.KTable[string, string]
@@ -88,4 +64,9 @@ func namesForeignJoin(b *stream.Builder) {
 	tableToText(stream.LeftJoinForeign(l, r, value, firstOf, stream.Named("fkj")), "out2")
 	tableToText(stream.JoinForeign(l, r, value, first, storedText("j3")), "out3")
 	tableToText(stream.LeftJoinForeign(l, r, value, firstOf, stream.Named("fkj4"), storedText("j4")), "out4")
+}
+
+func namesTableSource(b *stream.Builder) {
+	tableToText(tableFrom(b, "t", stream.StoreNamed("ts")), "out1")
+	tableToText(stream.JoinTables(tableFrom(b, "u").Filter(always), tableFrom(b, "w"), first), "out2")
 }

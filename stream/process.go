@@ -37,7 +37,7 @@ func Process[P topology.Processor[K, V, K2, V2], K, V, K2, V2 any](
 	name, stores := s.b.process(plan.Process, newProcessor != nil, opts)
 	node := topology.NewProcessor[P, K, V, K2, V2](name, newProcessor)
 	node.Stores = stores
-	out := KStream[K2, V2]{b: s.b, node: s.b.plan.Add(node, s.node), rekeyed: true}
+	out := KStream[K2, V2]{b: s.b, node: s.b.plan.Add(node, s.node).Rekeys(), rekeyed: true}
 	out.node.ReadsSource()
 	return out
 }

@@ -15,6 +15,7 @@ type Repartitioned[K, V any] struct {
 	value      serde.Serde[V]
 	name       string
 	partitions int32
+	automatic  bool // an operator needs it, nobody asked for it
 }
 
 // RepartitionedWith returns the serdes of a repartition.
@@ -46,29 +47,36 @@ func (s KStream[K, V]) Repartition(repartitioned ...Repartitioned[K, V]) KStream
 		s.b.plan.Fail("Repartition below %s: %d settings are given, want one", s.node.Name, len(repartitioned))
 	}
 	name := s.b.plan.NameUnburned(r.name, plan.Repartition)
-	node := repartition(s.b, name, r.partitions, r.key, r.value, s.node)
+	node := repartition(s.b, name, r, s.node)
 	return KStream[K, V]{b: s.b, node: node, key: r.key, value: r.value}
 }
 
 // generated matches a base name that nobody chose; the nodes of such a repartition get generated names too.
 var generated = regexp.MustCompile(`^KSTREAM.*-[0-9]{10}$`)
 
+// repartitionBy adds the repartition that an operator below parent needs: one that may be merged with others (X-25).
+func repartitionBy[K, V any](b *Builder, base string, key serde.Serde[K], value serde.Serde[V], parent *plan.Node) *plan.Node {
+	return repartition(b, base, Repartitioned[K, V]{key: key, value: value, automatic: true}, parent)
+}
+
 // repartition adds a logical repartition below parent. Its three nodes burn a number each, in Kafka Streams' order.
-func repartition[K, V any](b *Builder, base string, partitions int32, key serde.Serde[K], value serde.Serde[V], parent *plan.Node) *plan.Node {
+func repartition[K, V any](b *Builder, base string, r Repartitioned[K, V], parent *plan.Node) *plan.Node {
 	sink, filter, source := "", "", ""
 	if !generated.MatchString(base) {
 		sink, filter, source = base+"-repartition-sink", base+"-repartition-filter", base+"-repartition-source"
 	}
 	sink, filter, source = b.plan.Name(sink, plan.Sink), b.plan.Name(filter, plan.Filter), b.plan.Name(source, plan.Source)
-	topic := topology.RepartitionTopic{Name: base, Partitions: partitions}
+	topic := topology.RepartitionTopic{Name: base, Partitions: r.partitions}
 	const fix = "the repartition topic needs it: give it by GroupedWith or RepartitionedWith"
-	b.require(topic.Topic(), key != nil, "the key serde is unknown; "+fix)
-	b.require(topic.Topic(), value != nil, "the value serde is unknown; "+fix)
+	b.require(topic.Topic(), r.key != nil, "the key serde is unknown; "+fix)
+	b.require(topic.Topic(), r.value != nil, "the value serde is unknown; "+fix)
 	return b.plan.AddRepartition(plan.Via{
-		Topic:   topic,
+		Topic:     topic,
+		Automatic: r.automatic,
+
 		Filter:  operator.KeyFilter[K, V](filter),
 		Relaxed: operator.Pass[K, V](filter),
-		Sink:    operator.RepartitionSink(sink, topic.Topic(), key, value),
-		Source:  topology.NewSource(source, []string{topic.Topic()}, key, value),
+		Sink:    operator.RepartitionSink(sink, topic.Topic(), r.key, r.value),
+		Source:  topology.NewSource(source, []string{topic.Topic()}, r.key, r.value),
 	}, parent)
 }

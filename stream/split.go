@@ -25,7 +25,7 @@ type Branches[K, V any] struct {
 func (s KStream[K, V]) Split(opts ...StepOption) *Branches[K, V] {
 	name := s.b.step(plan.Branch, opts)
 	branches := &operator.Branches[K, V]{Default: -1}
-	return &Branches[K, V]{from: s, node: s.b.plan.Add(operator.Split(name, branches), s.node), branches: branches}
+	return &Branches[K, V]{from: s, node: s.b.plan.Add(operator.Split(name, branches), s.node).Keeps(), branches: branches}
 }
 
 // Branch returns the stream of the records for which p is the first predicate to return true, predicates being asked in
@@ -49,7 +49,7 @@ func (b *Branches[K, V]) Default(opts ...StepOption) KStream[K, V] {
 func (b *Branches[K, V]) add(name string) KStream[K, V] {
 	b.count++
 	out := b.from
-	out.node = b.from.b.plan.Add(operator.Pass[K, V](name), b.node)
+	out.node = b.from.b.plan.Add(operator.Pass[K, V](name), b.node).Keeps()
 	return out
 }
 

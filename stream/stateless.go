@@ -25,7 +25,7 @@ func MapValuesWithKey[K, V, R any](s KStream[K, V], f func(key K, value V) R, op
 func Map[K, V, K2, V2 any](s KStream[K, V], f func(key K, value V) (K2, V2), opts ...StepOption) KStream[K2, V2] {
 	name := s.b.step(plan.Map, opts)
 	s.b.require(name, f != nil, "the function is nil")
-	return KStream[K2, V2]{b: s.b, node: s.b.plan.Add(operator.Map(name, f), s.node), rekeyed: true}
+	return KStream[K2, V2]{b: s.b, node: s.b.plan.Add(operator.Map(name, f), s.node).Rekeys(), rekeyed: true}
 }
 
 // SelectKey replaces each key by f(key, value). An aggregation below goes through a repartition topic, even if no key
@@ -33,7 +33,7 @@ func Map[K, V, K2, V2 any](s KStream[K, V], f func(key K, value V) (K2, V2), opt
 func SelectKey[K, V, K2 any](s KStream[K, V], f func(key K, value V) K2, opts ...StepOption) KStream[K2, V] {
 	name := s.b.step(plan.SelectKey, opts)
 	s.b.require(name, f != nil, "the function is nil")
-	return KStream[K2, V]{b: s.b, node: s.b.plan.Add(operator.SelectKey(name, f), s.node), rekeyed: true, value: s.value}
+	return KStream[K2, V]{b: s.b, node: s.b.plan.Add(operator.SelectKey(name, f), s.node).Rekeys(), rekeyed: true, value: s.value}
 }
 
 // FlatMap makes any number of records of each one: those that f emits, in that order, with the time and headers of the
@@ -41,7 +41,7 @@ func SelectKey[K, V, K2 any](s KStream[K, V], f func(key K, value V) K2, opts ..
 func FlatMap[K, V, K2, V2 any](s KStream[K, V], f func(key K, value V, emit func(K2, V2)), opts ...StepOption) KStream[K2, V2] {
 	name := s.b.step(plan.FlatMap, opts)
 	s.b.require(name, f != nil, "the function is nil")
-	return KStream[K2, V2]{b: s.b, node: s.b.plan.Add(operator.FlatMap(name, f), s.node), rekeyed: true}
+	return KStream[K2, V2]{b: s.b, node: s.b.plan.Add(operator.FlatMap(name, f), s.node).Rekeys(), rekeyed: true}
 }
 
 // FlatMapValues makes any number of values of each one: those that f emits, in that order, under the same key. emit is

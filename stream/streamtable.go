@@ -150,5 +150,5 @@ func (s KStream[K, V]) repartitionForJoin(join string) KStream[K, V] {
 	if base == "" {
 		base = s.node.Name
 	}
-	return KStream[K, V]{b: s.b, node: repartition(s.b, base, 0, s.key, s.value, s.node), key: s.key, value: s.value}
+	return KStream[K, V]{b: s.b, node: repartitionBy(s.b, base, s.key, s.value, s.node), key: s.key, value: s.value}
 }

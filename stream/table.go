@@ -42,7 +42,25 @@ func Table[K, V any](b *Builder, topic string, key serde.Serde[K], value serde.S
 	b.require(name, key != nil, "the key serde is nil")
 	b.require(name, value != nil, "the value serde is nil")
 	read := b.plan.AddSource(topology.NewSource(source, []string{topic}, key, value, sourceOptions[K, V](b, name, c.sources)...))
-	return tableOf(b, name, store, m, key, read)
+	t := tableOf(b, name, store, m, key, read)
+	if len(c.sources) == 0 && key != nil && value != nil {
+		t.node.HoldsTopic(store, isRow(key, value))
+	}
+	return t
+}
+
+// isRow tells which records of a topic are taken as rows or their deletes: those with a key, that can be decoded, and have a time.
+func isRow[K, V any](key serde.Serde[K], value serde.Serde[V]) func(k, v []byte, timestamp int64) bool {
+	return func(k, v []byte, timestamp int64) bool {
+		if k == nil || timestamp < 0 {
+			return false
+		}
+		_, err := key.Decode(k)
+		if err == nil && v != nil {
+			_, err = value.Decode(v)
+		}
+		return err == nil
+	}
 }
 
 // sourceOptions checks the types of a table's source options.
@@ -111,7 +129,8 @@ func (s KStream[K, V]) ToTable(opts ...ToTableOption) KTable[K, V] {
 		if r.name != "" {
 			topic = r.name
 		}
-		parent = repartition(s.b, topic, r.partitions, r.key, m.value, s.node)
+		r.value, r.automatic = m.value, r.partitions == 0
+		parent = repartition(s.b, topic, r, s.node)
 	}
 	return tableOf(s.b, name, store, m, r.key, parent)
 }

@@ -53,6 +53,17 @@ var suppressPrograms = map[string]program{
 	"suppress-shut-down-when-full": {build: func(p *play) {
 		heldWindows(p, suppressStore, stream.MaxRecords(2).ShutDownWhenFull())
 	}},
+	// What it has in common with stores that keep no headers: see keepsHeaders.
+	"agg-headers-store": {bare: []string{"out2"}, build: func(p *play) {
+		p.v.Params.Gap = p.v.Params.Size
+		buffered[window.Windowed[str], str](p, suppressStore)
+		p.stores["w"] = windowContent[str, str](p, "w", p.v.Params.Size)
+		g := p.from("in").GroupByKey()
+		w := stream.AggregateWindows(g.WindowedBy(p.windows()), zero, add, stream.Materialized("w", texts))
+		stream.ToStream(w.Suppress(stream.UntilWindowCloses(stream.Unbounded()))).To("out", p.windowedKeys(), texts)
+		sessions := g.WindowedBySessions(p.sessions()).Count(stream.Materialized(sessionStore[int64](p, "s"), serde.Int64))
+		stream.ToStream(sessions).To("out2", p.sessionKeys(), serde.Int64)
+	}},
 	"suppress-window-time-limit": {build: func(p *play) {
 		buffered[window.Windowed[str], int64](p, suppressStore)
 		p.stores["w"] = windowContent[str, int64](p, "w", p.v.Params.Size)

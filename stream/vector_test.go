@@ -18,13 +18,19 @@ type vector struct {
 	Case     string `json:"case"`
 	Describe string `json:"describe"`
 	Internal []struct {
-		Topic string `json:"topic"`
+		Topic      string            `json:"topic"`
+		Partitions int32             `json:"partitions"`
+		Kind       string            `json:"kind"`
+		Config     map[string]string `json:"config"`
 	} `json:"internal_topics"`
 	Sources []vectorTopic `json:"sources"`
 	Sinks   []vectorTopic `json:"sinks"`
 	Params  struct{ Size, Advance, Grace, H, Diff, Before, After, Min, Max, Gap, Start, Limit, Bytes, Every int64 }
 	Config  map[string]json.RawMessage `json:"config"`
 	Runs    []vectorRun                `json:"runs"`
+	Entries []vectorEntry              `json:"entries"` // of a bytes- case
+	Error   json.RawMessage            `json:"error"`   // of a naming- case that is refused
+	Message string                     `json:"message"`
 }
 
 type vectorTopic struct{ Topic, Key, Value string }

@@ -49,6 +49,7 @@ type canonicalStore struct {
 	Key       string `json:"key,omitempty"` // serdes
 	Value     string `json:"value,omitempty"`
 	Logged    bool   `json:"logged"`
+	Source    string `json:"source,omitempty"` // topic that stands for the changelog
 	Retention int64  `json:"retention_ms,omitempty"`
 	Window    int64  `json:"window_ms,omitempty"`
 }
@@ -71,7 +72,7 @@ func (t *Topology) Canonical(p Partitions) []byte {
 	}
 	for _, s := range t.Stores {
 		form.Stores = append(form.Stores, canonicalStore{
-			Name: s.Name, Kind: s.Kind.String(), Key: s.KeySerde, Value: s.ValueSerde, Logged: s.Logging,
+			Name: s.Name, Kind: s.Kind.String(), Key: s.KeySerde, Value: s.ValueSerde, Logged: s.Logging, Source: s.SourceTopic,
 			Retention: s.Retention.Milliseconds(), Window: s.WindowSize.Milliseconds(),
 		})
 	}

@@ -32,7 +32,7 @@ func (t *Topology) InternalTopics(applicationID string, p Partitions) []Internal
 	}
 	for _, sub := range t.Subtopologies() {
 		for _, spec := range t.Stores {
-			if spec.Logging && slices.Contains(sub.Stores, spec.Name) {
+			if spec.Logging && spec.SourceTopic == "" && slices.Contains(sub.Stores, spec.Name) {
 				topics = append(topics, InternalTopic{
 					Name:       ChangelogTopic(applicationID, spec.Name),
 					Store:      spec.Name,

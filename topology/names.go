@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/millrace-io/millrace/state"
 )
 
 const (
@@ -14,6 +16,15 @@ const (
 // ChangelogTopic returns the full name of a store's changelog topic.
 func ChangelogTopic(applicationID, store string) string {
 	return applicationID + "-" + store + changelogSuffix
+}
+
+// LogOf returns the full name of the topic that a logged store is restored from: its changelog, or the source topic that stands for
+// it.
+func (t *Topology) LogOf(applicationID string, s *state.Spec) string {
+	if s.SourceTopic != "" {
+		return t.Internal(applicationID, s.SourceTopic)
+	}
+	return ChangelogTopic(applicationID, s.Name)
 }
 
 // Internal returns the full name in the log of a topic that a source or sink of t holds: repartition topics get the

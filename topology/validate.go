@@ -164,6 +164,9 @@ func (v *validation) stores() {
 		if s.Open == nil {
 			v.fault("store %s: Open is nil", s.Name)
 		}
+		if s.SourceTopic != "" {
+			v.sourceTopic(s)
+		}
 		if global := v.t.isGlobal(s.Name); global != (s.Kind == state.KindGlobal) {
 			if global {
 				v.fault("store %s of a global table has another kind", s.Name)
@@ -188,6 +191,19 @@ func (v *validation) stores() {
 			v.fault("store %s: no node uses it", s.Name)
 		}
 	}
+}
+
+// sourceTopic checks a store whose changelog is a source topic.
+func (v *validation) sourceTopic(s *state.Spec) {
+	if s.Valid == nil || !s.Logging || s.Kind != state.KindKeyValue {
+		v.fault("store %s cannot have the topic %s for a changelog: it must be a logged key-value store that says which records are valid", s.Name, s.SourceTopic)
+	}
+	for _, n := range v.t.Nodes {
+		if slices.Contains(n.Stores, s.Name) && slices.ContainsFunc(v.t.Nodes, func(n *Node) bool { return slices.Contains(n.Topics, s.SourceTopic) }) {
+			return
+		}
+	}
+	v.fault("store %s has the topic %s for a changelog, which no source reads", s.Name, s.SourceTopic)
 }
 
 // topics checks that no topic is read twice: its records would have two positions.

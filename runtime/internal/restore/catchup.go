@@ -159,12 +159,18 @@ func (c *catchUp) take(got *client.Fetched) (err error) {
 		if !ok {
 			break
 		}
+		if c.store.Valid != nil && (raw.Offset >= c.end || !c.store.Valid(raw.Key, raw.Value, raw.Timestamp)) {
+			continue
+		}
 		if err := c.store.State.Restore(raw.Key, raw.Value, raw.Timestamp); err != nil {
 			return commit.Fatal(fmt.Errorf("record at offset %d: %w", raw.Offset, err))
 		}
 		c.restored++
 	}
 	c.next = got.Batch.End()
+	if c.store.Valid != nil {
+		c.next = min(c.next, c.end)
+	}
 	if planted.Is(planted.PositionFromEnd) {
 		return c.store.State.RestoredTo(c.end)
 	}

@@ -15,6 +15,9 @@
 //	T3  a partition without a committed offset starts at its log's start (auto.offset.reset=earliest). That is an error
 //	    where an offset must exist: this process has committed one, or the task's changelog holds committed data.
 //
+//	T5  a store whose changelog is an input of its task is read up to that input's committed offset, not to its end: what lies
+//	    beyond will be processed. It has no copies, which would run ahead of the task.
+//
 // Beside that, a [Keeper] keeps copies of stores whose tasks run elsewhere.
 //
 // Prepare runs in a goroutine of the caller's, beside the workers; it restores store partitions in parallel, each in

@@ -50,6 +50,9 @@ func (r *Restorer) begin(t *Task, s *Store, log bounds, committed bool) (int64, 
 	have, known := s.State.Position()
 	want := state.Position{ClusterID: r.cfg.ClusterID, TopicID: s.TopicID, Partition: s.Changelog.Partition, Next: log.start}
 	v, why := judge(have, known, want, log)
+	if v == refuse && s.Valid != nil {
+		v = rebuild // the input was set back to its start: all of it will be processed again
+	}
 	switch {
 	case v == refuse:
 		return 0, commit.Fatal(fmt.Errorf("%s, and the changelog is empty while the store is not; nothing was touched. "+

@@ -41,6 +41,9 @@ type Store struct {
 	Changelog client.TopicPartition
 	TopicID   [16]byte
 	State     Partition
+	// Valid, if not nil, says that Changelog is an input of the task, of whose records those count for which it returns true, up to the
+	// committed offset (T5).
+	Valid func(key, value []byte, timestamp int64) bool
 }
 
 // Task is a task to make ready.
@@ -108,6 +111,9 @@ func (r *Restorer) Prepare(ctx context.Context, tasks []Task, ready func(Ready))
 		for j := range t.Stores {
 			s := &t.Stores[j]
 			target := bounds{start: starts[s.Changelog], end: ends[s.Changelog]}
+			if s.Valid != nil {
+				target = offsets.processed(s.Changelog, target)
+			}
 			from, err := r.begin(t, s, target, offsets.anyCommitted(t))
 			if err != nil {
 				return fmt.Errorf("task %s: restore store %q from %s: %w", t.ID, s.Name, partitionName(s.Changelog), err)
@@ -135,6 +141,14 @@ func (o *inputOffsets) anyCommitted(t *Task) bool {
 		}
 	}
 	return false
+}
+
+// processed returns the part of an input that the task has processed, of which the store holds the result.
+func (o *inputOffsets) processed(input client.TopicPartition, log bounds) bounds {
+	if o.fresh[input] {
+		return bounds{start: log.start, end: log.start}
+	}
+	return bounds{start: log.start, end: max(log.start, min(log.end, o.at[input].Offset))}
 }
 
 // inputOffsets fetches the stable offsets of all inputs (T1), and the log start of those that have none (T3).

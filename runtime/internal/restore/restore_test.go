@@ -326,3 +326,38 @@ func TestPrepareRebuildsAndRefuses(t *testing.T) {
 		t.Errorf("the refused store was touched: %v after %d resets", store.content, store.resets)
 	}
 }
+
+// T5: an input that stands for a changelog is read up to the committed offset, and what the task did not take is left out.
+func TestPrepareFromAnInput(t *testing.T) {
+	t.Parallel()
+	records := map[client.TopicPartition][]string{orders: {"a1", "x9", "b1", "a2", "c1", "d1"}}
+	change := func(task *Task) {
+		task.Stores[0].Changelog = orders
+		task.Stores[0].Valid = func(key, _ []byte, _ int64) bool { return string(key) != "x" }
+	}
+	for _, c := range []struct {
+		name      string
+		committed map[client.TopicPartition]client.Committed
+		store     fakeStore
+		want      []string
+		next      int64
+		resets    int
+	}{
+		{"an empty store", committedAt(5), fakeStore{}, []string{"a1", "b1", "a2", "c1"}, 5, 1},
+		{"the tail", committedAt(5), fakeStore{pos: here(3), known: true, content: []string{"a1", "b1"}}, []string{"a1", "b1", "a2", "c1"}, 5, 0},
+		{"nothing is missing", committedAt(3), fakeStore{pos: here(3), known: true, content: []string{"a1", "b1"}}, []string{"a1", "b1"}, 3, 0},
+		{"the input was set back", committedAt(3), fakeStore{pos: here(6), known: true, content: []string{"d1"}}, []string{"a1", "b1"}, 3, 1},
+		{"nothing was committed", nil, fakeStore{pos: here(6), known: true, content: []string{"d1"}}, nil, 0, 1},
+	} {
+		l := &fakeLog{committed: c.committed, records: records}
+		store := c.store
+		ready, err := prepare(t, l, &store, change)
+		if err != nil || len(ready) != 1 {
+			t.Errorf("%s: %v, %d tasks are ready", c.name, err, len(ready))
+			continue
+		}
+		if !slices.Equal(store.content, c.want) || store.pos.Next != c.next || store.resets != c.resets {
+			t.Errorf("%s: the store holds %v at %d after %d resets, want %v at %d after %d", c.name, store.content, store.pos.Next, store.resets, c.want, c.next, c.resets)
+		}
+	}
+}

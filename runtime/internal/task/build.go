@@ -111,7 +111,7 @@ func (t *Task) openStores() error {
 		if t.guarded {
 			env.Origins = &t.origins
 		}
-		if spec.Logging {
+		if spec.Logging && spec.SourceTopic == "" {
 			log = &changelog{task: t, topic: topology.ChangelogTopic(t.cfg.ApplicationID, spec.Name), headers: spec.Headers}
 			env.Changelog = log
 		}

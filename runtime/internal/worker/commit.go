@@ -176,16 +176,34 @@ func (w *Worker) produce(ctx context.Context) error {
 	wrote := w.out.Records() > 0 // else the producer still speaks of the transaction before
 	for _, r := range w.tasks {
 		clear(r.next)
+		r.reached()
 		if !wrote {
 			continue
 		}
 		for _, s := range r.spec.Stores {
+			if s.Valid != nil {
+				continue
+			}
 			if next, ok := w.cfg.Producer.Next(s.Changelog); ok {
 				r.next[s.Name] = next
 			}
 		}
 	}
 	return nil
+}
+
+// reached notes how far the stores have come whose changelog is an input: as far as the task.
+func (r *running) reached() {
+	for _, s := range r.spec.Stores {
+		if s.Valid == nil {
+			continue
+		}
+		for _, p := range r.task.Progress() {
+			if p.Input == s.Changelog {
+				r.next[s.Name] = p.Next
+			}
+		}
+	}
 }
 
 // enter waits at the membership gate (G2), and after a refusal for a newer generation.

@@ -18,7 +18,7 @@ func (g *Graph) checkExplicit() []error {
 	}
 	var errs []error
 	for _, s := range g.stores {
-		if s.Logging && madeUp.MatchString(s.Name) {
+		if s.Logging && s.SourceTopic == "" && madeUp.MatchString(s.Name) {
 			errs = append(errs, fmt.Errorf("store %s: its name is generated, and would change with the program: name the store, by Materialized, "+
 				"StoreNamed or StoresNamed, or its operator", s.Name))
 		}

@@ -19,6 +19,8 @@ type Graph struct {
 	errs    []error
 
 	explicit bool      // generated names of topics are refused
+	merging  bool      // see MergeRepartitions
+	reusing  bool      // see ReuseSources
 	together [][]*Node // whose topics are co-partitioned
 }
 
@@ -33,6 +35,9 @@ type Node struct {
 	via     *Via // not nil: a repartition, lowered last
 	relaxed bool // see TakesNullKeys
 	sourced bool // see ReadsSource
+	rekeys  bool // see Rekeys
+	keeps   bool // see Keeps
+	rows    rows // see HoldsTopic
 }
 
 // input says which parent feeds which port.
@@ -48,6 +53,8 @@ type Via struct {
 	Relaxed *topology.Node // stands for Filter where a join below takes null keys
 	Sink    *topology.Node
 	Source  *topology.Node
+	// Automatic says that the program did not ask for it: it may be merged with others.
+	Automatic bool
 }
 
 // Fail records a fault. The format is fmt.Errorf's.
@@ -129,7 +136,16 @@ func (g *Graph) Topology() (*topology.Topology, error) {
 	if err := errors.Join(append(g.errs, g.check(g.nodes)...)...); err != nil {
 		return nil, err
 	}
+	if g.merging {
+		g.mergeRepartitions()
+		if err := errors.Join(g.check(g.nodes)...); err != nil {
+			return nil, fmt.Errorf("after merging repartitions: %w", err)
+		}
+	}
 	relax(g.nodes)
+	if g.reusing {
+		g.reuseSources()
+	}
 	g.keepSources()
 	nodes, topics, err := lower(g.nodes)
 	if err != nil {
