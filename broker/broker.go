@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"sync"
 
@@ -146,6 +147,25 @@ func (b *Broker) Verify(ctx context.Context) error {
 		return fmt.Errorf("verify %s: %w", b.cfg.Dir, ErrClosed)
 	}
 	return err
+}
+
+// Backup copies everything to a new directory, beside serving: one moment's state of topics, transactions and groups, with all that was
+// acknowledged before the call. What it leaves is a data directory to be opened like any other, closed in order; it appears whole or
+// not at all. The disk needs room for the copy, and for what topics would have dropped meanwhile. dir must not exist, nor lie within
+// the data directory.
+//
+// The error wraps fs.ErrExist if dir is there, ErrClosed after Close, or ctx's error.
+func (b *Broker) Backup(ctx context.Context, dir string) error {
+	err := b.log.Backup(ctx, dir)
+	switch {
+	case errors.Is(err, commitlog.ErrClosed):
+		return fmt.Errorf("backup of %s: %w", b.cfg.Dir, ErrClosed)
+	case errors.Is(err, commitlog.ErrExists):
+		return fmt.Errorf("broker: %w (%w)", err, fs.ErrExist)
+	case err != nil:
+		return fmt.Errorf("broker: %w", err)
+	}
+	return nil
 }
 
 // Close stops accepting, lets requests in flight be answered until ctx ends, closes the connections and the log, and

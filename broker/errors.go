@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	// ErrClosed is wrapped by the errors of Dial and Verify after Close.
+	// ErrClosed is wrapped by the errors of Dial, Verify and Backup after Close.
 	ErrClosed = errors.New("broker: closed")
 	// ErrLocked is wrapped by the error of Open when another process, or another Broker, holds the data directory.
 	ErrLocked = commitlog.ErrLocked

@@ -3,24 +3,38 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
+	"flag"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/millrace-io/millrace/broker"
 )
 
-// TestBrokerRuns starts the command, asks it something over TCP, and stops it.
-func TestBrokerRuns(t *testing.T) {
-	dir := t.TempDir()
+// startBroker runs the command on a directory, and returns its address and a function that stops it.
+func startBroker(t *testing.T, args ...string) (addr string, stop func() error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, []string{"broker", "-dir", dir, "-listen", "127.0.0.1:0", "-partitions", "3"}, in, io.Discard)
+		err := run(ctx, append([]string{"broker", "-listen", "127.0.0.1:0"}, args...), in, io.Discard)
+		_ = in.CloseWithError(err) // a pipe's never fails
+		done <- err
 	}()
+	stop = sync.OnceValue(func() error { cancel(); return <-done })
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -29,6 +43,14 @@ func TestBrokerRuns(t *testing.T) {
 	if !ok {
 		t.Fatalf("first line %q", line)
 	}
+	return addr, stop
+}
+
+// TestBrokerRuns starts the command, asks it something over TCP, and stops it.
+func TestBrokerRuns(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	addr, stop := startBroker(t, "-dir", dir, "-partitions", "3")
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -47,19 +69,20 @@ func TestBrokerRuns(t *testing.T) {
 		!strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("a second one on the directory: %v", err)
 	}
-	cancel()
-	if err := <-done; err != nil {
+	if err := stop(); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		args string
 		want string
 	}{
-		{"", "usage"},
-		{"serve", "usage"},
+		{"", "help"},
+		{"serve", "serve"},
+		{"help serve", "serve"},
 		{"broker", "-dir"},
 		{"broker -dir d -listen nonsense", "nonsense"},
 		{"broker -dir d -bogus", "bogus"},
@@ -67,26 +90,76 @@ func TestFaults(t *testing.T) {
 		{"broker -dir d -partitions 0", "-partitions"},
 		{"broker -dir d extra", "extra"},
 		{"broker -dir d -max-request-bytes 1", "MaxRequestBytes"},
+		{"broker -dir d -config nowhere.conf", "nowhere.conf"},
+		{"dump", "name files"},
+		{"dump nowhere", "nowhere"},
+		{"dump -o xml main.go", "xml"},
+		{"dump main.go", "main.go"},
+		{"verify", "-dir"},
+		{"verify -dir d extra", "extra"},
+		{"verify -dir .", "no data directory"},
+		{"backup -to e", "-dir"},
+		{"backup -dir d", "-to"},
+		{"backup -dir . -to e", "no data directory"},
+		{"completion", "bash"},
+		{"completion ksh", "ksh"},
 	} {
 		err := run(t.Context(), strings.Fields(c.args), io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v", c.args, err)
 		}
 	}
-	var help strings.Builder
-	if err := run(t.Context(), []string{"broker", "-h"}, io.Discard, &help); err != nil || !strings.Contains(help.String(), "-advertise") {
-		t.Errorf("help: %v\n%s", err, help.String())
+	if got := []int{status(nil), status(errors.New("x")), status(usageError{"x"})}; !slices.Equal(got, []int{0, 1, 2}) {
+		t.Error(got)
 	}
 }
 
+// brokerConfig reads a command line.
+func brokerConfig(args string) (broker.Config, error) {
+	fs := flag.NewFlagSet("broker", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	read := brokerFlags(fs)
+	if err := fs.Parse(strings.Fields(args)); err != nil {
+		return broker.Config{}, err
+	}
+	return read(fs.Args())
+}
+
 func TestFlagsAreTheConfiguration(t *testing.T) {
-	cfg, err := brokerConfig(strings.Fields("-dir d -listen :1 -advertise h:2 -durability async -auto-create -partitions 3 "+
-		"-max-connections 4 -max-request-bytes 70000 -max-in-flight-bytes 80000"), io.Discard)
+	t.Parallel()
+	cfg, err := brokerConfig("-dir d -listen :1 -advertise h:2 -durability async -auto-create -partitions 3 " +
+		"-max-connections 4 -max-request-bytes 70000 -max-in-flight-bytes 80000")
 	want := broker.Config{
 		Dir: "d", Listen: ":1", Advertise: "h:2", Durability: broker.Async, AutoCreateTopics: true, DefaultPartitions: 3,
 		MaxConnections: 4, MaxRequestBytes: 70000, MaxInFlightBytes: 80000,
 	}
 	if err != nil || !reflect.DeepEqual(cfg, want) {
 		t.Errorf("%+v, %v", cfg, err)
+	}
+}
+
+// TestConfigFile: a file sets what the command line does not; each fault in it is told with its line.
+func TestConfigFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "millrace.conf")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("# ours\n\ndir = /data\nlisten= 127.0.0.1:1\nauto-create = true\npartitions = 5\n")
+	cfg, err := brokerConfig("-config " + path + " -partitions 7")
+	want := broker.Config{Dir: "/data", Listen: "127.0.0.1:1", AutoCreateTopics: true, DefaultPartitions: 7}
+	if err != nil || !reflect.DeepEqual(cfg, want) {
+		t.Errorf("%+v, %v", cfg, err)
+	}
+	for text, fault := range map[string]string{
+		"dir": "line 1: want name = value", "dir = d\nbogus = 1": `line 2: there is no setting "bogus"`,
+		"config = x": "line 1: there is no setting", "\npartitions = many": "line 2: partitions",
+	} {
+		write(text)
+		if _, err := brokerConfig("-config " + path); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), fault) {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }

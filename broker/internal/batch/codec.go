@@ -31,6 +31,14 @@ const MaxDecompressed = 128 << 20
 // errTooLarge is wrapped with ErrCorrupt.
 var errTooLarge = errors.New("records unfold to more than a batch may")
 
+// String returns Kafka's name of the codec.
+func (c Codec) String() string {
+	if !c.Known() {
+		return fmt.Sprintf("codec %d", int8(c))
+	}
+	return [...]string{"none", "gzip", "snappy", "lz4", "zstd"}[c]
+}
+
 // Known reports whether c is one of the codecs.
 func (c Codec) Known() bool { return c >= CodecNone && c <= CodecZstd }
 

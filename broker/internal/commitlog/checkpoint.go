@@ -73,43 +73,56 @@ func (l *Log) checkpoint(clean bool) error {
 	began := time.Now()
 	l.flushMu.Lock() // nobody else writes segments, so that they end where the state ends
 	defer l.flushMu.Unlock()
-	if err := l.journal.Prepare(l.epoch + 1); err != nil {
-		return err
-	}
-	c, err := l.capture()
+	c, _, err := l.checkpointLocked(clean)
 	if err != nil {
-		return err
-	}
-	l.epoch, c.epoch, c.clean = l.epoch+1, l.epoch+1, clean
-	if err := l.journal.Wait(context.Background(), c.lsn); err != nil { // ends: the committer fails or goes on
-		return err
-	}
-	if err := l.finish(c); err != nil {
 		return err
 	}
 	l.cfg.Logger.Debug("checkpoint", "dir", l.cfg.Dir, "lsn", uint64(c.lsn), "took", time.Since(began))
 	return nil
 }
 
-// finish makes a captured state durable, and then lets go of what was needed without it. It needs flushMu.
-func (l *Log) finish(c *capture) error {
-	body, err := l.flushCaptured(c)
-	if err != nil {
-		return err
+// checkpointLocked writes a checkpoint, and returns what is in its snapshot. It needs flushMu.
+func (l *Log) checkpointLocked(clean bool) (c *capture, state []byte, err error) {
+	if err := l.journal.Prepare(l.epoch + 1); err != nil {
+		return nil, nil, err
 	}
+	if c, err = l.capture(); err != nil {
+		return nil, nil, err
+	}
+	l.epoch, c.epoch, c.clean = l.epoch+1, l.epoch+1, clean
+	if err := l.journal.Wait(context.Background(), c.lsn); err != nil { // ends: the committer fails or goes on
+		return nil, nil, err
+	}
+	state, err = l.finish(c)
+	return c, state, err
+}
+
+// finish makes a captured state durable, and then lets go of what was needed without it. It returns the body of the snapshot, without
+// its header. It needs flushMu.
+func (l *Log) finish(c *capture) (state []byte, err error) {
+	if state, err = l.flushCaptured(c); err != nil {
+		return nil, err
+	}
+	body := append(c.appendHeader(nil, l.owner), state...)
 	if err := writeWhole(l.cfg.FS, l.cfg.Dir, snapshotName, encodeSnapshot(body)); err != nil {
-		return err
+		return nil, err
 	}
 	if err := l.journal.Release(c.epoch); err != nil {
-		return err
+		return nil, err
+	}
+	l.space.wake()
+	if l.backups > 0 { // they may be copying what no snapshot needs any more: a later checkpoint removes it
+		l.catalog.mu.Lock()
+		l.deleted = append(l.deleted, c.deleted...)
+		l.catalog.mu.Unlock()
+		return state, nil
 	}
 	l.removeDeleted(c.deleted)
 	for _, x := range c.parts {
 		x.p.removeDead()
 	}
 	l.deadBytes = 0
-	l.space.wake()
-	return nil
+	return state, nil
 }
 
 // capture copies the state, with the journal switched to the next file at that very entry.
@@ -157,9 +170,9 @@ func (l *Log) copyState(c *capture) error {
 }
 
 // flushCaptured brings the segments of all captured partitions to the captured ends, syncs them, and returns the body of the
-// snapshot.
+// snapshot, without its header.
 func (l *Log) flushCaptured(c *capture) ([]byte, error) {
-	b := c.appendHeader(nil, l.owner)
+	var b []byte
 	next := 0
 	for _, t := range c.topics {
 		b = appendTopic(b, &t.Topic)

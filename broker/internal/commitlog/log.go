@@ -49,6 +49,7 @@ type Log struct {
 	flushBuf       []byte
 	dirtyTopicsDir bool
 	deadBytes      int64 // of files that the next checkpoint removes
+	backups        int   // under way: no checkpoint removes files meanwhile
 
 	deleted []*topic // since the last checkpoint; guarded by the catalog's lock
 	epoch   uint64   // of the journal; guarded by flushMu

@@ -25,16 +25,7 @@ func Open(ctx context.Context, cfg Config, machines map[MachineID]Machine) (*Log
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("commit log config: %w", err)
 	}
-	l := &Log{
-		cfg: cfg, machines: machines, catalog: newCatalog(), files: newFiles(cfg.FS),
-		journalDir: cfg.FS.PathJoin(cfg.Dir, "journal"), topicsDir: cfg.FS.PathJoin(cfg.Dir, "topics"),
-		flushC: make(chan struct{}, 1), checkC: make(chan struct{}, 1), quit: make(chan struct{}),
-	}
-	l.space.init()
-	for id := range machines {
-		l.machineIDs = append(l.machineIDs, id)
-	}
-	slices.Sort(l.machineIDs)
+	l := newLog(cfg, machines)
 	if err := ensureDir(cfg.FS, cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -55,6 +46,21 @@ func Open(ctx context.Context, cfg Config, machines map[MachineID]Machine) (*Log
 	l.done.Go(l.housekeeper)
 	l.done.Go(l.compactor)
 	return l, nil
+}
+
+// newLog returns a log with nothing in it.
+func newLog(cfg Config, machines map[MachineID]Machine) *Log {
+	l := &Log{
+		cfg: cfg, machines: machines, catalog: newCatalog(), files: newFiles(cfg.FS),
+		journalDir: cfg.FS.PathJoin(cfg.Dir, "journal"), topicsDir: cfg.FS.PathJoin(cfg.Dir, "topics"),
+		flushC: make(chan struct{}, 1), checkC: make(chan struct{}, 1), quit: make(chan struct{}),
+	}
+	l.space.init()
+	for id := range machines {
+		l.machineIDs = append(l.machineIDs, id)
+	}
+	slices.Sort(l.machineIDs)
+	return l
 }
 
 // recover brings the state to where the last entry that counts left it, and makes that a checkpoint, so that the journal begins
@@ -182,17 +188,13 @@ func (p *Partition) tidy() error {
 	if err != nil {
 		return fmt.Errorf("list %s: %w", p.dir, err)
 	}
+	if err := p.checkFiles(); err != nil {
+		return err
+	}
 	keep := map[string]bool{}
 	for _, s := range p.mu.segments {
 		keep[fs.PathBase(s.path)] = true
 		keep[fs.PathBase(s.indexPath())] = s.sealed
-		info, err := fs.Stat(s.path)
-		if err != nil {
-			return corruptSegment(s.path, 0, err)
-		}
-		if info.Size() < s.size {
-			return corruptSegment(s.path, info.Size(), fmt.Errorf("the file ends, but had %d bytes", s.size))
-		}
 	}
 	slices.Sort(names)
 	for _, name := range names {
@@ -285,7 +287,8 @@ func (l *Log) firstCheckpoint(lsn LSN) error {
 	if err := l.copyState(c); err != nil {
 		return err
 	}
-	return l.finish(c)
+	_, err := l.finish(c)
+	return err
 }
 
 // ensureDir makes a directory, and has it survive a crash.

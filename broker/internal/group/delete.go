@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/broker/internal/fields"
 )
 
 // consumerProtocol is the protocol type whose subscriptions can be read.
@@ -96,10 +98,10 @@ func subscribesTo(metadata []byte, topic string) (named, ok bool) {
 	return named, true
 }
 
-func encodeDelete(name string) []byte { return appendString([]byte{recordDelete}, name) }
+func encodeDelete(name string) []byte { return fields.AppendString([]byte{recordDelete}, name) }
 
 func encodeDeleteOffsets(name string, partitions []Partition) []byte {
-	b := appendString([]byte{recordDeleteOffsets}, name)
+	b := fields.AppendString([]byte{recordDeleteOffsets}, name)
 	b = binary.AppendVarint(b, int64(len(partitions)))
 	for _, p := range partitions {
 		b = append(b, p.Topic[:]...)
@@ -121,13 +123,13 @@ func (c *Coordinator) replayDelete(name string) {
 	}
 }
 
-func (c *Coordinator) replayDeleteOffsets(d *decoder) error {
-	name := d.string()
+func (c *Coordinator) replayDeleteOffsets(d *fields.Decoder) error {
+	name := d.String()
 	var gone []Partition
-	for range d.count() {
-		gone = append(gone, Partition{Topic: d.topic(), Index: int32(d.int())})
+	for range d.Count(1) {
+		gone = append(gone, Partition{Topic: d.ID(), Index: int32(d.Int())})
 	}
-	if err := d.end(); err != nil {
+	if err := d.End(); err != nil {
 		return err
 	}
 	if g := c.groups[name]; g != nil {

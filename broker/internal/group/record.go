@@ -2,12 +2,12 @@ package group
 
 import (
 	"encoding/binary"
-	"errors"
 	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/fields"
 )
 
-// A record is one byte of kind and its fields: integers as zigzag varints, strings and bytes with their length before
-// them, topic ids as 16 bytes.
+// The kinds of record, and their fields, encoded as package fields says.
 const (
 	recordGeneration    byte = 1 // version, then a group's present generation, whole
 	recordOffsets       byte = 2 // group, offsets, time: committed
@@ -20,54 +20,52 @@ const (
 	generationVersion = 1
 )
 
-var errRecord = errors.New("damaged group record")
-
 // record encodes the present generation. PreparingRebalance is never recorded (G2).
 func (g *group) record() []byte {
 	b := []byte{recordGeneration, generationVersion}
-	b = appendString(b, g.name)
+	b = fields.AppendString(b, g.name)
 	b = append(b, byte(g.state))
 	b = binary.AppendVarint(b, int64(g.generation))
-	b = appendString(b, g.protocolType)
-	b = appendString(b, g.protocol)
-	b = appendString(b, g.leader)
+	b = fields.AppendString(b, g.protocolType)
+	b = fields.AppendString(b, g.protocol)
+	b = fields.AppendString(b, g.leader)
 	members := g.ordered()
 	b = binary.AppendVarint(b, int64(len(members)))
 	for _, m := range members {
 		for _, s := range []string{m.id, m.instance, m.clientID, m.host} {
-			b = appendString(b, s)
+			b = fields.AppendString(b, s)
 		}
 		b = binary.AppendVarint(b, m.session.Milliseconds())
 		b = binary.AppendVarint(b, m.rebalance.Milliseconds())
 		b = binary.AppendVarint(b, int64(m.order))
-		b = appendString(b, string(m.assignment))
+		b = fields.AppendString(b, string(m.assignment))
 		b = binary.AppendVarint(b, int64(len(m.protocols)))
 		for _, p := range m.protocols {
-			b = appendString(b, p.Name)
-			b = appendString(b, string(p.Metadata))
+			b = fields.AppendString(b, p.Name)
+			b = fields.AppendString(b, string(p.Metadata))
 		}
 	}
 	return b
 }
 
 // decodeGeneration reads a record, without kind, into a new group.
-func decodeGeneration(d *decoder) *group {
-	if d.byte() != generationVersion {
-		d.bad = true
+func decodeGeneration(d *fields.Decoder) *group {
+	if d.Byte() != generationVersion {
+		d.Fail()
 		return nil
 	}
-	g := newGroup(d.string())
-	g.state = State(d.byte())
-	g.generation = int32(d.int())
-	g.protocolType, g.protocol, g.leader = d.string(), d.string(), d.string()
-	for range d.count() {
-		m := &member{id: d.string(), instance: d.string(), clientID: d.string(), host: d.string()}
-		m.session = time.Duration(d.int()) * time.Millisecond
-		m.rebalance = time.Duration(d.int()) * time.Millisecond
-		m.order = int(d.int())
-		m.assignment = d.bytes()
-		for range d.count() {
-			m.protocols = append(m.protocols, Protocol{Name: d.string(), Metadata: d.bytes()})
+	g := newGroup(d.String())
+	g.state = State(d.Byte())
+	g.generation = int32(d.Int())
+	g.protocolType, g.protocol, g.leader = d.String(), d.String(), d.String()
+	for range d.Count(1) {
+		m := &member{id: d.String(), instance: d.String(), clientID: d.String(), host: d.String()}
+		m.session = time.Duration(d.Int()) * time.Millisecond
+		m.rebalance = time.Duration(d.Int()) * time.Millisecond
+		m.order = int(d.Int())
+		m.assignment = d.Bytes()
+		for range d.Count(1) {
+			m.protocols = append(m.protocols, Protocol{Name: d.String(), Metadata: d.Bytes()})
 		}
 		g.members[m.id] = m
 		if m.instance != "" {
@@ -76,7 +74,7 @@ func decodeGeneration(d *decoder) *group {
 		g.lastOrder = max(g.lastOrder, m.order)
 	}
 	if g.state > Stable || g.state == PreparingRebalance || (len(g.members) > 0) != (g.members[g.leader] != nil) {
-		d.bad = true
+		d.Fail()
 	}
 	return g
 }
@@ -87,7 +85,7 @@ func encodeOffsets(producerID *int64, group string, millis int64, offsets []Offs
 	if producerID != nil {
 		b = binary.AppendVarint([]byte{recordStaged}, *producerID)
 	}
-	b = appendString(b, group)
+	b = fields.AppendString(b, group)
 	b = binary.AppendVarint(b, millis)
 	b = binary.AppendVarint(b, int64(len(offsets)))
 	for _, o := range offsets {
@@ -95,82 +93,13 @@ func encodeOffsets(producerID *int64, group string, millis int64, offsets []Offs
 		b = binary.AppendVarint(b, int64(o.Index))
 		b = binary.AppendVarint(b, o.At)
 		b = binary.AppendVarint(b, int64(o.LeaderEpoch))
-		b = appendString(b, o.Metadata)
+		b = fields.AppendString(b, o.Metadata)
 	}
 	return b
 }
 
 func encodeEnd(producerID int64, commit bool) []byte {
-	b := binary.AppendVarint([]byte{recordEnd}, producerID)
-	if commit {
-		return append(b, 1)
-	}
-	return append(b, 0)
+	return fields.AppendBool(binary.AppendVarint([]byte{recordEnd}, producerID), commit)
 }
 
 func encodeForget(id TopicID) []byte { return append([]byte{recordForget}, id[:]...) }
-
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendVarint(b, int64(len(s))), s...)
-}
-
-// decoder reads a record. After the first damage it is bad and gives zeros.
-type decoder struct {
-	src []byte
-	bad bool
-}
-
-func (d *decoder) take(n int64) []byte {
-	if d.bad || n < 0 || n > int64(len(d.src)) {
-		d.bad = true
-		return nil
-	}
-	b := d.src[:n]
-	d.src = d.src[n:]
-	return b
-}
-
-func (d *decoder) byte() byte {
-	if b := d.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (d *decoder) int() int64 {
-	v, n := binary.Varint(d.src)
-	if n <= 0 {
-		d.bad = true
-		return 0
-	}
-	d.src = d.src[n:]
-	return v
-}
-
-// count reads a number of elements; each takes at least one byte, so that loops are bounded by the input.
-func (d *decoder) count() int64 {
-	n := d.int()
-	if d.bad || n < 0 || n > int64(len(d.src)) {
-		d.bad = true
-		return 0
-	}
-	return n
-}
-
-func (d *decoder) string() string { return string(d.take(d.int())) }
-
-// bytes returns a copy, nil if empty.
-func (d *decoder) bytes() []byte { return append([]byte(nil), d.take(d.int())...) }
-
-func (d *decoder) topic() (id TopicID) {
-	copy(id[:], d.take(int64(len(id))))
-	return id
-}
-
-// end reports whether the record was read whole and sound.
-func (d *decoder) end() error {
-	if d.bad || len(d.src) != 0 {
-		return errRecord
-	}
-	return nil
-}

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/millrace-io/millrace/broker/internal/fields"
 )
 
 // Replay applies one record: after the event that made it, or in recovery. An error means that the record is damaged.
 func (c *Coordinator) Replay(record []byte) error {
-	d := &decoder{src: record}
-	kind := d.byte()
+	d := fields.NewDecoder(record)
+	kind := d.Byte()
 	var err error
 	switch kind {
 	case recordGeneration:
@@ -20,27 +22,27 @@ func (c *Coordinator) Replay(record []byte) error {
 	case recordOffsets:
 		err = c.replayOffsets(d, nil)
 	case recordStaged:
-		producerID := d.int()
+		producerID := d.Int()
 		err = c.replayOffsets(d, &producerID)
 	case recordEnd:
-		producerID, commit := d.int(), d.byte() == 1
-		if err = d.end(); err == nil {
+		producerID, commit := d.Int(), d.Bool()
+		if err = d.End(); err == nil {
 			c.replayEnd(producerID, commit)
 		}
 	case recordForget:
-		id := d.topic()
-		if err = d.end(); err == nil {
+		id := d.ID()
+		if err = d.End(); err == nil {
 			c.replayForget(id)
 		}
 	case recordDelete:
-		name := d.string()
-		if err = d.end(); err == nil {
+		name := d.String()
+		if err = d.End(); err == nil {
 			c.replayDelete(name)
 		}
 	case recordDeleteOffsets:
 		err = c.replayDeleteOffsets(d)
 	default:
-		err = errRecord
+		err = fields.ErrDamaged
 	}
 	if err != nil {
 		return fmt.Errorf("group record of kind %d, %d bytes: %w", kind, len(record), err)
@@ -49,9 +51,9 @@ func (c *Coordinator) Replay(record []byte) error {
 }
 
 // replayGeneration puts a recorded generation in place of the present one. What is memory only stays as it is (G1).
-func (c *Coordinator) replayGeneration(d *decoder, record []byte) error {
+func (c *Coordinator) replayGeneration(d *fields.Decoder, record []byte) error {
 	next := decodeGeneration(d)
-	if err := d.end(); err != nil {
+	if err := d.End(); err != nil {
 		return err
 	}
 	g := c.replayedGroup(next.name)
@@ -78,14 +80,14 @@ func (c *Coordinator) replayedGroup(name string) *group {
 	return g
 }
 
-func (c *Coordinator) replayOffsets(d *decoder, producerID *int64) error {
-	name, millis := d.string(), d.int()
+func (c *Coordinator) replayOffsets(d *fields.Decoder, producerID *int64) error {
+	name, millis := d.String(), d.Int()
 	read := make(map[Partition]offset)
-	for range d.count() {
-		p := Partition{Topic: d.topic(), Index: int32(d.int())}
-		read[p] = offset{at: d.int(), leaderEpoch: int32(d.int()), metadata: d.string(), committed: millis}
+	for range d.Count(1) {
+		p := Partition{Topic: d.ID(), Index: int32(d.Int())}
+		read[p] = offset{at: d.Int(), leaderEpoch: int32(d.Int()), metadata: d.String(), committed: millis}
 	}
-	if err := d.end(); err != nil {
+	if err := d.End(); err != nil {
 		return err
 	}
 	c.lastSeq++

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/broker/internal/fields"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
@@ -127,9 +129,9 @@ type args struct {
 	named map[string]string
 }
 
-func parse(fields []string) args {
+func parse(words []string) args {
 	a := args{named: make(map[string]string)}
-	for _, f := range fields {
+	for _, f := range words {
 		if k, v, ok := strings.Cut(f, "="); ok && !strings.Contains(k, "/") {
 			a.named[k] = v
 		} else {
@@ -160,9 +162,9 @@ func (a args) duration(name string, fallback time.Duration) time.Duration {
 }
 
 func (s *script) command(line string) {
-	fields := strings.Fields(line)
-	a := parse(fields[1:])
-	switch fields[0] {
+	words := strings.Fields(line)
+	a := parse(words[1:])
+	switch words[0] {
 	case "join":
 		s.perform(s.c.Join(s.now, Call(a.int("call", 0)), s.joinRequest(a)))
 	case "sync":
@@ -183,7 +185,7 @@ func (s *script) command(line string) {
 		}
 		s.perform(e)
 	case "commit", "stage":
-		s.commit(fields[0], a)
+		s.commit(words[0], a)
 	case "end":
 		producer, _ := strconv.ParseInt(a.word(0), 10, 64)
 		s.replay(s.c.EndTransaction(producer, a.has("commit")))
@@ -335,7 +337,7 @@ func (s *script) perform(e Effects) {
 			s.t.Fatal(err)
 		}
 		if r[0] == recordGeneration {
-			g := decodeGeneration(&decoder{src: r[1:]})
+			g := decodeGeneration(fields.NewDecoder(r[1:]))
 			s.printf("record: %s generation %d %v, members %s", g.name, g.generation, g.state, memberIDs(g))
 		}
 	}

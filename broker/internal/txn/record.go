@@ -2,54 +2,47 @@ package txn
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/fields"
 )
 
-// A record is one byte of kind and its fields: integers as zigzag varints, strings with their length before them, topic
-// ids as 16 bytes.
+// The kinds of record, and their fields, encoded as package fields says.
 const (
 	recordReserve byte = 1 // producer ids below this one are given out or reserved
 	recordState   byte = 2 // version, then a transactional id's state, with no transaction open
 	recordAdd     byte = 3 // id, time, partitions, group or "": opens a transaction if none is, and adds to it
 
 	stateVersion = 1
-)
 
-var errRecord = errors.New("damaged transaction record")
+	partitionSize = 17 // of a partition in a record, at least
+)
 
 func encodeReserve(below int64) []byte { return binary.AppendVarint([]byte{recordReserve}, below) }
 
 // record encodes t's state between transactions. Whoever writes it ends the open one, if there is one.
 func (t *transaction) record() []byte {
 	b := []byte{recordState, stateVersion}
-	b = appendString(b, t.id)
+	b = fields.AppendString(b, t.id)
 	b = appendProducer(b, t.producer)
 	b = appendProducer(b, t.previous)
 	b = binary.AppendVarint(b, t.timeout.Milliseconds())
 	b = appendProducer(b, t.ended.producer)
-	if t.ended.commit {
-		return append(b, 1)
-	}
-	return append(b, 0)
+	return fields.AppendBool(b, t.ended.commit)
 }
 
 func encodeAdd(id string, millis int64, partitions []Partition, group string) []byte {
-	b := appendString([]byte{recordAdd}, id)
+	b := fields.AppendString([]byte{recordAdd}, id)
 	b = binary.AppendVarint(b, millis)
 	b = binary.AppendVarint(b, int64(len(partitions)))
 	for _, p := range partitions {
 		b = append(b, p.Topic[:]...)
 		b = binary.AppendVarint(b, int64(p.Index))
 	}
-	return appendString(b, group)
-}
-
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendVarint(b, int64(len(s))), s...)
+	return fields.AppendString(b, group)
 }
 
 func appendProducer(b []byte, p Producer) []byte {
@@ -58,12 +51,12 @@ func appendProducer(b []byte, p Producer) []byte {
 
 // Replay applies one record: after the request that made it, or in recovery. An error means that the record is damaged.
 func (c *Coordinator) Replay(record []byte) error {
-	d := &decoder{src: record}
+	d := fields.NewDecoder(record)
 	var err error
-	switch kind := d.byte(); kind {
+	switch kind := d.Byte(); kind {
 	case recordReserve:
-		below := d.int()
-		if err = d.end(); err == nil {
+		below := d.Int()
+		if err = d.End(); err == nil {
 			c.replayReserve(below)
 		}
 	case recordState:
@@ -71,7 +64,7 @@ func (c *Coordinator) Replay(record []byte) error {
 	case recordAdd:
 		err = c.replayAdd(d)
 	default:
-		err = errRecord
+		err = fields.ErrDamaged
 	}
 	if err != nil {
 		return fmt.Errorf("transaction record of %d bytes: %w", len(record), err)
@@ -87,14 +80,14 @@ func (c *Coordinator) replayReserve(below int64) {
 	c.reserved = max(c.reserved, below)
 }
 
-func (c *Coordinator) replayState(d *decoder) error {
-	if d.byte() != stateVersion {
-		return errRecord
+func (c *Coordinator) replayState(d *fields.Decoder) error {
+	if d.Byte() != stateVersion {
+		return fields.ErrDamaged
 	}
-	t := &transaction{id: d.string(), producer: d.producer(), previous: d.producer()}
-	t.timeout = time.Duration(d.int()) * time.Millisecond
-	t.ended = lastEnd{d.producer(), d.byte() == 1}
-	if err := d.end(); err != nil {
+	t := &transaction{id: d.String(), producer: decodeProducer(d), previous: decodeProducer(d)}
+	t.timeout = time.Duration(d.Int()) * time.Millisecond
+	t.ended = lastEnd{decodeProducer(d), d.Bool()}
+	if err := d.End(); err != nil {
 		return err
 	}
 	c.transactions[t.id] = t
@@ -102,16 +95,16 @@ func (c *Coordinator) replayState(d *decoder) error {
 	return nil
 }
 
-func (c *Coordinator) replayAdd(d *decoder) error {
-	id, millis := d.string(), d.int()
-	partitions := make([]Partition, d.count())
+func (c *Coordinator) replayAdd(d *fields.Decoder) error {
+	id, millis := d.String(), d.Int()
+	partitions := make([]Partition, d.Count(partitionSize))
 	for i := range partitions {
-		partitions[i] = Partition{d.topic(), int32(d.int())}
+		partitions[i] = Partition{d.ID(), int32(d.Int())}
 	}
-	group := d.string()
+	group := d.String()
 	t := c.transactions[id]
-	if err := d.end(); err != nil || t == nil {
-		return errRecord
+	if err := d.End(); err != nil || t == nil {
+		return fields.ErrDamaged
 	}
 	if !t.open {
 		t.open, t.started, t.ended = true, millis, noEnd
@@ -153,62 +146,4 @@ func (c *Coordinator) Snapshot(emit func(record []byte) error) error {
 	return nil
 }
 
-// decoder reads a record. After the first damage it is bad and gives zeros.
-type decoder struct {
-	src []byte
-	bad bool
-}
-
-func (d *decoder) take(n int64) []byte {
-	if d.bad || n < 0 || n > int64(len(d.src)) {
-		d.bad = true
-		return nil
-	}
-	b := d.src[:n]
-	d.src = d.src[n:]
-	return b
-}
-
-func (d *decoder) byte() byte {
-	if b := d.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (d *decoder) int() int64 {
-	v, n := binary.Varint(d.src)
-	if n <= 0 {
-		d.bad = true
-		return 0
-	}
-	d.src = d.src[n:]
-	return v
-}
-
-// count reads a number of elements, each of which takes at least as many bytes as a partition.
-func (d *decoder) count() int64 {
-	const partitionSize = 17
-	n := d.int()
-	if d.bad || n < 0 || n > int64(len(d.src)/partitionSize) {
-		d.bad = true
-		return 0
-	}
-	return n
-}
-
-func (d *decoder) string() string { return string(d.take(d.int())) }
-
-func (d *decoder) topic() (id [16]byte) {
-	copy(id[:], d.take(int64(len(id))))
-	return id
-}
-
-func (d *decoder) producer() Producer { return Producer{d.int(), int16(d.int())} }
-
-func (d *decoder) end() error {
-	if d.bad || len(d.src) != 0 {
-		return errRecord
-	}
-	return nil
-}
+func decodeProducer(d *fields.Decoder) Producer { return Producer{d.Int(), int16(d.Int())} }

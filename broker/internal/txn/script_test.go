@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/broker/internal/fields"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
@@ -201,7 +203,7 @@ func (s *script) result(p Producer, err *kerr.Error) {
 func (s *script) perform(e Effects) {
 	for _, r := range e.Records {
 		if r[0] == recordReserve {
-			s.printf("reserves producer ids below %d", (&decoder{src: r[1:]}).int())
+			s.printf("reserves producer ids below %d", fields.NewDecoder(r[1:]).Int())
 		}
 	}
 	for _, p := range e.Begin {

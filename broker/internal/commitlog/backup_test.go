@@ -1,0 +1,176 @@
+package commitlog
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// pausedFS calls a function before the first file of a backup is made.
+type pausedFS struct {
+	vfs.FS
+	pause func()
+}
+
+func (fs *pausedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if f := fs.pause; f != nil && strings.Contains(name, partialSuffix) {
+		fs.pause = nil
+		f()
+	}
+	return fs.FS.Create(name, c)
+}
+
+// fill puts n batches into a partition, enough for several segments.
+func fill(t *testing.T, l *Log, topic Topic, n int) {
+	t.Helper()
+	p := l.Partition(topic.ID, 0)
+	for range n {
+		plain(1, 8<<10).append(t, l, p)
+	}
+}
+
+// TestBackupKeepsWhatItCopies: a topic that is deleted, and records that are, after the copy has begun are in it; they go from the
+// log's own directory once it is done.
+func TestBackupKeepsWhatItCopies(t *testing.T) {
+	t.Parallel()
+	fs := &pausedFS{FS: vfs.NewMem()}
+	l := open(t, testConfig(fs))
+	gone, cut := create(t, l, "gone", 1, nil), create(t, l, "cut", 1, nil)
+	fill(t, l, gone, 10)
+	fill(t, l, cut, 10)
+	fs.pause = func() {
+		lsn, err := l.DeleteTopic(gone.ID)
+		if err != nil {
+			t.Error(err)
+		}
+		wait(t, l, lsn)
+		if _, lsn, err = l.Partition(cut.ID, 0).DeleteRecords(-1); err != nil {
+			t.Error(err)
+		}
+		wait(t, l, lsn)
+		for range 2 {
+			if err := l.checkpoint(false); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if err := l.Backup(ctx, "copy"); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(fs)
+	cfg.Dir = "copy"
+	if r, err := VerifyDir(ctx, cfg, nil); err != nil || r.Topics != 2 || !r.Clean || r.Segments < 4 {
+		t.Errorf("verify: %+v, %v", r, err)
+	}
+	c := open(t, cfg)
+	for _, topic := range []Topic{gone, cut} {
+		if hs, _, _ := readAll(t, c.Partition(topic.ID, 0), 0, ReadUncommitted); len(hs) != 10 {
+			t.Errorf("%s: %d batches are in the copy", topic.Name, len(hs))
+		}
+	}
+	if err := l.checkpoint(false); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := fs.List("data/topics"); err != nil || len(names) != 1 {
+		t.Errorf("topics on disk after the backup: %q, %v", names, err)
+	}
+	if names, err := fs.List("data/topics/" + partitionDir(cut.ID, 0)); err != nil || len(names) > 1 {
+		t.Errorf("segments on disk after the backup: %q, %v", names, err)
+	}
+}
+
+// TestBackupCrash: whenever the power goes during a backup, the copy is there whole or not at all.
+func TestBackupCrash(t *testing.T) {
+	t.Parallel()
+	mem := vfs.NewCrashableMem()
+	fs := &syncFS{FS: mem, observe: func(string) {}}
+	var mu sync.Mutex // the checkpointer may sync at the same time
+	missing, whole, armed := 0, 0, false
+	check := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !armed {
+			return
+		}
+		fs.cloneMu.Lock()
+		disk := mem.CrashClone(vfs.CrashCloneCfg{})
+		fs.cloneMu.Unlock()
+		cfg := testConfig(disk)
+		cfg.Dir = "backups/copy"
+		if _, err := disk.Stat(cfg.Dir); err != nil {
+			missing++
+			return
+		}
+		whole++
+		if r, err := VerifyDir(ctx, cfg, nil); err != nil || r.Topics != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if err := open(t, cfg).Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	arm := func(on bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		armed = on
+	}
+	fs.observe = func(string) { check() }
+	l := open(t, testConfig(fs))
+	topic := create(t, l, "t", 1, nil)
+	fill(t, l, topic, 10)
+	arm(true)
+	if err := l.Backup(ctx, "backups/copy"); err != nil {
+		t.Fatal(err)
+	}
+	check()
+	arm(false)
+	if missing < 10 || whole < 1 {
+		t.Errorf("the copy was missing at %d points and whole at %d", missing, whole)
+	}
+}
+
+// TestVerifyDir: it finds what Open would refuse, and damaged segments, and changes nothing.
+func TestVerifyDir(t *testing.T) {
+	t.Parallel()
+	mem := vfs.NewCrashableMem()
+	l := open(t, testConfig(mem))
+	topic := create(t, l, "t", 1, nil)
+	fill(t, l, topic, 10)
+	if err := l.checkpoint(false); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, l, topic, 3)
+	cfg := testConfig(mem)
+	if _, err := VerifyDir(ctx, cfg, nil); !errors.Is(err, ErrLocked) {
+		t.Errorf("in use: %v", err)
+	}
+	disk := mem.CrashClone(vfs.CrashCloneCfg{})
+	cfg.FS = disk
+	before := disk.String()
+	r, err := VerifyDir(ctx, cfg, nil)
+	if err != nil || r.Clean || r.Replayed != 3 || r.Segments < 2 || r.Partitions != 1 {
+		t.Errorf("unclean: %+v, %v", r, err)
+	}
+	if disk.String() != before {
+		t.Errorf("it changed the directory from\n%s\nto\n%s", before, disk.String())
+	}
+	segment := "data/topics/" + partitionDir(topic.ID, 0) + "/" + segmentName(0, 0)
+	flip(t, disk, segment, 100)
+	var found *CorruptionError
+	if _, err = VerifyDir(ctx, cfg, nil); !errors.As(err, &found) || found.Path != segment {
+		t.Errorf("damaged segment: %v", err)
+	}
+	if err := disk.Remove(segment); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = VerifyDir(ctx, cfg, nil); !errors.As(err, &found) || found.Path != segment {
+		t.Errorf("missing segment: %v", err)
+	}
+	cfg.Dir = "elsewhere"
+	if _, err = VerifyDir(ctx, cfg, nil); err == nil {
+		t.Error("no directory")
+	}
+}
