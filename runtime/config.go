@@ -75,7 +75,7 @@ type Config struct {
 	// RebalanceTimeout is how long an instance has to give tasks up before the group goes on without it. Default 60 s
 	// (max.poll.interval.ms).
 	RebalanceTimeout time.Duration
-	// TaskTimeout is how long a task that cannot make progress because of the log is tried before the application stops.
+	// TaskTimeout is how long a task that cannot make progress because of the log is tried before it fails; Uncaught says what follows.
 	// Default 5 min (task.timeout.ms).
 	TaskTimeout time.Duration
 	// TaskIdle is how long a task with several inputs waits for one that the log says is empty before it goes on with the
@@ -140,8 +140,8 @@ type Config struct {
 	Deserialization Handler
 	// Processing decides about an error or a panic of a node; nil fails (processing.exception.handler).
 	Processing Handler
-	// Production decides about a record that cannot be encoded, or that the log does not take; nil fails
-	// (production.exception.handler).
+	// Production decides about a record that cannot be encoded, or that the log does not take, at once, later, or in two thirds of
+	// TransactionTimeout; nil tries again what may pass and fails else (production.exception.handler).
 	Production Handler
 	// DeadLetterTopic is where the built-in handlers, and those that call Failure.DeadLetter, send the input record with the error
 	// in its headers. It must exist. Empty: nowhere (errors.dead.letter.queue.topic.name, KIP-1034).
@@ -310,6 +310,12 @@ const (
 	maxTagValue  = 30
 	maxStandbies = 100
 )
+
+// deliveryTimeout is how long what is written is tried before the production handler is asked: while there is time left to commit without
+// it (delivery.timeout.ms).
+func (c *Config) deliveryTimeout() time.Duration {
+	return min(30*time.Second, c.TransactionTimeout*2/3)
+}
 
 // validateCopies checks what concerns standbys and where the instance is.
 func (c *Config) validateCopies(fault func(format string, args ...any)) {

@@ -29,16 +29,20 @@
 // # What fails
 //
 // A failure takes one of three doors, each with a [Handler]: a record that cannot be decoded (Config.Deserialization), an error or
-// a panic of a node (Processing), a record that cannot be encoded or is larger than its topic allows (Production). The handler
+// a panic of a node (Processing), a record that cannot be encoded or that the log does not take (Production): too large for its topic,
+// refused by the broker after it was sent, or for a partition that cannot be written in time. The handler
 // answers [Fail], [Continue] or [Retry], and may send the record to Config.DeadLetterTopic with Kafka Streams' headers
 // (Failure.DeadLetter), in the transaction of the record. Dead letters are not written for records that global tables or the operators
 // themselves drop, nor is a handler asked about what a changelog does not take: a store would not be what is restored.
 //
+// A broker refuses a batch before it appends any of it. So a record that the broker has refused is left out of its transaction, which goes
+// on: the rest of the batch is sent again without it. Kafka Streams has to lose the transaction there, for its producer does. Only where
+// an answer was lost, so that the log may hold what is to be left out, is the transaction aborted and done again without that partition.
+//
 // What no handler lets pass, and trying again cannot help, goes to Config.Uncaught, which chooses an [Action]: stop the instance (the
 // default), stop the application, replace the worker, or stop the task alone. What may pass by itself (time-outs, leaders that move,
 // fencing, rebalances) never comes so far: the transaction is aborted and its records are processed again, for at most TaskTimeout
-// without a commit. A record that the broker refuses after it was sent, though it fits its topic, is such a failure, not one of
-// the Production door.
+// without a commit.
 //
 // # Control
 //

@@ -241,7 +241,7 @@ func (p *plan) partitions(topic string) int32 {
 	found, err := p.client.Topics(ctx, topic)
 	if err != nil {
 		p.cfg.Logger.Warn("topic cannot be looked up", "topic", topic, "err", err)
-		return 0
+		return -1
 	}
 	return int32(len(found[topic].Partitions))
 }

@@ -59,6 +59,7 @@ func (in *instance) openProducers(ctx context.Context, g Guarantee, from, to int
 	for slot := from; slot < to; slot++ {
 		cfg := client.ProducerConfig{
 			TransactionTimeout: in.cfg.TransactionTimeout,
+			DeliveryTimeout:    in.cfg.deliveryTimeout(),
 			MaxBufferedBytes:   int(in.cfg.OutputBytes / int64(in.cfg.Workers)),
 			BatchBytes:         2 * in.cfg.BatchBytes,
 			Compression:        in.cfg.Compression.codec(),
@@ -142,6 +143,7 @@ func (in *instance) openWorker(number int, p *client.Producer) error {
 			return in.plan.partitions(topic)
 		},
 		MaxBatchBytes:      in.plan.maxBatchBytes,
+		ReadInput:          in.client.ReadRecord,
 		SendBytes:          in.cfg.BatchBytes,
 		Dropped:            in.signals.drop,
 		Uncaught:           in.uncaught,

@@ -48,7 +48,7 @@ func (s *stage) Schedule(interval int64, wall bool, f func(int64) error) func() 
 	return func() { s.note("cancel") }
 }
 
-func (s *stage) Send(topic string, partition int32, r *topology.Raw) error {
+func (s *stage) Send(_ topology.NodeID, topic string, partition int32, r *topology.Raw) error {
 	value := "null"
 	if r.Value != nil {
 		value = fmt.Sprintf("%q", r.Value)

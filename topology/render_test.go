@@ -80,7 +80,7 @@ func TestChosenTopicsAndPartitions(t *testing.T) {
 	write(topology.NewRecord("abc", "v", 9))
 	s.partitions = 0
 	write(topology.NewRecord("abc", "v", 9))
-	if got, want := s.take(), lines(`out-3 "abc"="v"@9 []`, `fail 0: topic "out" does not exist; create it before it is written`); got != want {
+	if got, want := s.take(), lines(`out-3 "abc"="v"@9 []`, `fail 0: write to topic out: topic does not exist; create it before it is written`); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

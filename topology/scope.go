@@ -5,11 +5,13 @@ import "github.com/millrace-io/millrace/state"
 // Scope is all that a node can reach while its task runs. The task core implements it, for the runtime and for the test
 // driver alike. Every method must be called by the goroutine that runs the task.
 type Scope interface {
-	// Partitions returns the partition count of a topic that a sink of this task writes.
+	// Partitions returns the partition count of a topic that a sink of this task writes: 0 if it does not exist, -1 if it cannot be looked
+	// up.
 	Partitions(topic string) int32
-	// Send appends r to a topic in the open transaction. It copies r. A *WriteError says that the log does not take this record:
-	// the node hands it to Fail. Any other error is already sticky in the task.
-	Send(topic string, partition int32, r *Raw) error
+	// Send appends r to a topic in the open transaction, for a node. It copies r. A *WriteError says that the log does not take this
+	// record: the node hands it to Fail. Any other error is already sticky in the task. A record that the log refuses later than that
+	// goes to the production handler by itself.
+	Send(node NodeID, topic string, partition int32, r *Raw) error
 	// Store returns the layer of a store that the topology declares for this sub-topology; the typed store behind it is
 	// found by a type assertion, once, in Build. It returns nil for an unknown name.
 	Store(name string) state.Layer

@@ -64,14 +64,19 @@ func (e *EncodeError) Unwrap() error { return e.Err }
 // DropReason makes it countable apart from processing errors.
 func (e *EncodeError) DropReason() Reason { return ReasonSerialization }
 
-// WriteError is a record that the log does not take: it is larger than its topic allows. The production handler decides about it.
+// WriteError is a record that the log does not take: it is larger than its topic allows, the broker has refused it, or the log could not
+// be brought to answer in time. The production handler decides about it.
 type WriteError struct {
 	Topic     string // in the log
-	Partition int32
+	Partition int32  // -1: of no partition in particular
 	Err       error
+	Retriable bool // it may be taken later
 }
 
 func (e *WriteError) Error() string {
+	if e.Partition < 0 {
+		return fmt.Sprintf("write to topic %s: %v", e.Topic, e.Err)
+	}
 	return fmt.Sprintf("write to topic %s partition %d: %v", e.Topic, e.Partition, e.Err)
 }
 
@@ -155,7 +160,7 @@ func (s *sink[K, V]) write(r Record[K, V]) {
 	topic := s.to
 	n := s.scope.Partitions(topic)
 	if n <= 0 {
-		_ = s.scope.Fail(s.node, fmt.Errorf("topic %q does not exist; create it before it is written", topic))
+		_ = s.scope.Fail(s.node, missing(topic, n))
 		return
 	}
 	s.raw.Timestamp, s.raw.Headers = r.Timestamp, r.Headers.All()
@@ -179,7 +184,7 @@ func (s *sink[K, V]) write(r Record[K, V]) {
 			p = s.next(len(s.raw.Value), n)
 		}
 	}
-	if err := s.scope.Send(topic, p, &s.raw); err != nil {
+	if err := s.scope.Send(s.node, topic, p, &s.raw); err != nil {
 		s.refused(err)
 	}
 }
@@ -198,6 +203,14 @@ func (s *sink[K, V]) guardedWrite(r Record[K, V]) {
 	s.write(r)
 }
 
+// missing is the failure to write to a topic that has n partitions.
+func missing(topic string, n int32) error {
+	if n < 0 {
+		return &WriteError{Topic: topic, Partition: -1, Err: errors.New("topic cannot be looked up"), Retriable: true}
+	}
+	return &WriteError{Topic: topic, Partition: -1, Err: errors.New("topic does not exist; create it before it is written")}
+}
+
 // send writes the record to several partitions.
 func (s *sink[K, V]) send(topic string, partitions []int32) {
 	s.chosen = partitions
@@ -205,7 +218,7 @@ func (s *sink[K, V]) send(topic string, partitions []int32) {
 		s.scope.Drop(s.node, ReasonPartition, nil)
 	}
 	for _, p := range partitions {
-		if err := s.scope.Send(topic, p, &s.raw); err != nil {
+		if err := s.scope.Send(s.node, topic, p, &s.raw); err != nil {
 			s.refused(err)
 			return
 		}

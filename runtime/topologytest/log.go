@@ -37,7 +37,7 @@ func (l *log) end(topic string) int64 { return int64(len(l.topics[topic])) }
 func (l *log) Partitions(string) int32 { return 1 }
 
 // Send implements task.Output.
-func (l *log) Send(topic string, partition int32, r *topology.Raw) error {
+func (l *log) Send(topic string, partition int32, r *topology.Raw, _ *task.Origin) error {
 	if partition != 0 {
 		return fmt.Errorf("partition %d: topics of the test driver have one partition", partition)
 	}

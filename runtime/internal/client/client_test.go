@@ -282,39 +282,6 @@ func TestBrokerRestarts(t *testing.T) {
 	}
 }
 
-// A log that does not answer is an error after the delivery time-out, and the transaction cannot commit.
-func TestDeliveryTimeout(t *testing.T) {
-	t.Parallel()
-	b := brokertest.Start(t)
-	var away atomic.Bool
-	c := connect(t, Config{Brokers: b.Brokers(), Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-		if away.Load() {
-			return nil, errors.New("the log is away")
-		}
-		return b.Dial(ctx, network, address)
-	}})
-	tp := TopicPartition{Topic: createTopic(t, c, 1)}
-	p := newProducer(t, c, ProducerConfig{TransactionalID: "id", DeliveryTimeout: 200 * time.Millisecond})
-	away.Store(true)
-	start := time.Now()
-	send(t, p, tp, "v")
-	err := p.Flush(testContext(t))
-	if ClassOf(err) != ClassAbort || !strings.Contains(err.Error(), tp.Topic) {
-		t.Errorf("got %v (%v)", err, ClassOf(err))
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("took %v", took)
-	}
-	if err := p.End(testContext(t), true); ClassOf(err) != ClassAbort {
-		t.Errorf("committed: %v (%v)", err, ClassOf(err))
-	}
-	away.Store(false)
-	end(t, p, false)
-	send(t, p, tp, "v")
-	flush(t, p)
-	end(t, p, true)
-}
-
 // An end whose answer is lost for good leaves the outcome unknown; a new session tells.
 func TestOutcomeUnknown(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -19,7 +20,8 @@ type ProducerConfig struct {
 	// TransactionTimeout is after what the coordinator aborts a transaction that nobody ends (transaction.timeout.ms).
 	// Default 10 s, as Kafka Streams.
 	TransactionTimeout time.Duration
-	// DeliveryTimeout bounds how long a batch is tried (delivery.timeout.ms). Default 30 s.
+	// DeliveryTimeout bounds how long a batch is tried (delivery.timeout.ms): then it is refused, see Refusal. With transactions it has to
+	// be shorter than their time-out, or that comes first. Default 30 s, at most two thirds of TransactionTimeout.
 	DeliveryTimeout time.Duration
 	// BatchBytes is the size at which a batch is full (batch.size). Default 256 KiB.
 	BatchBytes int
@@ -37,6 +39,9 @@ type ProducerConfig struct {
 func (cfg *ProducerConfig) setDefaults() {
 	setDefault(&cfg.TransactionTimeout, 10*time.Second)
 	setDefault(&cfg.DeliveryTimeout, 30*time.Second)
+	if cfg.TransactionalID != "" {
+		cfg.DeliveryTimeout = min(cfg.DeliveryTimeout, cfg.TransactionTimeout*2/3)
+	}
 	setDefault(&cfg.BatchBytes, 256<<10)
 	setDefault(&cfg.MaxBatchBytes, recordbatch.DefaultMaxBytes)
 	setDefault(&cfg.MaxRequestBytes, 8<<20)
@@ -56,11 +61,14 @@ func setDefault[T int | time.Duration](v *T, d T) {
 //
 // At most one request is under way to each leader, with at most one batch of each partition: a broker answers the requests
 // of one connection one after the other anyway, and a batch that is sent again cannot overtake another (N2).
+//
+// A batch that the log refuses stops its partition alone, until somebody has decided about it: see Refusals.
 type Producer struct {
-	c    *Client
-	cfg  ProducerConfig
-	conn *kgo.Client
-	crew *crew
+	c       *Client
+	cfg     ProducerConfig
+	conn    *kgo.Client
+	crew    *crew
+	refused atomic.Int32 // partitions that stand still; changed under mu
 
 	mu struct {
 		sync.Mutex
@@ -99,6 +107,8 @@ type lane struct {
 	sequence  int32 // of the first pending batch
 	inTxn     bool  // the partition is in the transaction (AddPartitionsToTxn; version 1 only)
 	tries     int   // of the first pending batch
+	unsure    bool  // one of them had no answer: the log may hold the batch
+	refusal   *Refusal
 	since     time.Time
 	notBefore time.Time
 	acked     bool
@@ -152,10 +162,12 @@ func (p *Producer) Builder() *recordbatch.Builder {
 // Send takes over b, a batch of at least one record, and sends it in the background; it comes back to Builder's free
 // list. Batches of a partition are written in the order of Send. It waits only while MaxBufferedBytes are under way.
 //
-// An error is the first one of any batch since Init or End; it stays until then.
+// While a refusal waits for its decision, Send does not wait: who has to decide may be who sends.
+//
+// An error is the first one of any batch since Init or End; it stays until then. A refusal is none.
 func (p *Producer) Send(ctx context.Context, tp TopicPartition, b *recordbatch.Builder) error {
 	err := p.await(ctx, func() bool {
-		return p.mu.buffered == 0 || p.mu.buffered+b.Bytes() <= p.cfg.MaxBufferedBytes
+		return p.mu.buffered == 0 || p.mu.buffered+b.Bytes() <= p.cfg.MaxBufferedBytes || p.refused.Load() > 0
 	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -179,9 +191,14 @@ func (p *Producer) Send(ctx context.Context, tp TopicPartition, b *recordbatch.B
 	return nil
 }
 
-// Flush waits until every batch is acknowledged and returns the first error of any.
+// Flush waits until every batch is acknowledged and returns the first error of any. It returns ErrRefused as soon as something is
+// refused: it is to be called again when that is decided.
 func (p *Producer) Flush(ctx context.Context) error {
-	return p.await(ctx, func() bool { return p.mu.buffered == 0 && p.mu.busy == 0 })
+	err := p.await(ctx, func() bool { return p.mu.buffered == 0 && p.mu.busy == 0 || p.refused.Load() > 0 })
+	if err == nil && p.refused.Load() > 0 {
+		return ErrRefused
+	}
+	return err
 }
 
 // Next returns the offset after the last batch of tp that was acknowledged in this transaction, or, until the next one
@@ -242,8 +259,9 @@ func (p *Producer) drain(ctx context.Context) error {
 				for _, b := range l.pending {
 					p.recycleLocked(b)
 				}
-				l.pending, l.tries, l.notBefore = nil, 0, time.Time{}
+				l.pending, l.tries, l.unsure, l.notBefore, l.refusal = nil, 0, false, time.Time{}, nil
 			}
+			p.refused.Store(0)
 			p.mu.buffered = 0
 			p.mu.Unlock()
 			return nil

@@ -238,32 +238,3 @@ func TestIdempotentProducer(t *testing.T) {
 		}
 	})
 }
-
-// A batch beyond what the topic allows is refused for good; the transaction can be aborted and the producer goes on.
-func TestTooLargeForTheLog(t *testing.T) {
-	t.Parallel()
-	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
-		ctx := testContext(t)
-		c := connect(t, cfg)
-		name := unique("topic")
-		if err := c.CreateTopics(ctx, NewTopic{Name: name, Partitions: 1, Configs: map[string]string{"max.message.bytes": "500"}}); err != nil {
-			t.Fatal(err)
-		}
-		tp := TopicPartition{Topic: name}
-		p := newProducer(t, c, ProducerConfig{TransactionalID: unique("id")})
-		send(t, p, tp, string(make([]byte, 600)))
-		if err := p.Flush(ctx); ClassOf(err) != ClassFatal {
-			t.Fatalf("got %v (%v)", err, ClassOf(err))
-		}
-		if err := p.End(ctx, true); err == nil {
-			t.Fatal("committed")
-		}
-		end(t, p, false)
-		send(t, p, tp, "fits")
-		flush(t, p)
-		end(t, p, true)
-		if got := read(t, c, FetcherConfig{}, tp, 0, 1); !slices.Equal(got, []string{"fits"}) {
-			t.Errorf("got %v", got)
-		}
-	})
-}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/runtime/internal/recordbatch"
@@ -37,7 +38,7 @@ func (p *Producer) take(node int32) (round []*lane, s session, wait time.Duratio
 	}
 	now, bytes := time.Now(), 0
 	for _, l := range p.mu.order {
-		if l.leader != node || l.busy || len(l.pending) == 0 {
+		if l.leader != node || l.busy || len(l.pending) == 0 || l.refusal != nil {
 			continue
 		}
 		if early := l.notBefore.Sub(now); early > 0 {
@@ -106,7 +107,7 @@ func (p *Producer) lookUp(ctx context.Context, round []*lane) {
 				continue
 			}
 		}
-		p.settle(l, 0, failure)
+		p.settle(l, nil, failure)
 	}
 }
 
@@ -131,11 +132,13 @@ func (p *Producer) produce(ctx context.Context, node int32, s session, round []*
 	if transactional && !p.c.v2 {
 		if err := p.addPartitions(ctx, s, round); err != nil {
 			for _, l := range round {
-				p.settle(l, 0, err)
+				p.settle(l, nil, err)
 			}
 			return
 		}
 	}
+	ctx, cancel := context.WithDeadline(ctx, p.deadline(round))
+	defer cancel()
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks = -1
 	req.TimeoutMillis = int32(requestTimeout.Milliseconds())
@@ -164,14 +167,36 @@ func (p *Producer) produce(ctx context.Context, node int32, s session, round []*
 		a, ok := answers[l.tp]
 		switch {
 		case err != nil:
-			p.settle(l, 0, withRetry(answered(err, 0)))
+			l.unsure = true
+			p.settle(l, nil, withRetry(answered(err, 0)))
 		case !ok:
-			p.settle(l, 0, errNoAnswer)
+			l.unsure = true
+			p.settle(l, nil, errNoAnswer)
 		default:
-			p.settle(l, a.BaseOffset, produceError(a))
+			l.unsure = l.unsure || a.ErrorCode == kerr.RequestTimedOut.Code || a.ErrorCode == kerr.NotEnoughReplicasAfterAppend.Code
+			p.settle(l, a, produceError(a))
 		}
 	}
 }
+
+// deadline is when the first of the round's batches has been tried for long enough. A batch that is tried for the last time still gets
+// a moment.
+func (p *Producer) deadline(round []*lane) time.Time {
+	first := round[0].since
+	for _, l := range round {
+		if l.since.Before(first) {
+			first = l.since
+		}
+	}
+	at := first.Add(p.cfg.DeliveryTimeout)
+	if least := time.Now().Add(min(lastTry, p.cfg.DeliveryTimeout/4)); at.Before(least) {
+		return least
+	}
+	return at
+}
+
+// lastTry is how long the last try of a batch may take, beyond the delivery time-out.
+const lastTry = 500 * time.Millisecond
 
 var errNoAnswer = errors.New("the answer leaves the partition out")
 
@@ -211,30 +236,38 @@ func collectProduced(resp *kmsg.ProduceResponse, round []*lane, into map[TopicPa
 	}
 }
 
-// settle takes the outcome of a lane's first batch.
-func (p *Producer) settle(l *lane, base int64, err error) {
+// settle takes the outcome of a lane's first batch. a is the broker's answer, nil if there was none.
+func (p *Producer) settle(l *lane, a *kmsg.ProduceResponseTopicPartition, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.broadcastLocked()
 	l.busy = false
 	p.mu.busy--
 	now := time.Now()
-	switch {
+	switch class := ClassOf(err); {
 	case err == nil:
 		b := l.pending[0]
 		n := int64(b.Len())
-		l.pending = slices.Delete(l.pending, 0, 1)
+		l.acked, l.next = true, a.BaseOffset+n
 		l.sequence = nextSequence(l.sequence, n)
-		l.acked, l.next = true, base+n
-		l.tries, l.notBefore = 0, time.Time{}
-		p.mu.buffered -= b.Bytes()
-		p.recycleLocked(b)
-	case ClassOf(err) == ClassRetry && now.Sub(l.since) < p.cfg.DeliveryTimeout:
+		p.dequeueLocked(l)
+	case class == ClassRetry && now.Sub(l.since) < p.cfg.DeliveryTimeout:
 		l.tries++
 		l.notBefore = now.Add(waitAfter(l.tries, err))
+		if last := l.since.Add(p.cfg.DeliveryTimeout); l.notBefore.After(last) { // whoever waits has a time-out of its own
+			l.notBefore = last
+		}
 		if ofLeader(err) {
 			l.leader = noLeader
 		}
+	case errors.Is(err, kerr.MessageTooLarge) && l.pending[0].Len() > 1:
+		err = p.halveLocked(l)
+		if err != nil && p.mu.err == nil {
+			p.mu.err = p.failed(l, err)
+		}
+	case class == ClassRetry, class == ClassFatal && a != nil:
+		p.refuseLocked(l, a, err)
+		return
 	default:
 		if p.mu.err == nil {
 			p.mu.err = p.failed(l, err)
@@ -246,14 +279,19 @@ func (p *Producer) settle(l *lane, base int64, err error) {
 	}
 }
 
+// dequeueLocked drops the first batch of a lane.
+func (p *Producer) dequeueLocked(l *lane) {
+	b := l.pending[0]
+	l.pending = slices.Delete(l.pending, 0, 1)
+	l.tries, l.unsure, l.notBefore = 0, false, time.Time{}
+	p.mu.buffered -= b.Bytes()
+	p.recycleLocked(b)
+}
+
 // nextSequence returns the sequence after n records, which goes on with 0 after the largest one.
 func nextSequence(sequence int32, n int64) int32 { return int32((int64(sequence) + n) & math.MaxInt32) }
 
 // failed is the error that sticks after a batch could not be written.
 func (p *Producer) failed(l *lane, err error) error {
-	err = doing(err, "produce to %s-%d", l.tp.Topic, l.tp.Partition)
-	if ClassOf(err) == ClassRetry { // for too long
-		return withClass(fmt.Errorf("%w (tried %d times in %v)", err, l.tries+1, p.cfg.DeliveryTimeout), ClassAbort)
-	}
-	return err
+	return doing(err, "produce to %s-%d", l.tp.Topic, l.tp.Partition)
 }

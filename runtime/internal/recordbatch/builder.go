@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"math"
 
+	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -35,6 +36,8 @@ type Builder struct {
 	count         int32
 	baseTimestamp int64
 	maxTimestamp  int64
+
+	origins []task.Origin // of the records, as far as they were noted
 }
 
 // NewBuilder returns an empty Builder. A batch is full when another record would make it longer than targetBytes; one record
@@ -70,6 +73,7 @@ func (b *Builder) Reset() {
 	}
 	b.buf, b.packed = b.buf[:HeaderBytes], b.packed[:0]
 	b.count, b.baseTimestamp, b.maxTimestamp = 0, 0, math.MinInt64
+	b.origins = b.origins[:0]
 }
 
 // Len returns the number of records.
@@ -78,8 +82,19 @@ func (b *Builder) Len() int { return int(b.count) }
 // Bytes returns the size of the batch before it is compressed, header included.
 func (b *Builder) Bytes() int { return len(b.buf) }
 
-// Cap returns the memory it holds.
+// Cap returns the memory it holds, without what was noted.
 func (b *Builder) Cap() int { return cap(b.buf) + cap(b.packed) }
+
+// Note remembers where the record comes from that was appended last. It is not written.
+func (b *Builder) Note(o *task.Origin) { b.origins = append(b.origins, *o) }
+
+// Origin returns what was noted of record i, counted from 0, and whether something was.
+func (b *Builder) Origin(i int) (task.Origin, bool) {
+	if i < 0 || i >= len(b.origins) {
+		return task.Origin{}, false
+	}
+	return b.origins[i], true
+}
 
 // Append adds a record. A nil key or value is null; an empty one is not. timestamp is in milliseconds since the epoch. All
 // slices are copied.

@@ -148,6 +148,12 @@ func (p *producer) Flush(ctx context.Context) error {
 	return err
 }
 
+// Refusals is what the log has refused: nothing, here.
+func (p *producer) Refusals() []client.Refusal { return nil }
+
+// Resume is not called.
+func (p *producer) Resume(client.TopicPartition) error { return nil }
+
 // Next returns the offset after the last batch of a partition that was acknowledged in this transaction.
 func (p *producer) Next(tp client.TopicPartition) (int64, bool) {
 	p.in.world.mu.Lock()

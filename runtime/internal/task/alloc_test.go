@@ -42,7 +42,7 @@ type discard struct{ n int }
 
 func (*discard) Partitions(string) int32 { return 4 }
 
-func (d *discard) Send(string, int32, *topology.Raw) error { d.n++; return nil }
+func (d *discard) Send(string, int32, *topology.Raw, *task.Origin) error { d.n++; return nil }
 
 // endless is a batch of n equal records, which can be read again.
 type endless struct {

@@ -35,9 +35,10 @@ type Progress struct {
 // Output takes what a task writes in the open transaction: sinks and changelogs. The worker implements it over record
 // batches, the test driver over slices.
 type Output interface {
-	// Partitions returns the partition count of a topic (full name).
+	// Partitions returns the partition count of a topic (full name): 0 if it does not exist, -1 if it cannot be looked up.
 	Partitions(topic string) int32
 	// Send appends a copy of r to the open batch of a topic partition. A *topology.WriteError says that the log does not take this
-	// record, which changes nothing; any other error ends the transaction.
-	Send(topic string, partition int32, r *topology.Raw) error
+	// record, which changes nothing; any other error ends the transaction. If the log refuses the record later, Task.Refused is to be
+	// told with the origin, which Send copies.
+	Send(topic string, partition int32, r *topology.Raw, from *Origin) error
 }

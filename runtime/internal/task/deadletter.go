@@ -64,7 +64,9 @@ func (f Failure) Send(topic string, r topology.Raw) {
 func (t *Task) post(l *letter) error {
 	n := t.cfg.Output.Partitions(l.topic)
 	if n <= 0 {
-		return fmt.Errorf("dead letter: topic %s does not exist, or cannot be looked up; create it", l.topic)
+		return fmt.Errorf("dead letter: %w", &topology.WriteError{
+			Topic: l.topic, Partition: -1, Err: errors.New("topic does not exist, or cannot be looked up; create it"), Retriable: n < 0,
+		})
 	}
 	partition := max(t.cfg.Partition, 0) % n
 	if l.raw.Key != nil {
@@ -74,7 +76,7 @@ func (t *Task) post(l *letter) error {
 	if o, ok := t.cfg.Output.(outsider); ok && planted.Is(planted.DeadLetterOutside) {
 		send = o.SendOutside
 	}
-	if err := send(l.topic, partition, &l.raw); err != nil {
+	if err := send(l.topic, partition, &l.raw, t.originOf(noNode)); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
 	return nil
@@ -82,7 +84,7 @@ func (t *Task) post(l *letter) error {
 
 // outsider is an output that could write outside of the transaction: none but for a planted bug.
 type outsider interface {
-	SendOutside(topic string, partition int32, r *topology.Raw) error
+	SendOutside(topic string, partition int32, r *topology.Raw, from *Origin) error
 }
 
 // describe returns the headers that say what failed, and where.

@@ -26,7 +26,7 @@ func (m *mailbox) Partitions(topic string) int32 {
 	return 3
 }
 
-func (m *mailbox) Send(topic string, partition int32, r *topology.Raw) error {
+func (m *mailbox) Send(topic string, partition int32, r *topology.Raw, _ *task.Origin) error {
 	if m.refuse != "" && string(r.Value) == m.refuse {
 		return &topology.WriteError{Topic: topic, Partition: partition, Err: errors.New("too large")}
 	}
@@ -131,7 +131,7 @@ func TestCustomLetters(t *testing.T) {
 		return task.Continue
 	}))
 	again.offer("in", "0:k=boom@1")
-	if _, _, err := again.Step(h.now, 10); err == nil || !strings.Contains(err.Error(), "topic nowhere does not exist") {
+	if _, _, err := again.Step(h.now, 10); err == nil || !strings.Contains(err.Error(), "dead letter: write to topic nowhere: topic does not exist") {
 		t.Errorf("Step = %v", err)
 	}
 }

@@ -17,6 +17,8 @@ type Error struct {
 	Node   string               // empty if it is not known, or no node's
 	Source topology.Coordinates // of the record being processed; no topic in a punctuation or a flush
 	Err    error
+	// Retry: the production handler wants it to be tried again, which may help: the transaction is lost, the task is not.
+	Retry bool
 }
 
 // Error returns "task 0_3: node price: orders-2 at offset 17: ...".

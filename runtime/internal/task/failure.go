@@ -15,20 +15,20 @@ type Response uint8
 const (
 	Fail     Response = iota // the task stops with the error; its transaction is aborted
 	Continue                 // the record is dropped at the node that failed, counted and logged (P-30)
-	// Retry aborts the transaction and processes its records again. It is for failures of the log that may pass; where
-	// trying again cannot help, it is Fail.
+	// Retry aborts the transaction and processes its records again, until the task time-out. It is for failures of the log that may
+	// pass; where trying again cannot help, it is Fail.
 	Retry
 )
 
 // Failure is what a handler decides about.
 type Failure struct {
 	Task      topology.TaskID
-	Node      string               // that failed; of a failure that the log reports later, empty
+	Node      string               // that failed
 	Source    topology.Coordinates // of the input record; in a punctuation: no topic, partition and offset -1
-	Raw       *topology.Raw        // the input record as bytes, valid during the call; nil in a punctuation
+	Raw       *topology.Raw        // the input record as bytes, valid during the call; nil in a punctuation, or if it is gone
 	Timestamp int64                // event time of the input record, in a punctuation its time; milliseconds
 	Err       error                // a *PanicError if user code panicked
-	Retriable bool                 // trying again may help: Retry is possible; nothing sets it yet, see Retry
+	Retriable bool                 // trying again may help: Retry is possible
 
 	letters *letters // nil: nobody collects dead letters
 }
@@ -36,14 +36,22 @@ type Failure struct {
 // Handler decides about a failure. One that panics fails the task.
 type Handler func(Failure) Response
 
-// LogAndContinue drops the record and sends it to the dead-letter topic, if there is one.
+// LogAndContinue drops the record and sends it to the dead-letter topic, if there is one. What may pass it tries again: an outage of
+// the log must not lose records.
 func LogAndContinue(f Failure) Response {
+	if f.Retriable {
+		return Retry
+	}
 	f.DeadLetter()
 	return Continue
 }
 
-// LogAndFail sends the record to the dead-letter topic, if there is one, and fails.
+// LogAndFail sends the record to the dead-letter topic, if there is one, and fails. What may pass it tries again, as Kafka Streams'
+// DefaultProductionExceptionHandler does.
 func LogAndFail(f Failure) Response {
+	if f.Retriable {
+		return Retry
+	}
 	f.DeadLetter()
 	return Fail
 }
@@ -79,16 +87,29 @@ func produced(err error) bool {
 	return encode || write
 }
 
+// retriable reports whether err is of a record that the log may take later.
+func retriable(err error) bool {
+	w, ok := errors.AsType[*topology.WriteError](err)
+	return ok && w.Retriable
+}
+
 // decide asks a handler about an error of a node. nil: the record is dropped and counted. Else the sticky error.
 func (t *Task) decide(through *door, node *topology.Node, err error) error {
 	if t.err != nil {
 		return t.err
 	}
-	if t.built && t.ask(through, node, err) == Continue && t.err == nil {
+	response := Fail
+	if t.built {
+		response = t.ask(through, node, err)
+	}
+	switch {
+	case t.err != nil:
+	case response == Continue:
 		t.drop(node, topology.ReasonOf(err, through.reason), err)
 		return nil
+	default:
+		t.err = &Error{Task: t.id, Node: node.Name, Source: t.where(), Err: err, Retry: response == Retry && retriable(err)}
 	}
-	t.fail(node.Name, err)
 	return t.err
 }
 
@@ -97,13 +118,12 @@ func (t *Task) decide(through *door, node *topology.Node, err error) error {
 func (t *Task) ask(through *door, node *topology.Node, err error) Response {
 	h := through.handler(&t.cfg)
 	if h == nil {
-		if t.cfg.DeadLetterTopic == "" {
-			return Fail
-		}
 		h = LogAndFail
 	}
 	l := letters{topic: t.cfg.DeadLetterTopic}
-	f := Failure{Task: t.id, Node: node.Name, Source: t.where(), Raw: t.input(), Timestamp: t.time, Err: err, letters: &l}
+	f := Failure{
+		Task: t.id, Node: node.Name, Source: t.where(), Raw: t.input(), Timestamp: t.time, Err: err, Retriable: retriable(err), letters: &l,
+	}
 	response, problem := call(h, f)
 	if problem != nil { // P-31
 		t.fail(node.Name, fmt.Errorf("%s handler: %w; it was asked about: %w", through.name, problem, err))
@@ -111,7 +131,7 @@ func (t *Task) ask(through *door, node *topology.Node, err error) Response {
 	}
 	for i := range l.list {
 		if err := t.post(&l.list[i]); err != nil {
-			t.fail(node.Name, err)
+			t.err = &Error{Task: t.id, Node: node.Name, Source: t.where(), Err: err, Retry: retriable(err)}
 			return Fail
 		}
 	}

@@ -120,7 +120,7 @@ func (c *changelog) AppendWith(headers []topology.Header, key, value []byte, tim
 			c.raw.Headers = slices.Concat(headers, mark)
 		}
 	}
-	err := c.task.cfg.Output.Send(c.topic, c.task.cfg.Partition, &c.raw)
+	err := c.task.cfg.Output.Send(c.topic, c.task.cfg.Partition, &c.raw, c.task.originOf(noNode))
 	c.raw = topology.Raw{}
 	if err != nil {
 		// No handler is asked: a store with a change that its changelog has not got would not be what is restored.

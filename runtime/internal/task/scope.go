@@ -37,7 +37,7 @@ func (s *scope) Partitions(name string) int32 {
 	return to.partitions
 }
 
-func (s *scope) Send(name string, partition int32, r *topology.Raw) error {
+func (s *scope) Send(node topology.NodeID, name string, partition int32, r *topology.Raw) error {
 	t := (*Task)(s)
 	if t.err != nil {
 		return t.err
@@ -47,7 +47,7 @@ func (s *scope) Send(name string, partition int32, r *topology.Raw) error {
 		t.fail("", fmt.Errorf("send to %s: no sink of this sub-topology writes that topic", name))
 		return t.err
 	}
-	if err := t.cfg.Output.Send(to.full, partition, r); err != nil {
+	if err := t.cfg.Output.Send(to.full, partition, r, t.originOf(node)); err != nil {
 		if _, ok := errors.AsType[*topology.WriteError](err); ok {
 			return err // the node asks its handler
 		}

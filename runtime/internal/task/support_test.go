@@ -90,7 +90,7 @@ type recorder struct {
 
 func (o *recorder) Partitions(string) int32 { return max(1, o.partitions) }
 
-func (o *recorder) Send(topic string, partition int32, r *topology.Raw) error {
+func (o *recorder) Send(topic string, partition int32, r *topology.Raw, _ *task.Origin) error {
 	if o.fail != nil {
 		return o.fail
 	}

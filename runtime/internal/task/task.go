@@ -32,6 +32,7 @@ type Task struct {
 	// guarded: somebody decides about failures of nodes, so that panics are caught where they happen.
 	guarded bool
 	origins origins
+	origin  Origin // of the record that is being written
 
 	now        int64 // wall clock of this round, milliseconds
 	streamTime int64

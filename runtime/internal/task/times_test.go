@@ -143,7 +143,7 @@ type headed struct {
 
 func (o *headed) Partitions(string) int32 { return 1 }
 
-func (o *headed) Send(topic string, _ int32, r *topology.Raw) error {
+func (o *headed) Send(topic string, _ int32, r *topology.Raw, _ *task.Origin) error {
 	o.topics = append(o.topics, topic)
 	var at []task.InputPosition
 	for _, h := range r.Headers {

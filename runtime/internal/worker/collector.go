@@ -8,6 +8,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/commit"
 	"github.com/millrace-io/millrace/runtime/internal/recordbatch"
+	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -26,7 +27,8 @@ type sender interface {
 // goroutine.
 //
 // A record that is larger than its topic allows is no failure: it is not written, and the node that wanted to write it asks the
-// production handler. Any other failure is sticky: the producer is shared, so no task may go on as if its records were written.
+// production handler; nor is one for a partition that was given up. What the log refuses later is decided by Worker.judge. Any other
+// failure is sticky: the producer is shared, so no task may go on as if its records were written.
 type Collector struct {
 	ctx     context.Context // the worker's: Send waits under it while too much is under way
 	sender  sender
@@ -38,11 +40,15 @@ type Collector struct {
 	err     error
 	records int64 // since Discard or the last commit
 	bytes   int64
+	// Partitions that could not be written, and that a handler wants done without: until the next commit, however often the transaction
+	// is begun anew.
+	givenUp map[client.TopicPartition]error
 }
 
 // outTopic holds the open batches of one topic.
 type outTopic struct {
 	name    string
+	count   int32                  // of partitions; 0: it does not exist, -1: it cannot be looked up
 	limit   int                    // of a batch, 0: the builders' own
 	open    []*recordbatch.Builder // by partition; nil: none
 	dirty   []int32                // partitions with an open batch, in the order of their first record
@@ -50,22 +56,27 @@ type outTopic struct {
 	total   int64                  // committed
 }
 
-// NewCollector returns an empty collector. partitions returns the partition count of a topic, 0 if it is unknown.
+// NewCollector returns an empty collector. partitions returns the partition count of a topic, as task.Output does.
 func NewCollector(ctx context.Context, s sender, partitions func(topic string) int32) *Collector {
 	return &Collector{ctx: ctx, sender: s, counts: partitions, full: sendBytes}
 }
 
 // Partitions implements task.Output.
-func (c *Collector) Partitions(topic string) int32 { return int32(len(c.topic(topic).open)) }
+func (c *Collector) Partitions(topic string) int32 { return c.topic(topic).count }
 
 // Send implements task.Output.
-func (c *Collector) Send(topic string, partition int32, r *topology.Raw) error {
+func (c *Collector) Send(topic string, partition int32, r *topology.Raw, from *task.Origin) error {
 	if c.err != nil {
 		return c.err
 	}
 	t := c.topic(topic)
 	if partition < 0 || int(partition) >= len(t.open) {
 		return c.fail(commit.Fatal(fmt.Errorf("write to topic %s: partition %d of %d does not exist", topic, partition, len(t.open))))
+	}
+	if len(c.givenUp) > 0 && from.Node >= 0 {
+		if err := c.givenUp[client.TopicPartition{Topic: t.name, Partition: partition}]; err != nil {
+			return &topology.WriteError{Topic: topic, Partition: partition, Err: err, Retriable: true}
+		}
 	}
 	b := t.open[partition]
 	if b == nil {
@@ -82,6 +93,7 @@ func (c *Collector) Send(topic string, partition int32, r *topology.Raw) error {
 	if err != nil {
 		return &topology.WriteError{Topic: topic, Partition: partition, Err: tooLarge(t, r, err)}
 	}
+	b.Note(from)
 	t.records++
 	c.records++
 	if b.Bytes() >= c.full {
@@ -116,6 +128,34 @@ func (c *Collector) Flush() error {
 	return nil
 }
 
+// GiveUp does without a partition until the next commit.
+func (c *Collector) GiveUp(tp client.TopicPartition, err error) {
+	if c.givenUp == nil {
+		c.givenUp = make(map[client.TopicPartition]error)
+	}
+	c.givenUp[tp] = err
+}
+
+// Withdraw takes the open batch of a partition away, nil if there is none.
+func (c *Collector) Withdraw(tp client.TopicPartition) *recordbatch.Builder {
+	t := c.topic(tp.Topic)
+	if int(tp.Partition) >= len(t.open) {
+		return nil
+	}
+	b := t.open[tp.Partition]
+	c.close(t, tp.Partition)
+	return b
+}
+
+// Forgive takes GiveUp back: those partitions are tried again.
+func (c *Collector) Forgive() { c.givenUp = nil }
+
+// Dropped notes that n records of a topic, which were written, are left out.
+func (c *Collector) Dropped(topic string, n int) {
+	c.topic(topic).records -= int64(n)
+	c.records -= int64(n)
+}
+
 // Records returns how many records were written since the last Committed or Discard.
 func (c *Collector) Records() int64 { return c.records }
 
@@ -128,7 +168,7 @@ func (c *Collector) Committed() {
 		t.total += t.records
 		t.records = 0
 	}
-	c.records, c.bytes = 0, 0
+	c.records, c.bytes, c.givenUp = 0, 0, nil
 }
 
 // Discard drops the open batches and the failure: the transaction is over and lost. Partition counts are asked for anew.
@@ -153,7 +193,8 @@ func (c *Collector) topic(name string) *outTopic {
 	}
 	t := c.find(name)
 	if len(t.open) == 0 {
-		t.open = make([]*recordbatch.Builder, c.counts(name))
+		t.count = c.counts(name)
+		t.open = make([]*recordbatch.Builder, max(t.count, 0))
 		if c.limits != nil {
 			t.limit = c.limits(name)
 		}
@@ -186,13 +227,7 @@ func (c *Collector) begin(t *outTopic, partition int32) *recordbatch.Builder {
 // flush sends the open batch of one partition.
 func (c *Collector) flush(t *outTopic, partition int32) error {
 	b := t.open[partition]
-	t.open[partition] = nil
-	for i, p := range t.dirty {
-		if p == partition {
-			t.dirty = append(t.dirty[:i], t.dirty[i+1:]...)
-			break
-		}
-	}
+	c.close(t, partition)
 	if b.Len() == 0 {
 		return nil
 	}
@@ -201,6 +236,17 @@ func (c *Collector) flush(t *outTopic, partition int32) error {
 		return c.fail(err)
 	}
 	return nil
+}
+
+// close takes the open batch of a partition away.
+func (c *Collector) close(t *outTopic, partition int32) {
+	t.open[partition] = nil
+	for i, p := range t.dirty {
+		if p == partition {
+			t.dirty = append(t.dirty[:i], t.dirty[i+1:]...)
+			break
+		}
+	}
 }
 
 func (c *Collector) fail(err error) error {

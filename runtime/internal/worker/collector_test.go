@@ -10,6 +10,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/commit"
 	"github.com/millrace-io/millrace/runtime/internal/recordbatch"
+	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -34,7 +35,7 @@ func newTestCollector(t *testing.T, s sender) *Collector {
 
 func send(t *testing.T, c *Collector, topic string, partition int32, size int) {
 	t.Helper()
-	if err := c.Send(topic, partition, &topology.Raw{Value: make([]byte, size)}); err != nil {
+	if err := c.Send(topic, partition, &topology.Raw{Value: make([]byte, size)}, &task.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -96,7 +97,7 @@ func TestCollectorFailuresStick(t *testing.T) {
 	if err := c.Flush(); !errors.Is(err, s.err) {
 		t.Fatalf("flush: %v", err)
 	}
-	if err := c.Send("b", 0, &topology.Raw{}); !errors.Is(err, s.err) {
+	if err := c.Send("b", 0, &topology.Raw{}, &task.Origin{}); !errors.Is(err, s.err) {
 		t.Errorf("send after a failure: %v", err)
 	}
 	c.Discard()
@@ -126,7 +127,7 @@ func TestCollectorRefusesForGood(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			c := newTestCollector(t, &fakeSender{})
-			err := c.Send(tc.topic, tc.partition, &topology.Raw{Value: make([]byte, tc.size)})
+			err := c.Send(tc.topic, tc.partition, &topology.Raw{Value: make([]byte, tc.size)}, &task.Origin{})
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("Send: %v, want an error with %q", err, tc.want)
 			}
@@ -144,7 +145,7 @@ func TestCollectorTooLarge(t *testing.T) {
 	c := newTestCollector(t, s)
 	c.limits = func(topic string) int { return map[string]int{"a": 500, "b": 3 << 20}[topic] }
 	send(t, c, "a", 0, 100)
-	err := c.Send("a", 0, &topology.Raw{Key: []byte("key"), Value: make([]byte, 600)})
+	err := c.Send("a", 0, &topology.Raw{Key: []byte("key"), Value: make([]byte, 600)}, &task.Origin{})
 	w, ok := errors.AsType[*topology.WriteError](err)
 	if !ok || w.Topic != "a" || w.Partition != 0 || !errors.Is(err, recordbatch.ErrTooLarge) || !strings.Contains(err.Error(), "value of 600 bytes") ||
 		!strings.Contains(err.Error(), "a batch of 500 bytes") {
@@ -155,7 +156,7 @@ func TestCollectorTooLarge(t *testing.T) {
 	}
 	send(t, c, "a", 0, 100)
 	send(t, c, "b", 0, 2<<20) // the topic takes more than the builders' own limit
-	if err := c.Send("b", 0, &topology.Raw{Value: make([]byte, 3<<20)}); !errors.Is(err, recordbatch.ErrTooLarge) {
+	if err := c.Send("b", 0, &topology.Raw{Value: make([]byte, 3<<20)}, &task.Origin{}); !errors.Is(err, recordbatch.ErrTooLarge) {
 		t.Errorf("Send: %v", err)
 	}
 	if err := c.Flush(); err != nil {
@@ -174,13 +175,13 @@ func TestCollectorAllocates(t *testing.T) {
 	c := newTestCollector(t, &fakeSender{})
 	r := &topology.Raw{Key: []byte("key"), Value: make([]byte, 100)}
 	for range 100 {
-		if err := c.Send("a", 0, r); err != nil {
+		if err := c.Send("a", 0, r, &task.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// 800 more stay below the size at which a batch is sent, which makes a new builder here.
 	if n := testing.AllocsPerRun(800, func() {
-		if err := c.Send("a", 0, r); err != nil {
+		if err := c.Send("a", 0, r, &task.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 	}); n > 0.1 {

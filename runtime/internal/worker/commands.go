@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/commit"
 	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -194,6 +195,10 @@ func inputError(in *input, err error) error {
 func (w *Worker) taskError(err error) error {
 	if out := w.out.Err(); out != nil {
 		return out
+	}
+	if e, ok := errors.AsType[*task.Error](err); ok && e.Retry {
+		w.out.Forgive()
+		return err
 	}
 	return commit.Fatal(err)
 }

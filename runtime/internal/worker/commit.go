@@ -167,11 +167,20 @@ func (w *Worker) flush() error {
 
 // produce sends what is open, waits for every answer, and reads off where the changelogs end.
 func (w *Worker) produce(ctx context.Context) error {
-	if err := w.out.Flush(); err != nil {
-		return err
-	}
-	if err := w.cfg.Producer.Flush(ctx); err != nil {
-		return err
+	for {
+		if err := w.out.Flush(); err != nil { // again: handlers may have written dead letters
+			return err
+		}
+		err := w.cfg.Producer.Flush(ctx)
+		if errors.Is(err, client.ErrRefused) {
+			if err = w.judge(ctx); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return err
+		}
+		break
 	}
 	wrote := w.out.Records() > 0 // else the producer still speaks of the transaction before
 	for _, r := range w.tasks {

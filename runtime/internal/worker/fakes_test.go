@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -42,8 +43,12 @@ type world struct {
 	reading  map[client.TopicPartition]int64
 	ready    chan struct{}
 	dropped  []topology.TaskID
+	refuse   func(client.TopicPartition, *recordbatch.Builder) []client.Refusal // of a batch that is sent
+	refusals []client.Refusal
 
+	configure   func(*task.Config)
 	uncaught    func(error) Verdict
+	taskTimeout time.Duration
 	unbuildable topology.TaskID // if its partition is not 0
 }
 
@@ -115,7 +120,7 @@ func (p producer) Init(context.Context) error {
 	err := p.note("init")
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pending, p.open = nil, false
+	p.pending, p.open, p.refusals = nil, false, nil
 	return err
 }
 
@@ -127,10 +132,34 @@ func (p producer) Send(_ context.Context, tp client.TopicPartition, b *recordbat
 	defer p.mu.Unlock()
 	p.open = true
 	p.next[tp] += int64(b.Len())
+	if p.refuse != nil {
+		p.refusals = append(p.refusals, p.refuse(tp, b)...)
+	}
 	return err
 }
 
-func (p producer) Flush(context.Context) error { return p.note("flush") }
+func (p producer) Flush(context.Context) error {
+	p.mu.Lock()
+	waits := len(p.refusals) > 0
+	p.mu.Unlock()
+	if err := p.note("flush"); err != nil || !waits {
+		return err
+	}
+	return client.ErrRefused
+}
+
+func (p producer) Refusals() []client.Refusal {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.refusals)
+}
+
+func (p producer) Resume(tp client.TopicPartition) error {
+	p.mu.Lock()
+	p.refusals = slices.DeleteFunc(p.refusals, func(r client.Refusal) bool { return r.TopicPartition == tp })
+	p.mu.Unlock()
+	return p.note(fmt.Sprintf("resume %s-%d", tp.Topic, tp.Partition))
+}
 
 func (p producer) Next(tp client.TopicPartition) (int64, bool) {
 	p.mu.Lock()
@@ -372,10 +401,14 @@ func (w *world) run() *runningWorker {
 			if id.Partition > 0 && id == w.unbuildable {
 				return nil, errUnbuildable
 			}
-			return task.New(task.Config{
+			cfg := task.Config{
 				Topology: top, ApplicationID: "app", Output: out, Start: start, Now: now, Logger: discard,
 				Committed: func(s *state.Spec) (*state.Partition, error) { return w.db.Partition(s, id.Partition) },
-			})
+			}
+			if w.configure != nil {
+				w.configure(&cfg)
+			}
+			return task.New(cfg)
 		},
 		Partitions: func(string) int32 { return 1 },
 		Dropped: func(ids []topology.TaskID) {
@@ -383,11 +416,17 @@ func (w *world) run() *runningWorker {
 			defer w.mu.Unlock()
 			w.dropped = slices.Concat(w.dropped, ids)
 		},
-		Uncaught:           w.uncaught,
+		Uncaught: w.uncaught,
+		ReadInput: func(_ context.Context, tp client.TopicPartition, offset int64) (*topology.Raw, error) {
+			if err := w.note(fmt.Sprintf("again %s-%d at %d", tp.Topic, tp.Partition, offset)); err != nil {
+				return nil, err
+			}
+			return &topology.Raw{Key: []byte("key again"), Value: []byte("value again"), Offset: offset}, nil
+		},
 		Changed:            func() {},
 		CommitInterval:     time.Millisecond,
 		TransactionTimeout: 5 * time.Second,
-		TaskTimeout:        time.Minute,
+		TaskTimeout:        cmp.Or(w.taskTimeout, time.Minute),
 		MaxDirtyBytes:      1 << 20,
 		Logger:             discard,
 		Now:                time.Now,

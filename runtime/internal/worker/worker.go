@@ -20,6 +20,9 @@ type Producer interface {
 	sender
 	Init(ctx context.Context) error
 	Flush(ctx context.Context) error
+	// Refusals is what the log has refused and Flush waits for; Resume does without it.
+	Refusals() []client.Refusal
+	Resume(tp client.TopicPartition) error
 	Next(tp client.TopicPartition) (int64, bool)
 	CommitOffsets(ctx context.Context, id client.Identity, offsets map[client.TopicPartition]client.Committed) error
 	InTransaction() bool
@@ -51,10 +54,13 @@ type Config struct {
 	Prepare func(ctx context.Context, tasks []restore.Task, ready func(restore.Ready)) error
 	// NewTask builds a task that starts at those positions.
 	NewTask func(id topology.TaskID, out task.Output, start []task.Progress, now time.Time) (*task.Task, error)
-	// Partitions returns the partition count of a topic, 0 if it is unknown.
+	// Partitions returns the partition count of a topic: 0 if it does not exist, -1 if it cannot be looked up.
 	Partitions func(topic string) int32
 	// MaxBatchBytes returns the size of the largest batch that a topic takes, 0 if it is unknown. nil: unknown.
 	MaxBatchBytes func(topic string) int
+	// ReadInput reads one record of an input again, for handlers that are asked about what was made of it; nil without an error if it is
+	// gone. nil: handlers do without.
+	ReadInput func(ctx context.Context, tp client.TopicPartition, offset int64) (*topology.Raw, error)
 	// SendBytes is the size from which a batch is sent before the commit. 0: 128 KiB.
 	SendBytes int
 	// CommitOffsets commits offsets outside a transaction; set in at-least-once mode only.
@@ -222,6 +228,11 @@ func (w *Worker) round(ctx context.Context) (busy bool, err error) {
 	worked, err := w.process(ctx, now)
 	if err != nil {
 		return true, err
+	}
+	if err := w.judge(ctx); err != nil {
+		if err = w.failed(ctx, err); err != nil {
+			return true, err
+		}
 	}
 	committed, err := w.commitIfDue(ctx, !took && !worked)
 	if err != nil {

@@ -1,0 +1,299 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/brokertest"
+	"github.com/millrace-io/millrace/runtime/internal/recordbatch"
+	"github.com/millrace-io/millrace/runtime/internal/task"
+)
+
+func oneRecord(t *testing.T) *recordbatch.Builder {
+	t.Helper()
+	b := recordbatch.NewBuilder(0, 0)
+	if err := b.Append(nil, nil, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func createTopicWith(t *testing.T, c *Client, configs map[string]string) TopicPartition {
+	t.Helper()
+	name := unique("topic")
+	if err := c.CreateTopics(testContext(t), NewTopic{Name: name, Partitions: 1, Configs: configs}); err != nil {
+		t.Fatal(err)
+	}
+	return TopicPartition{Topic: name}
+}
+
+// sendKeyed sends a batch with a record for each value, whose key is null if the value begins with "bad".
+func sendKeyed(t *testing.T, p *Producer, tp TopicPartition, values ...string) {
+	t.Helper()
+	b := p.Builder()
+	for i, v := range values {
+		key := []byte("key")
+		if strings.HasPrefix(v, "bad") {
+			key = nil
+		}
+		if err := b.Append(key, []byte(v), time.Now().UnixMilli(), nil); err != nil {
+			t.Fatal(err)
+		}
+		b.Note(&task.Origin{Offset: int64(i)})
+	}
+	if err := p.Send(testContext(t), tp, b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// decide leaves out what is refused until everything is written, and returns the places of the refused records and why.
+func decide(t *testing.T, p *Producer, look func(*Refusal)) (refused []string) {
+	t.Helper()
+	for {
+		err := p.Flush(testContext(t))
+		if err == nil {
+			return refused
+		}
+		if !errors.Is(err, ErrRefused) {
+			t.Fatal(err)
+		}
+		for _, r := range p.Refusals() {
+			look(&r)
+			for _, record := range r.Records {
+				if !record.Known {
+					t.Errorf("record %+v has no origin", record)
+				}
+				refused = append(refused, fmt.Sprint(record.Origin.Offset))
+			}
+			if err := p.Resume(r.TopicPartition); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// N6: a compacted topic takes no record without a key. The broker names them; without them the rest of the batch is written in the same
+// transaction, in order, and so is what comes later.
+func TestRefusedRecords(t *testing.T) {
+	t.Parallel()
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		tp, other := createTopicWith(t, c, map[string]string{"cleanup.policy": "compact"}), TopicPartition{Topic: createTopic(t, c, 1)}
+		p := newProducer(t, c, ProducerConfig{TransactionalID: unique("id")})
+		invalid := func(r *Refusal) {
+			if r.TopicPartition != tp || r.Final || r.Retriable || r.Unknown || !errors.Is(r.Records[0].Err, kerr.InvalidRecord) {
+				t.Errorf("refusal %+v", r)
+			}
+		}
+		var want []string
+		for round := range 2 {
+			v := func(s string) string { return fmt.Sprintf("%s%d", s, round) }
+			sendKeyed(t, p, tp, v("a"), v("bad"), v("b"), v("c"), v("bad too"))
+			sendKeyed(t, p, other, v("x"))
+			sendKeyed(t, p, tp, v("d"))
+			if got := decide(t, p, invalid); !slices.Equal(got, []string{"1", "4"}) {
+				t.Errorf("refused %v", got)
+			}
+			sendKeyed(t, p, tp, v("bad")) // nothing is left of it
+			sendKeyed(t, p, tp, v("e"))
+			if got := decide(t, p, invalid); !slices.Equal(got, []string{"0"}) {
+				t.Errorf("refused %v", got)
+			}
+			end(t, p, true)
+			want = append(want, v("a"), v("b"), v("c"), v("d"), v("e"))
+		}
+		if got := read(t, c, FetcherConfig{}, tp, 0, len(want)); !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		if got := read(t, c, FetcherConfig{}, other, 0, 2); !slices.Equal(got, []string{"x0", "x1"}) {
+			t.Errorf("the other partition holds %v", got)
+		}
+	})
+}
+
+// A batch that is larger than the topic allows, now, is written in parts; a record that is, is refused.
+func TestTooLargeForTheLog(t *testing.T) {
+	t.Parallel()
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		tp := createTopicWith(t, c, map[string]string{"max.message.bytes": "500"})
+		p := newProducer(t, c, ProducerConfig{TransactionalID: unique("id")})
+		var values, want []string
+		for i := range 20 {
+			v := fmt.Sprintf("%03d", i) + strings.Repeat("v", 97)
+			if i == 13 {
+				v += strings.Repeat("v", 500)
+			} else {
+				want = append(want, v)
+			}
+			values = append(values, v)
+		}
+		sendKeyed(t, p, tp, values...)
+		sendKeyed(t, p, tp, "last")
+		want = append(want, "last")
+		got := decide(t, p, func(r *Refusal) {
+			if !errors.Is(r.Records[0].Err, kerr.MessageTooLarge) || r.Retriable || r.Final {
+				t.Errorf("refusal %+v", r)
+			}
+		})
+		if !slices.Equal(got, []string{"13"}) {
+			t.Errorf("refused %v", got)
+		}
+		end(t, p, true)
+		if got := read(t, c, FetcherConfig{}, tp, 0, len(want)); !slices.Equal(got, want) {
+			t.Errorf("got %.200q", got)
+		}
+	})
+}
+
+// A transaction with something refused cannot commit; it can be aborted, and the producer goes on.
+func TestAbortWithARefusal(t *testing.T) {
+	t.Parallel()
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
+		ctx := testContext(t)
+		c := connect(t, cfg)
+		tp := createTopicWith(t, c, map[string]string{"cleanup.policy": "compact"})
+		p := newProducer(t, c, ProducerConfig{TransactionalID: unique("id"), MaxBufferedBytes: 200})
+		sendKeyed(t, p, tp, "a", "bad")
+		if err := p.Flush(ctx); !errors.Is(err, ErrRefused) {
+			t.Fatalf("Flush = %v", err)
+		}
+		sendKeyed(t, p, tp, strings.Repeat("b", 300)) // beyond the buffer: who sends is who decides
+		if err := p.End(ctx, true); err == nil {
+			t.Fatal("committed")
+		}
+		end(t, p, false)
+		if r := p.Refusals(); len(r) != 0 {
+			t.Errorf("refusals after the abort: %v", r)
+		}
+		sendKeyed(t, p, tp, "fits")
+		flush(t, p)
+		end(t, p, true)
+		if got := read(t, c, FetcherConfig{}, tp, 0, 1); !slices.Equal(got, []string{"fits"}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// A log that does not answer is a refusal after the delivery time-out, of all that was sent there; what became of it is unknown, so that
+// the transaction cannot go on without it.
+func TestDeliveryTimeout(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	var away atomic.Bool
+	c := connect(t, Config{Brokers: b.Brokers(), Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if away.Load() {
+			return nil, errors.New("the log is away")
+		}
+		return b.Dial(ctx, network, address)
+	}})
+	tp := TopicPartition{Topic: createTopic(t, c, 1)}
+	p := newProducer(t, c, ProducerConfig{TransactionalID: "id", DeliveryTimeout: 200 * time.Millisecond})
+	away.Store(true)
+	sendKeyed(t, p, tp, "a", "b")
+	sendKeyed(t, p, tp, "c")
+	if err := p.Flush(testContext(t)); !errors.Is(err, ErrRefused) {
+		t.Errorf("Flush = %v", err)
+	}
+	list := p.Refusals()
+	if len(list) != 1 || len(list[0].Records) != 3 || !list[0].Retriable || !list[0].Unknown || !strings.Contains(list[0].Records[2].Err.Error(), "tried") {
+		t.Fatalf("refusals %+v", list)
+	}
+	if err := p.Resume(tp); ClassOf(err) != ClassAbort {
+		t.Errorf("Resume = %v (%v)", err, ClassOf(err))
+	}
+	if err := p.End(testContext(t), true); ClassOf(err) != ClassAbort {
+		t.Errorf("committed: %v (%v)", err, ClassOf(err))
+	}
+	away.Store(false)
+	end(t, p, false)
+	send(t, p, tp, "v")
+	flush(t, p)
+	end(t, p, true)
+}
+
+// A topic that is gone is refused after the delivery time-out; nothing was sent, so that the transaction can do without it.
+func TestTopicIsGone(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		tp, other := TopicPartition{Topic: unique("missing")}, TopicPartition{Topic: createTopic(t, c, 1)}
+		p := newProducer(t, c, ProducerConfig{TransactionalID: unique("id"), DeliveryTimeout: 200 * time.Millisecond})
+		sendKeyed(t, p, tp, "a", "b")
+		sendKeyed(t, p, other, "x")
+		got := decide(t, p, func(r *Refusal) {
+			if r.TopicPartition != tp || !r.Retriable || r.Unknown {
+				t.Errorf("refusal %+v", r)
+			}
+		})
+		if !slices.Equal(got, []string{"0", "1"}) {
+			t.Errorf("refused %v", got)
+		}
+		end(t, p, true)
+		if got := read(t, c, FetcherConfig{}, other, 0, 1); !slices.Equal(got, []string{"x"}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// what is not about the records is final.
+func TestFinalRefusals(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[*kerr.Error]bool{
+		kerr.TopicAuthorizationFailed: true, kerr.InvalidTopicException: true, kerr.SecurityDisabled: true, kerr.ClusterAuthorizationFailed: true,
+		kerr.InvalidRecord: false, kerr.InvalidTimestamp: false, kerr.MessageTooLarge: false, kerr.PolicyViolation: false, kerr.RecordListTooLarge: false,
+	} {
+		if isFinal(doing(err, "produce")) != want {
+			t.Errorf("%v is final: %v", err, !want)
+		}
+		p := &Producer{}
+		l := &lane{pending: []*recordbatch.Builder{oneRecord(t)}}
+		a := kmsg.NewProduceResponseTopicPartition()
+		a.ErrorCode = err.Code
+		p.refuseLocked(l, &a, err)
+		if l.refusal.Final != want || l.refusal.Retriable || len(l.refusal.Records) != 1 || p.refused.Load() != 1 {
+			t.Errorf("%v: refusal %+v", err, l.refusal)
+		}
+	}
+}
+
+// A record can be read again by its offset; one that is gone is none.
+func TestReadRecord(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, cfg Config) {
+		ctx := testContext(t)
+		c := connect(t, cfg)
+		tp := TopicPartition{Topic: createTopic(t, c, 1)}
+		p := newProducer(t, c, ProducerConfig{})
+		send(t, p, tp, "a", "b", "c")
+		send(t, p, tp, "d")
+		flush(t, p)
+		for offset, want := range map[int64]string{0: "a", 1: "b", 2: "c", 3: "d"} {
+			if r, err := c.ReadRecord(ctx, tp, offset); err != nil || r == nil || string(r.Value) != want || string(r.Key) != "key" || r.Offset != offset {
+				t.Errorf("record %d: %+v, %v", offset, r, err)
+			}
+		}
+		if r, err := c.ReadRecord(ctx, tp, 4); r != nil || err != nil {
+			t.Errorf("at the end: %+v, %v", r, err)
+		}
+		if r, err := c.ReadRecord(ctx, tp, 99); r != nil || err != nil {
+			t.Errorf("beyond the end: %+v, %v", r, err)
+		}
+		if _, err := c.DeleteRecords(ctx, map[TopicPartition]int64{tp: 2}); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := c.ReadRecord(ctx, tp, 1); r != nil || err != nil {
+			t.Errorf("deleted: %+v, %v", r, err)
+		}
+	})
+}
