@@ -1,8 +1,13 @@
 package operator
 
+import (
+	"cmp"
+	"slices"
+)
+
 // closing is what an aggregation that emits windows when they close knows in one task (D-87, D-88).
 type closing struct {
-	env
+	env      env
 	interval int64  // wall-clock milliseconds between two looks
 	next     int64  // wall clock
 	last     *int64 // the time up to which windows that closed have been emitted, kept across restarts; -1: none yet
@@ -19,7 +24,7 @@ func newClosing(e env, st *Store) *closing {
 // due reports whether windows are to be looked for that have closed up to a time. It is false if the last look is less than the
 // interval ago, unless now is given because the store would lose windows, and if time has not moved.
 func (c *closing) due(closed int64, now bool) bool {
-	wall := c.Now()
+	wall := c.env.Now()
 	if wall < c.next && !now {
 		return false
 	}
@@ -29,3 +34,18 @@ func (c *closing) due(closed int64, now bool) bool {
 
 // emitted notes that all windows which had closed by then have been emitted.
 func (c *closing) emitted(closed int64) { *c.last = closed }
+
+// span is where a window lies, and its place in a list.
+type span struct {
+	start, end int64
+	place      int
+}
+
+// inOrder sorts windows by end, start and place. Places are sorted and not the windows themselves, so that programs hold one copy of
+// the sort, not one for each type of window.
+func inOrder(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int {
+		return cmp.Or(cmp.Compare(a.end, b.end), cmp.Compare(a.start, b.start), cmp.Compare(a.place, b.place))
+	})
+	return spans
+}

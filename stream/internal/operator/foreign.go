@@ -46,7 +46,7 @@ func (j *Foreign[K, V, FK, W, R]) Subscribe(name string) *topology.Node {
 }
 
 type subscriber[K, V, FK, W, R any] struct {
-	env
+	env env
 	*Foreign[K, V, FK, W, R]
 	down             topology.Emit[FK, Subscription]
 	key, value, x, y []byte
@@ -81,7 +81,7 @@ func (s *subscriber[K, V, FK, W, R]) take(r *topology.Record[K, state.Change[V]]
 		send(newKey, answerAlways)
 	case !newKey.Present():
 		if after.Present() {
-			s.drop(topology.ReasonNullKey)
+			s.env.drop(topology.ReasonNullKey)
 		}
 		if oldKey.Present() {
 			send(oldKey, deleteAndAnswer)
@@ -120,7 +120,7 @@ func (s *subscriber[K, V, FK, W, R]) message(key K, row serde.Maybe[V]) (m Subsc
 	if s.key, err = s.Key.Append(s.key[:0], key); err != nil {
 		return m, err
 	}
-	m.primary, m.partition = string(s.key), s.Partition()
+	m.primary, m.partition = string(s.key), s.env.Partition()
 	m.hash, s.value, err = hashRow(s.value, s.Value, row)
 	return m, err
 }

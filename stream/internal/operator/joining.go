@@ -11,7 +11,7 @@ import (
 // joining is one side of a join in one task: its own values are of T, the other side's of O, which are V and W in one order or the
 // other.
 type joining[K, V, W, T, O, R any] struct {
-	env
+	env  env
 	join *StreamJoin[K, V, W, R]
 	joinSpec[K, T, O, R]
 	down                                    topology.Emit[K, R]
@@ -44,12 +44,12 @@ func (s *joining[K, V, W, T, O, R]) open() (err error) {
 
 // firstTime returns the clock as a task finds it: not before what the two stores have seen.
 func (s *joining[K, V, W, T, O, R]) firstTime() (joinTime, error) {
-	t := joinTime{stream: s.OperatorTime(s.join.LeftStore), parked: nothingParked, look: nothingParked}
+	t := joinTime{stream: s.env.OperatorTime(s.join.LeftStore), parked: nothingParked, look: nothingParked}
 	if s.parked != nil {
-		t.nextEmit = s.Now() + s.join.EmitInterval
+		t.nextEmit = s.env.Now() + s.join.EmitInterval
 	}
 	for _, name := range []string{s.join.LeftStore, s.join.RightStore} {
-		if kept, ok := s.Store(name).(interface{ Newest() (int64, bool) }); ok {
+		if kept, ok := s.env.Store(name).(interface{ Newest() (int64, bool) }); ok {
 			if newest, ok := kept.Newest(); ok {
 				*t.stream = max(*t.stream, newest)
 			}
@@ -72,15 +72,15 @@ func (s *joining[K, V, W, T, O, R]) take(r topology.Record[K, T]) {
 	*s.time.stream = max(*s.time.stream, r.Timestamp)
 	switch {
 	case !hasValue(&r, s.nilableValue):
-		s.drop(topology.ReasonNullValue)
+		s.env.drop(topology.ReasonNullValue)
 	case hasKey(&r, s.nilableKey):
 		s.current = r
-		s.failed(s.process())
+		s.env.failed(s.process())
 	case s.outer:
 		s.current = r
 		s.forward(s.result(r.Key, r.Value, serde.None[O]()), r.Timestamp)
 	default:
-		s.drop(topology.ReasonNullKey)
+		s.env.drop(topology.ReasonNullKey)
 	}
 }
 
@@ -157,7 +157,7 @@ func (s *joining[K, V, W, T, O, R]) emitDue() error {
 	if t.look == nothingParked || s.isOpen(t.look, s.after) {
 		return nil
 	}
-	now := s.Now()
+	now := s.env.Now()
 	if now < t.nextEmit {
 		return nil
 	}

@@ -32,7 +32,7 @@ func SelfJoin[K, V, W, R any](
 }
 
 type selfJoin[K, V, W, R any] struct {
-	env
+	env           env
 	down          topology.Emit[K, R]
 	join          func(K, serde.Maybe[V], serde.Maybe[W]) R
 	right         func(V) W
@@ -51,10 +51,10 @@ type selfJoin[K, V, W, R any] struct {
 func (s *selfJoin[K, V, W, R]) take(r topology.Record[K, V]) {
 	switch {
 	case !hasKey(&r, s.nilableKey):
-		s.drop(topology.ReasonNullKey)
+		s.env.drop(topology.ReasonNullKey)
 		return
 	case !hasValue(&r, s.nilableValue):
-		s.drop(topology.ReasonNullValue)
+		s.env.drop(topology.ReasonNullValue)
 		return
 	}
 	s.current, s.held = r, serde.None[V]()
@@ -67,7 +67,7 @@ func (s *selfJoin[K, V, W, R]) take(r topology.Record[K, V]) {
 	if err == nil {
 		s.itself()
 	}
-	s.failed(err)
+	s.env.failed(err)
 }
 
 // onLeft joins the current record with another one on the right. It is the last one of its time, and left out here.

@@ -1,10 +1,8 @@
 package operator
 
 import (
-	"cmp"
 	"errors"
 	"math"
-	"slices"
 
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
@@ -107,7 +105,7 @@ type session[A any] struct {
 }
 
 type sessions[K, V, A any] struct {
-	env
+	env                   env
 	rows                  *state.Session[K, A]
 	spec                  *Store
 	down                  topology.Emit[window.Windowed[K], state.Change[A]]
@@ -124,11 +122,11 @@ type sessions[K, V, A any] struct {
 
 func (s *sessions[K, V, A]) take(r topology.Record[K, V]) {
 	if !hasKey(&r, s.nilableKey) {
-		s.drop(topology.ReasonNullKey)
+		s.env.drop(topology.ReasonNullKey)
 		return
 	}
 	if !s.takesNull && !r.HasValue() {
-		s.drop(topology.ReasonNullValue)
+		s.env.drop(topology.ReasonNullValue)
 		return
 	}
 	*s.time = max(*s.time, r.Timestamp)
@@ -137,7 +135,7 @@ func (s *sessions[K, V, A]) take(r topology.Record[K, V]) {
 	if err == nil && s.closing != nil {
 		err = s.emitClosed(&r, closed)
 	}
-	s.failed(err)
+	s.env.failed(err)
 }
 
 func (s *sessions[K, V, A]) update(r *topology.Record[K, V], closed int64) error {
@@ -160,7 +158,7 @@ func (s *sessions[K, V, A]) update(r *topology.Record[K, V], closed int64) error
 		a, ok = s.fold.Merge(r.Key, a, ok, old)
 	}
 	if end < closed {
-		s.drop(topology.ReasonLate)
+		s.env.drop(topology.ReasonLate)
 		return nil
 	}
 	a, ok = s.fold.Add(r.Key, r.Value, a, ok) // before anything is written: it may panic, and the task go on
@@ -248,17 +246,17 @@ func (s *sessions[K, V, A]) emitClosed(r *topology.Record[K, V], closed int64) e
 		return nil
 	}
 	var rows []state.SessionRow[K, A]
+	var spans []span
 	err := s.rows.All(max(0, *s.closing.last), closed-1, func(row state.SessionRow[K, A]) error {
+		spans = append(spans, span{row.Start, row.End, len(rows)})
 		rows = append(rows, row)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(rows, func(a, b state.SessionRow[K, A]) int {
-		return cmp.Or(cmp.Compare(a.End, b.End), cmp.Compare(a.Start, b.Start))
-	})
-	for _, row := range rows {
+	for _, at := range inOrder(spans) {
+		row := &rows[at.place]
 		s.forward(row.Key, row.Start, row.End, state.Change[A]{New: serde.Some(row.Value), Latest: true}, r.Headers)
 	}
 	s.closing.emitted(closed)

@@ -49,7 +49,7 @@ type slide[A any] struct {
 }
 
 type sliding[K, V, A any] struct {
-	env
+	env                      env
 	rows                     *state.Window[K, A]
 	spec                     *Store
 	down                     topology.Emit[window.Windowed[K], state.Change[A]]
@@ -67,10 +67,10 @@ type sliding[K, V, A any] struct {
 func (s *sliding[K, V, A]) take(r topology.Record[K, V]) {
 	switch {
 	case !hasKey(&r, s.nilableKey):
-		s.drop(topology.ReasonNullKey)
+		s.env.drop(topology.ReasonNullKey)
 		return
 	case !hasValue(&r, s.nilableValue):
-		s.drop(topology.ReasonNullValue)
+		s.env.drop(topology.ReasonNullValue)
 		return
 	}
 	*s.time = max(*s.time, r.Timestamp)
@@ -83,15 +83,15 @@ func (s *sliding[K, V, A]) take(r topology.Record[K, V]) {
 		err = s.update(&r)
 	}
 	if errors.Is(err, state.ErrExpired) { // only where another node moves the store's time
-		s.drop(topology.ReasonLate)
+		s.env.drop(topology.ReasonLate)
 		return
 	}
-	s.failed(err)
+	s.env.failed(err)
 }
 
 func (s *sliding[K, V, A]) update(r *topology.Record[K, V]) error {
 	if later(r.Timestamp, s.length) < s.closed {
-		s.drop(topology.ReasonLate)
+		s.env.drop(topology.ReasonLate)
 		return nil
 	}
 	from := r.Timestamp - 2*s.length
@@ -221,7 +221,7 @@ func (s *sliding[K, V, A]) isOpen(start int64) bool {
 	if later(start, s.length) >= s.closed {
 		return true
 	}
-	s.drop(topology.ReasonLate)
+	s.env.drop(topology.ReasonLate)
 	return false
 }
 

@@ -45,7 +45,7 @@ func (t *StreamTable[K, V, W, R]) Node(name string) *topology.Node {
 
 // streamTable is a stream-table join in one task.
 type streamTable[K, V, W, R any] struct {
-	env
+	env env
 	*StreamTable[K, V, W, R]
 	row                                   GetAsOf[K, W]
 	buffer                                *state.RecordBuffer[K, V]
@@ -83,7 +83,7 @@ func openStreamTable[K, V, W, R any](
 
 func (j *streamTable[K, V, W, R]) take(r topology.Record[K, V]) {
 	if j.accepts(&r) {
-		j.failed(j.join(&r))
+		j.env.failed(j.join(&r))
 	}
 }
 
@@ -98,12 +98,12 @@ func (j *streamTable[K, V, W, R]) takeLater(r topology.Record[K, V]) {
 	if r.Timestamp < open || !hasKey(&r, j.nilableKey) {
 		err = j.join(&r)
 	} else {
-		err = j.buffer.Add(r.Key, r.Value, r.Timestamp, r.Headers, j.Source())
+		err = j.buffer.Add(r.Key, r.Value, r.Timestamp, r.Headers, j.env.Source())
 	}
 	if err == nil {
 		err = j.buffer.Take(open, j.due)
 	}
-	j.failed(err)
+	j.env.failed(err)
 }
 
 // joinBuffered joins a record that has waited, and shows where it came from.
@@ -111,9 +111,9 @@ func (j *streamTable[K, V, W, R]) joinBuffered(b state.Buffered[K, V]) error {
 	value, _ := b.Change.New.Get()
 	r := topology.NewRecord(b.Key, value, b.Timestamp)
 	r.Headers = b.Headers
-	was := j.SetSource(b.Source)
+	was := j.env.SetSource(b.Source)
 	err := j.join(&r)
-	j.SetSource(was)
+	j.env.SetSource(was)
 	return err
 }
 
@@ -121,10 +121,10 @@ func (j *streamTable[K, V, W, R]) joinBuffered(b state.Buffered[K, V]) error {
 func (j *streamTable[K, V, W, R]) accepts(r *topology.Record[K, V]) bool {
 	switch {
 	case !hasValue(r, j.nilableValue):
-		j.drop(topology.ReasonNullValue)
+		j.env.drop(topology.ReasonNullValue)
 		return false
 	case !j.Left && !hasKey(r, j.nilableKey):
-		j.drop(topology.ReasonNullKey)
+		j.env.drop(topology.ReasonNullKey)
 		return false
 	}
 	return true

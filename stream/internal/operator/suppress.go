@@ -44,7 +44,7 @@ func (s *Suppress[K, V]) Node(name string, parent *Table[K, V]) (*topology.Node,
 
 // suppressed is a Suppress in one task.
 type suppressed[K, V any] struct {
-	env
+	env env
 	*Suppress[K, V]
 	buffer *state.Buffer[K, V]
 	time   *int64
@@ -58,7 +58,7 @@ func (s *suppressed[K, V]) take(r *topology.Record[K, state.Change[V]]) error {
 		at = s.At(r.Key)
 	}
 	err := s.buffer.Put(at, state.Buffered[K, V]{
-		Key: r.Key, Change: r.Value, Timestamp: r.Timestamp, Headers: r.Headers, Source: s.Source(),
+		Key: r.Key, Change: r.Value, Timestamp: r.Timestamp, Headers: r.Headers, Source: s.env.Source(),
 	})
 	if err != nil {
 		return err
@@ -96,9 +96,9 @@ func (s *suppressed[K, V]) emit() error {
 	if !s.Final || b.Change.New.Present() {
 		out := topology.NewRecord(b.Key, b.Change, b.Timestamp)
 		out.Headers = b.Headers
-		was := s.SetSource(b.Source)
+		was := s.env.SetSource(b.Source)
 		s.down(out)
-		s.SetSource(was)
+		s.env.SetSource(was)
 	}
 	return s.buffer.Remove()
 }

@@ -123,7 +123,7 @@ func change[K, V, R any](r *topology.Record[K, V], c state.Change[R]) (out topol
 
 // writer writes the rows of a materialised table in one task and passes the changes on: at once, or with the flush.
 type writer[K, V any] struct {
-	env
+	env env
 	*Store
 	rows     *state.KeyValue[K, V]
 	versions *state.Versioned[K, V] // in place of rows: of a versioned table, which is not cached (S-12)
@@ -202,7 +202,7 @@ func (w *writer[K, V]) putVersion(key K, c state.Change[V], timestamp int64, h s
 	case err != nil:
 		return err
 	case !valid.Stored:
-		w.drop(topology.ReasonLate)
+		w.env.drop(topology.ReasonLate)
 		return nil
 	}
 	c.Latest = valid.Latest

@@ -1,9 +1,7 @@
 package operator
 
 import (
-	"cmp"
 	"math"
-	"slices"
 
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
@@ -66,7 +64,7 @@ func laidOut[K, V, A any](name string, st *Store, l layout, fold Fold[K, V, A]) 
 }
 
 type windowed[K, V, A any] struct {
-	env
+	env   env
 	store *state.Window[K, A]
 	spec  *Store
 	down  topology.Emit[window.Windowed[K], state.Change[A]]
@@ -79,29 +77,29 @@ type windowed[K, V, A any] struct {
 
 func (w *windowed[K, V, A]) take(r topology.Record[K, V]) {
 	if !hasKey(&r, w.nilableKey) {
-		w.drop(topology.ReasonNullKey)
+		w.env.drop(topology.ReasonNullKey)
 		return
 	}
 	*w.time = max(*w.time, r.Timestamp)
 	closed := *w.time - w.grace // windows that end here or before
 	if w.closing != nil {
 		if err := w.emitClosed(&r, closed); err != nil {
-			w.failed(err)
+			w.env.failed(err)
 			return
 		}
 	}
 	// start turns negative where the next window would begin beyond the end of time.
 	for start := w.first(r.Timestamp); 0 <= start && start <= r.Timestamp; start += w.advance {
 		if window.End(start, w.size) <= closed {
-			w.drop(topology.ReasonLate)
+			w.env.drop(topology.ReasonLate)
 			continue
 		}
 		if !w.takesNull && !r.HasValue() {
-			w.drop(topology.ReasonNullValue)
+			w.env.drop(topology.ReasonNullValue)
 			return // once for the record, not once for each window
 		}
 		if err := w.update(start, &r); err != nil {
-			w.failed(err)
+			w.env.failed(err)
 			return
 		}
 	}
@@ -113,7 +111,7 @@ func (w *windowed[K, V, A]) update(start int64, r *topology.Record[K, V]) error 
 		return err
 	}
 	if at.Expired() { // only where another node moves the store's time
-		w.drop(topology.ReasonLate)
+		w.env.drop(topology.ReasonLate)
 		return nil
 	}
 	if !w.spec.Uncached || w.spec.OnClose {
@@ -185,15 +183,17 @@ func emitWindows[K, A any](
 	s *state.Window[K, A], from, to, size int64, h serde.Headers, down topology.Emit[window.Windowed[K], state.Change[A]],
 ) error {
 	var rows []state.WindowRow[K, A]
+	var spans []span
 	for row, err := range s.FetchAll(from, to) {
 		if err != nil {
 			return err
 		}
+		spans = append(spans, span{row.Start, window.End(row.Start, size), len(rows)})
 		rows = append(rows, row)
 	}
-	slices.SortStableFunc(rows, func(a, b state.WindowRow[K, A]) int { return cmp.Compare(a.Start, b.Start) })
-	for _, row := range rows {
-		key := window.Windowed[K]{Key: row.Key, Start: row.Start, End: window.End(row.Start, size)}
+	for _, at := range inOrder(spans) {
+		row := &rows[at.place]
+		key := window.Windowed[K]{Key: row.Key, Start: at.start, End: at.end}
 		r := topology.NewRecord(key, state.Change[A]{New: serde.Some(row.Value), Latest: true}, row.Timestamp)
 		r.Headers = h
 		down(r)
