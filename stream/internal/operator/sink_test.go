@@ -24,7 +24,7 @@ type sentScope struct {
 
 func (s *sentScope) Partitions(string) int32 { return s.partitions }
 
-func (s *sentScope) Send(_ string, partition int32, r *topology.Raw) error {
+func (s *sentScope) Send(_ topology.NodeID, _ string, partition int32, r *topology.Raw) error {
 	s.partition, s.raw = partition, *r
 	return nil
 }
