@@ -25,6 +25,7 @@ type instanceRole struct {
 	Dir      string // state, and the status file
 	Accounts int
 	Workers  int
+	Standbys int
 	// Session and Transaction are the time-outs; Commit is the interval.
 	Session, Transaction, Commit time.Duration
 	Order                        *order // to be obeyed from the start on
@@ -80,6 +81,7 @@ func (r *instanceRole) runApp(ctx context.Context, id string, top *topology.Topo
 		Brokers:            r.Brokers,
 		Dial:               w.dial,
 		Workers:            r.Workers,
+		NumStandbyReplicas: r.Standbys,
 		CommitInterval:     r.Commit,
 		SessionTimeout:     r.Session,
 		TransactionTimeout: r.Transaction,

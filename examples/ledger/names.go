@@ -29,15 +29,21 @@ func (n names) balances() string  { return topology.ChangelogTopic(n.bank(), bal
 func (n names) owners() string     { return n.Prefix + "owners" }     // a table, by account
 func (n names) statements() string { return n.Prefix + "statements" } // by account
 func (n names) activity() string   { return n.Prefix + "activity" }   // by account and window
+func (n names) settled() string    { return n.Prefix + "settled" }    // by account and window that has closed
+func (n names) visits() string     { return n.Prefix + "visits" }     // by account and session
 func (n names) peers() string      { return n.Prefix + "peers" }      // by account
 func (n names) byPeer() string     { return n.views() + "-" + byPeerName + "-repartition" }
 func (n names) windows() string    { return topology.ChangelogTopic(n.views(), windowsName) }
+func (n names) unsettled() string  { return topology.ChangelogTopic(n.views(), settledName+"-store") }
+func (n names) sessions() string   { return topology.ChangelogTopic(n.views(), sessionsName) }
 func (n names) peerCounts() string { return topology.ChangelogTopic(n.views(), peersName) }
 
 // Names that the topologies give to repartition topics and stores.
 const (
 	balancesName = "balances"
 	windowsName  = "windows"
+	settledName  = "settled"
+	sessionsName = "sessions"
 	peersName    = "peers"
 	byPeerName   = "by-peer"
 )
@@ -46,7 +52,7 @@ const (
 func (n names) all() []string {
 	return []string{
 		n.owners(), n.transfers(), n.credits(), n.entries(), n.rejected(), n.dead(), n.receipts(), n.balances(),
-		n.byPeer(), n.statements(), n.activity(), n.windows(), n.peers(), n.peerCounts(),
+		n.byPeer(), n.statements(), n.activity(), n.windows(), n.settled(), n.unsettled(), n.visits(), n.sessions(), n.peers(), n.peerCounts(),
 	}
 }
 
@@ -58,7 +64,8 @@ func (n names) whole() []string {
 // created returns the topics that exist before the applications do, but for the owners.
 func (n names) created() []string {
 	return []string{
-		n.transfers(), n.credits(), n.entries(), n.rejected(), n.dead(), n.receipts(), n.statements(), n.activity(), n.peers(),
+		n.transfers(), n.credits(), n.entries(), n.rejected(), n.dead(), n.receipts(), n.statements(), n.activity(),
+		n.settled(), n.visits(), n.peers(),
 	}
 }
 

@@ -25,6 +25,7 @@ type options struct {
 	instances   int
 	partitions  int
 	workers     int
+	standbys    int
 	accounts    int
 	drivers     int
 	rate        int
@@ -52,6 +53,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	fs.IntVar(&o.instances, "instances", 4, "`number` of instances at most, 1 to 16")
 	fs.IntVar(&o.partitions, "partitions", 4, "`number` of partitions, 1 to 64")
 	fs.IntVar(&o.workers, "workers", 2, "`number` of workers of each application in each instance")
+	fs.IntVar(&o.standbys, "standbys", 1, "`number` of copies of each state that other instances keep")
 	fs.IntVar(&o.accounts, "accounts", 200, "`number` of accounts")
 	fs.IntVar(&o.drivers, "drivers", 4, "`number` of senders; every second one sends in transactions")
 	fs.IntVar(&o.rate, "rate", 200, "transfers to send in a `second`")
@@ -89,7 +91,7 @@ func (o *options) validate() error {
 	}{
 		{"kills", o.kills, 0, 1e6}, {"broker-kills", o.brokerKills, 0, 1e6}, {"pauses", o.pauses, 0, 1e6},
 		{"cuts", o.cuts, 0, 1e6},
-		{"instances", o.instances, 1, 16}, {"partitions", o.partitions, 1, 64}, {"workers", o.workers, 1, 16},
+		{"instances", o.instances, 1, 16}, {"partitions", o.partitions, 1, 64}, {"workers", o.workers, 1, 16}, {"standbys", o.standbys, 0, 15},
 		{"accounts", o.accounts, 2, 10_000}, {"drivers", o.drivers, 1, 64}, {"rate", o.rate, o.drivers, 20_000},
 	} {
 		if b.n < b.least || b.n > b.most {

@@ -36,7 +36,7 @@ func newHistory(t *testing.T) *history {
 	bankDriver := topologytest.New(t, bankTop, topologytest.ApplicationID(h.names.bank()))
 	viewsDriver := topologytest.New(t, viewsTop, topologytest.ApplicationID(h.names.views()))
 
-	work := newWorkload(1, 1, testAccounts, 1_700_000_000_000, 50)
+	work := newWorkload(1, 1, testAccounts, 1_700_000_000_000, 200)
 	for batch := range 150 {
 		name, size := "batch-"+strconv.Itoa(batch), 1+batch%3
 		for range size {
@@ -115,10 +115,17 @@ func (h *history) close() {
 	for _, topic := range []string{h.names.transfers(), h.names.credits(), h.names.entries(), h.names.byPeer()} {
 		h.offsets[topic] = slices.Clone(h.high[topic])
 	}
-	for _, topic := range []string{h.names.balances(), h.names.windows(), h.names.peerCounts()} {
+	for _, topic := range []string{h.names.balances(), h.names.windows(), h.names.unsettled(), h.names.sessions(), h.names.peerCounts()} {
 		rows := make(map[string]string)
 		for _, r := range h.visible[topic][0] {
-			rows[string(r.Key)] = string(r.Value)
+			switch key := string(r.Key); {
+			case r.Value == nil:
+				delete(rows, key)
+			case topic == h.names.unsettled():
+				rows[key] = waits
+			default:
+				rows[key] = string(r.Value)
+			}
 		}
 		h.stores = append(h.stores, dump{"instance-0", topic, 0, h.high[topic][0], rows})
 	}
@@ -180,6 +187,11 @@ var doctors = []doctor{
 	{"a statement names another owner", oracleRef, func(h *history) { h.replace(h.names.statements(), 4, "owner-", "owner-x") }},
 	{"a window counts a record twice", oracleRef, func(h *history) { h.at(h.names.activity(), -1).Value[7]++ }},
 	{"a peer is counted once too often", oracleRef, func(h *history) { h.at(h.names.peers(), -1).Value[7]++ }},
+	{"a window closes twice", oracleRef, func(h *history) { h.repeat(h.names.settled(), 4) }},
+	{"a window never closes", oracleRef, func(h *history) { h.drop(h.names.settled(), 4) }},
+	{"a window closes early", oracleRef, func(h *history) { h.at(h.names.settled(), 4).Value[7]-- }},
+	{"a session lacks a record", oracleRef, func(h *history) { h.at(h.names.visits(), -1).Value[7]-- }},
+	{"a session that another absorbed is still there", oracleRef, func(h *history) { h.drop(h.names.visits(), h.deleted(h.names.visits())) }},
 	{"a window forgets what it counted", oracleRef, func(h *history) { h.repeat(h.names.activity(), 4) }},
 
 	{"an entry's number is skipped", oracleOrder, func(h *history) { h.drop(h.names.entries(), 7) }},
@@ -208,6 +220,8 @@ var doctors = []doctor{
 	{"a changelog has a row that never was", oracleChangelog, func(h *history) { h.replace(h.names.balances(), 5, `"amount":`, `"amount":1`) }},
 	{"a changelog goes back", oracleChangelog, func(h *history) { h.repeat(h.names.balances(), 5) }},
 	{"the last row of a changelog is missing", oracleChangelog, func(h *history) { h.drop(h.names.balances(), -1) }},
+	{"a buffer still holds what it has passed on", oracleChangelog, func(h *history) { h.drop(h.names.unsettled(), h.deleted(h.names.unsettled())) }},
+	{"the last session of a changelog is missing", oracleChangelog, func(h *history) { h.drop(h.names.sessions(), -1) }},
 	{"the last count of a changelog is missing", oracleChangelog, func(h *history) { h.drop(h.names.windows(), -1) }},
 
 	{"a store lacks a row", oracleStore, func(h *history) { delete(h.stores[0].Rows, account(0)) }},
@@ -335,6 +349,16 @@ func (h *history) replace(topic string, i int, old, new string) {
 // find returns the first record whose value has a text.
 func (h *history) find(topic, text string) int {
 	return slices.IndexFunc(h.log[topic][0], func(r record) bool { return strings.Contains(string(r.Value), text) })
+}
+
+// deleted returns the last record that is a delete.
+func (h *history) deleted(topic string) int {
+	for i, r := range slices.Backward(h.log[topic][0]) {
+		if r.Value == nil && !r.Control {
+			return i
+		}
+	}
+	panic("no delete in " + topic)
 }
 
 // end changes what a driver knows of the end of a batch.

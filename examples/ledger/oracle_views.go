@@ -14,9 +14,11 @@ func (ref *reference) checkViews(v *verdict) {
 	h := ref.h
 	topic := h.names.statements()
 	counts, peers := make(map[string]int64), make(map[string]int64)
+	settled, unsettled, visits := make(map[string]int64), make(map[string]int64), make(map[string]int64)
 	for p, records := range h.visible[h.names.entries()] {
 		var want []timed[statement]
 		latest := int64(-1)
+		windows, sessions := make(map[string]int64), make(visitsOf)
 		for _, r := range records {
 			e, err := decode[entry](r)
 			if err != nil {
@@ -30,10 +32,20 @@ func (ref *reference) checkViews(v *verdict) {
 			// A window is closed once the latest time, this record's included, has reached its end and the grace period.
 			latest = max(latest, r.Timestamp)
 			start := r.Timestamp - r.Timestamp%windowSize.Milliseconds()
-			if start+windowSize.Milliseconds()+windowGrace.Milliseconds() > latest {
-				counts[windowKey(e.Account, start)]++
+			if open(start, latest) {
+				windows[windowKey(e.Account, start)]++
+			}
+			sessions.add(e.Account, r.Timestamp, latest-windowGrace.Milliseconds())
+		}
+		maps.Copy(counts, windows)
+		for key, n := range windows {
+			if start := int64(binary.BigEndian.Uint64([]byte(key[len(key)-8:]))); open(start, latest) {
+				unsettled[key] = n
+			} else {
+				settled[key] = n
 			}
 		}
+		sessions.count(visits)
 		var got []timed[statement]
 		for _, r := range h.visible[topic][p] {
 			s, err := decode[statement](r)
@@ -49,7 +61,98 @@ func (ref *reference) checkViews(v *verdict) {
 	ref.checkCounts(v, oracleRef, h.names.peers(), peers, "")
 	ref.checkCounts(v, oracleChangelog, h.names.peerCounts(), peers, "")
 	ref.checkCounts(v, oracleRef, h.names.activity(), counts, "")
+	ref.checkCounts(v, oracleRef, h.names.settled(), settled, "")
+	ref.checkOnce(v, h.names.settled())
+	ref.checkRows(v, oracleChangelog, h.names.unsettled(), unsettled, func([]byte) (int64, bool) { return 0, false })
+	ref.checkRows(v, oracleRef, h.names.visits(), visits, count)
+	ref.checkRows(v, oracleChangelog, h.names.sessions(), visits, count)
 	ref.checkCounts(v, oracleChangelog, h.names.windows(), counts, "\x00\x00\x00\x00") // and a number for windows that are kept apart
+}
+
+// open reports whether a window takes records and has no final result: the latest time has not reached its end and the grace period.
+func open(start, latest int64) bool {
+	return start+windowSize.Milliseconds()+windowGrace.Milliseconds() > latest
+}
+
+// checkOnce wants each key once: a window closes only once.
+func (ref *reference) checkOnce(v *verdict, topic string) {
+	for p, records := range ref.h.visible[topic] {
+		seen := make(map[string]int64)
+		for _, r := range records {
+			key := string(r.Key)
+			if before, twice := seen[key]; twice {
+				v.add(oracleRef, at(topic, p, r.Offset), "%s has a final result, and had one at %d", describeWindow(key), before)
+			}
+			seen[key] = r.Offset
+		}
+	}
+}
+
+// checkRows wants the last values of the keys in a topic, deletes heeded, to be those of a table. What value cannot read is there, and
+// that is all that is asked of it.
+func (ref *reference) checkRows(v *verdict, oracle, topic string, want map[string]int64, value func([]byte) (int64, bool)) {
+	got := make(map[string][]byte)
+	for _, records := range ref.h.visible[topic] {
+		for _, r := range records {
+			v.Checked[oracle]++
+			if r.Value == nil {
+				delete(got, string(r.Key))
+			} else {
+				got[string(r.Key)] = r.Value
+			}
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		row, there := got[key]
+		delete(got, key)
+		if n, ok := value(row); !there || ok && n != want[key] {
+			v.add(oracle, topic, "%s is %x, want %d", describeWindow(key), row, want[key])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(got)) {
+		v.add(oracle, topic, "%s is %x, and should not be there", describeWindow(key), got[key])
+	}
+}
+
+// count reads a number as Kafka's LongSerializer writes it; what is none is -1.
+func count(b []byte) (int64, bool) {
+	if len(b) != 8 {
+		return -1, true
+	}
+	return int64(binary.BigEndian.Uint64(b)), true
+}
+
+// visit is a session of an account.
+type visit struct{ start, end, n int64 }
+
+// visitsOf are the sessions of each account of a partition.
+type visitsOf map[string][]visit
+
+// add takes a record into a session: of its own, or one with all those that it is near to. The record is late if that session has
+// ended more than the gap before closed, which is the latest time less the grace period.
+func (s visitsOf) add(account string, t, closed int64) {
+	gap := sessionGap.Milliseconds()
+	one := visit{t, t, 1}
+	var apart []visit
+	for _, other := range s[account] {
+		if other.end < t-gap || other.start > t+gap {
+			apart = append(apart, other)
+			continue
+		}
+		one = visit{min(one.start, other.start), max(one.end, other.end), one.n + other.n}
+	}
+	if one.end >= closed-gap {
+		s[account] = append(apart, one)
+	}
+}
+
+// count adds the sessions to a table.
+func (s visitsOf) count(table map[string]int64) {
+	for account, visits := range s {
+		for _, x := range visits {
+			table[sessionKey(account, x.start, x.end)] = x.n
+		}
+	}
 }
 
 // checkCounts wants the counts of each key to rise to the right one.
@@ -88,10 +191,19 @@ func windowKey(account string, start int64) string {
 	return string(binary.BigEndian.AppendUint64([]byte(account), uint64(start)))
 }
 
-// describeWindow puts a key into words, of a window or of an account alone.
+// sessionKey is the key of a session in the topic and in the changelog, as Kafka's SessionWindowedSerializer writes it.
+func sessionKey(account string, start, end int64) string {
+	return string(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte(account), uint64(end)), uint64(start)))
+}
+
+// describeWindow puts a key into words, of a window, a session or an account alone.
 func describeWindow(key string) string {
-	if len(key) <= len(account(0)) {
+	switch n := len(account(0)); {
+	case len(key) <= n:
 		return strconv.Quote(key)
+	case len(key) == n+16:
+		end, start := binary.BigEndian.Uint64([]byte(key[n:n+8])), binary.BigEndian.Uint64([]byte(key[n+8:]))
+		return fmt.Sprintf("%s from %d to %d", key[:n], start, end)
 	}
 	return fmt.Sprintf("%s at %d", key[:len(key)-8], binary.BigEndian.Uint64([]byte(key[len(key)-8:])))
 }
@@ -150,14 +262,26 @@ func (h *history) checkStores(v *verdict) {
 		}
 		want := make(map[string]string)
 		for _, r := range log[d.Partition] {
-			if r.Offset < d.Next {
-				want[string(r.Key)] = string(r.Value)
+			switch key := string(r.Key); {
+			case r.Offset >= d.Next:
+			case r.Value == nil:
+				delete(want, key)
+			case d.Changelog == h.names.unsettled():
+				want[key] = waits
+			default:
+				want[key] = string(r.Value)
 			}
 		}
-		if d.Changelog == h.names.windows() {
-			oldest := newestWindow(want) - (windowSize + windowGrace).Milliseconds()
-			dropWindows(want, oldest)
-			dropWindows(d.Rows, oldest) // a store may keep them
+		var oldest int64 // what is older the retention has passed, and a store may keep it or not
+		switch d.Changelog {
+		case h.names.windows():
+			oldest = newest(want, windowStart) - (windowSize + windowGrace).Milliseconds()
+			dropUpTo(want, windowStart, oldest)
+			dropUpTo(d.Rows, windowStart, oldest)
+		case h.names.sessions():
+			oldest = newest(want, sessionEnd) - sessionRetention.Milliseconds()
+			dropUpTo(want, sessionEnd, oldest)
+			dropUpTo(d.Rows, sessionEnd, oldest)
 		}
 		for _, key := range slices.Sorted(maps.Keys(want)) {
 			if got, ok := d.Rows[key]; !ok || got != want[key] {
@@ -173,7 +297,7 @@ func (h *history) checkStores(v *verdict) {
 			covered[part] = d.Next
 		}
 	}
-	for _, topic := range []string{h.names.balances(), h.names.windows(), h.names.peerCounts()} {
+	for _, topic := range []string{h.names.balances(), h.names.windows(), h.names.unsettled(), h.names.sessions(), h.names.peerCounts()} {
 		for p, records := range h.visible[topic] {
 			part := fmt.Sprintf("%s-%d", topic, p)
 			if n := len(records); n > 0 && covered[part] <= records[n-1].Offset {
@@ -191,15 +315,23 @@ func windowStart(key string) int64 {
 	return int64(binary.BigEndian.Uint64([]byte(key[len(key)-12:])))
 }
 
-func newestWindow(rows map[string]string) int64 {
-	newest := int64(-1)
-	for key := range rows {
-		newest = max(newest, windowStart(key))
+// sessionEnd returns the end in a key of the sessions' changelog: account, end, start.
+func sessionEnd(key string) int64 {
+	if len(key) < 16 {
+		return -1
 	}
-	return newest
+	return int64(binary.BigEndian.Uint64([]byte(key[len(key)-16:])))
 }
 
-// dropWindows leaves out the windows up to a start: those that the retention, which is size and grace period, has passed.
-func dropWindows(rows map[string]string, upTo int64) {
-	maps.DeleteFunc(rows, func(key, _ string) bool { return windowStart(key) <= upTo })
+func newest(rows map[string]string, time func(key string) int64) int64 {
+	last := int64(-1)
+	for key := range rows {
+		last = max(last, time(key))
+	}
+	return last
+}
+
+// dropUpTo leaves out the rows up to a time.
+func dropUpTo(rows map[string]string, time func(key string) int64, upTo int64) {
+	maps.DeleteFunc(rows, func(key, _ string) bool { return time(key) <= upTo })
 }

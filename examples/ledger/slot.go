@@ -20,7 +20,7 @@ type slot struct {
 
 func (s *segment) newSlot(name string) *slot {
 	return &slot{segment: s, name: name, role: &instanceRole{
-		Names: s.names, Brokers: s.addresses, Dir: filepath.Join(s.dir, name), Accounts: s.accounts, Workers: s.workers,
+		Names: s.names, Brokers: s.addresses, Dir: filepath.Join(s.dir, name), Accounts: s.accounts, Workers: s.workers, Standbys: s.standbys,
 		Session: s.session, Transaction: s.transaction, Commit: s.commit,
 	}}
 }

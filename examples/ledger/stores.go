@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/state/pebblestore"
+	"github.com/millrace-io/millrace/stream/window"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -78,6 +79,9 @@ func readState(ctx context.Context, instance, dir, app string, top *topology.Top
 	return dumps, ctx.Err()
 }
 
+// waits stands for the value of what a buffer holds: its changelog has it in a form of its own, with the record's way to it.
+const waits = "waits"
+
 // readPartition returns the rows of a store partition as its changelog writes them.
 func readPartition(spec *state.Spec, p *state.Partition) (map[string]string, error) {
 	layer, err := spec.Open(state.Env{Committed: p})
@@ -111,6 +115,22 @@ func readPartition(spec *state.Spec, p *state.Partition) (map[string]string, err
 			}
 			key := windowKey(row.Key, row.Start) + "\x00\x00\x00\x00"
 			rows[key] = string(binary.BigEndian.AppendUint64(nil, uint64(row.Value)))
+		}
+	case *state.Session[string, int64]:
+		return rows, s.All(0, math.MaxInt64, func(row state.SessionRow[string, int64]) error {
+			rows[sessionKey(row.Key, row.Start, row.End)] = string(binary.BigEndian.AppendUint64(nil, uint64(row.Value)))
+			return nil
+		})
+	case *state.Buffer[window.Windowed[string], int64]:
+		for s.Len() > 0 {
+			b, err := s.Peek()
+			if err != nil {
+				return nil, err
+			}
+			rows[windowKey(b.Key.Key, b.Key.Start)] = waits
+			if err := s.Remove(); err != nil { // from what is in memory: nothing is committed
+				return nil, err
+			}
 		}
 	default:
 		return nil, fmt.Errorf("store of type %T", layer)

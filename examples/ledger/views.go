@@ -16,9 +16,16 @@ const (
 	windowGrace = 10 * windowSize
 )
 
+// sessionGap ends a session of an account. Sessions are kept well beyond the time at which they close, so that what a record finds
+// depends on the entries alone.
+const (
+	sessionGap       = 250 * time.Millisecond
+	sessionRetention = 2 * windowGrace
+)
+
 // views builds the application that reads the bank's ledger, with the DSL: how often each account was used in each window, how
-// often it was the other side of an entry (by way of a repartition topic), and the entries of the accounts that have an owner,
-// with the owner.
+// often in the end, once the window has closed, and in each session, how often it was the other side of an entry (by way of a
+// repartition topic), and the entries of the accounts that have an owner, with the owner.
 func views(n names) (*topology.Topology, error) {
 	b := stream.NewBuilder()
 	entries := stream.From(b, n.entries(), serde.String, serde.JSON[entry]())
@@ -27,6 +34,14 @@ func views(n names) (*topology.Topology, error) {
 		WindowedBy(window.Tumbling(windowSize).Grace(windowGrace)).
 		Count(stream.Materialized(windowsName, serde.Int64))
 	stream.ToStream(activity).To(n.activity(), window.KeySerde(serde.String, windowSize), serde.Int64)
+
+	settled := activity.Suppress(stream.UntilWindowCloses(stream.Unbounded()), stream.Named(settledName))
+	stream.ToStream(settled).To(n.settled(), window.KeySerde(serde.String, windowSize), serde.Int64)
+
+	visits := entries.GroupByKey().
+		WindowedBySessions(window.Sessions(sessionGap).Grace(windowGrace)).
+		Count(stream.Materialized(sessionsName, serde.Int64).Retention(sessionRetention))
+	stream.ToStream(visits).To(n.visits(), window.SessionKeySerde(serde.String), serde.Int64)
 
 	byPeer := stream.GroupedWith(serde.String, serde.JSON[entry]()).Named(byPeerName)
 	peers := stream.GroupBy(entries, func(_ string, e entry) string { return e.Peer }, byPeer).
