@@ -82,6 +82,11 @@ type Config struct {
 	// others. Default 0: not at all, though it waits for what the log is known to hold. Negative: it never waits
 	// (max.task.idle.ms).
 	TaskIdle time.Duration
+	// MaxEventTimeSkew is how far tasks may run ahead of the slowest one that has data, in event time, over all instances: so a replay of
+	// history gives what live processing gave, if the grace periods of windows and joins are as long. It costs throughput: per commit, about
+	// 5 ms, no more event time than that passes, and a record from the far future waits until all others are processed. At least 1 ms.
+	// Default 0: tasks run as fast as they can. Kafka Streams has nothing like it.
+	MaxEventTimeSkew time.Duration
 	// ConnectTimeout bounds how long Run tries to reach a broker at the start. Default 10 s.
 	ConnectTimeout time.Duration
 	// ShutdownTimeout bounds the graceful stop; what is not committed by then is processed again at the next start.
@@ -165,9 +170,10 @@ type Config struct {
 	// Now is the wall clock: it drives punctuations and commits. nil: time.Now.
 	Now func() time.Time
 
-	watchEvery time.Duration       // how often source topics are looked up; tests look sooner
-	purgeEvery time.Duration       // repartition.purge.interval.ms; tests purge sooner than anybody would
-	tuneState  func(*state.Config) // tests write state behind sooner than anybody would
+	alignPatience time.Duration       // for how long a task holds others though nothing comes of it; tests are impatient
+	watchEvery    time.Duration       // how often source topics are looked up; tests look sooner
+	purgeEvery    time.Duration       // repartition.purge.interval.ms; tests purge sooner than anybody would
+	tuneState     func(*state.Config) // tests write state behind sooner than anybody would
 }
 
 // maxApplicationID leaves room for the names that are made of it: topics have at most 249 characters.
@@ -280,6 +286,9 @@ func (c Config) Validate() error {
 		fault("MaxRecordBytes is %d, want at least %d, or 0 for what the topics allow", c.MaxRecordBytes, minBatchBytes)
 	}
 	c.validateCopies(fault)
+	if c.MaxEventTimeSkew < 0 || c.MaxEventTimeSkew > 0 && c.MaxEventTimeSkew < time.Millisecond {
+		fault("MaxEventTimeSkew is %v, want at least 1ms, or 0 for none", c.MaxEventTimeSkew)
+	}
 	if c.ReplicationFactor < -1 {
 		fault("ReplicationFactor is %d, want at least 1, or 0 for the log's default", c.ReplicationFactor)
 	}

@@ -37,3 +37,12 @@ func StoredPartitions(a *App) int {
 	}
 	return len(held)
 }
+
+// AlignPatience makes tasks of c wait that long for others of which nothing comes.
+func AlignPatience(c Config, d time.Duration) Config {
+	c.alignPatience = d
+	return c
+}
+
+// Watching reports whether a waits to hear how far other instances have come.
+func Watching(a *App) bool { return a.instance.Load().board.Watching() }

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/global"
 	"github.com/millrace-io/millrace/runtime/internal/member"
 	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/runtime/internal/skew"
 	"github.com/millrace-io/millrace/runtime/internal/statedir"
 	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/runtime/internal/worker"
@@ -44,6 +45,7 @@ type instance struct {
 	roster  atomic.Pointer[roster]
 	member  *member.Member
 	keeper  *restore.Keeper // of standbys and warm-ups
+	board   *skew.Board     // nil: event time is not kept aligned
 	signals signals
 	policy  policy
 	paused  *atomic.Bool   // the App's
@@ -55,6 +57,7 @@ type instance struct {
 // open reaches the log, opens the state and loads the global tables. On an error it closes what it opened.
 func open(ctx context.Context, t *topology.Topology, cfg Config) (*instance, error) {
 	in := &instance{topology: t, cfg: cfg, log: cfg.Logger, id: statedir.NewInstanceID(), signals: newSignals(), orders: make(chan order)}
+	in.board = in.newBoard()
 	for _, step := range []func(context.Context) error{
 		in.openDir, in.connect, in.check, in.openState, in.openWorkers, in.loadGlobals, in.openKeeper, in.openMember,
 	} {

@@ -67,6 +67,19 @@ func (p *plan) count(ctx context.Context) (topology.Partitions, error) {
 	if err != nil {
 		return topology.Partitions{}, err
 	}
+	return p.countOf(found)
+}
+
+// remembered is as count, of what the client remembers of the topics.
+func (p *plan) remembered(ctx context.Context) (topology.Partitions, error) {
+	found, err := p.client.Topics(ctx, p.topology.UserTopics()...)
+	if err != nil {
+		return topology.Partitions{}, err
+	}
+	return p.countOf(found)
+}
+
+func (p *plan) countOf(found map[string]client.Topic) (topology.Partitions, error) {
 	counts := make(map[string]int32, len(found))
 	for name, t := range found {
 		counts[name] = int32(len(t.Partitions))

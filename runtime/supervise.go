@@ -66,6 +66,9 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 	others.Go(func() { in.purger.Run(followed) })
 	others.Go(func() { failures <- in.runKeeper(followed) })
 	others.Go(func() { in.watchTopics(followed) })
+	if in.board != nil {
+		others.Go(func() { in.followOthers(followed) })
+	}
 	if in.tables != nil {
 		others.Go(func() {
 			err := in.tables.Follow(followed)

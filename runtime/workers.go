@@ -110,6 +110,7 @@ func initAll(ctx context.Context, producers []*client.Producer) error {
 func (in *instance) openWorker(number int, p *client.Producer) error {
 	f, err := client.NewFetcher(in.client, client.FetcherConfig{
 		BufferBytes: int(in.cfg.InputBytes / int64(in.cfg.Workers)),
+		Fair:        in.board != nil,
 	})
 	if err != nil {
 		p.Close()
@@ -147,6 +148,7 @@ func (in *instance) openWorker(number int, p *client.Producer) error {
 		SendBytes:          in.cfg.BatchBytes,
 		Dropped:            in.signals.drop,
 		Uncaught:           in.uncaught,
+		Align:              in.board,
 		Changed:            in.signals.changed,
 		CommitInterval:     in.cfg.CommitInterval,
 		TransactionTimeout: in.cfg.TransactionTimeout,

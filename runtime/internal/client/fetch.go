@@ -45,6 +45,7 @@ func (f *Fetcher) take(node int32, cancel context.CancelFunc) (round []ask, req 
 	defer f.mu.Unlock()
 	wait = -1
 	now, maxWait := time.Now(), f.cfg.MaxWait
+	share, _ := f.shareLocked()
 	for _, d := range f.mu.order {
 		if d.leader.Leader != node || d.busy || d.ended || d.paused {
 			continue
@@ -56,7 +57,7 @@ func (f *Fetcher) take(node int32, cancel context.CancelFunc) (round []ask, req 
 			maxWait = min(maxWait, max(early, heldWait))
 			continue
 		}
-		if node != noLeader && (d.held >= f.cfg.PartitionBufferBytes || f.mu.held >= f.cfg.BufferBytes) {
+		if node != noLeader && f.fullLocked(d, share) {
 			maxWait = heldWait
 			continue
 		}
@@ -81,6 +82,7 @@ func (f *Fetcher) request(round []ask, maxWait time.Duration) *kmsg.FetchRequest
 		req.IsolationLevel = isolationCommitted
 	}
 	req.SessionEpoch = -1 // no fetch session
+	_, most := f.shareLocked()
 	at := make(map[string]int)
 	for _, a := range round {
 		d := a.feed
@@ -96,7 +98,7 @@ func (f *Fetcher) request(round []ask, maxWait time.Duration) *kmsg.FetchRequest
 		rp.Partition, rp.FetchOffset = d.tp.Partition, a.position
 		rp.CurrentLeaderEpoch, rp.LastFetchedEpoch = d.leader.LeaderEpoch, d.lastEpoch
 		rp.LogStartOffset = -1
-		rp.PartitionMaxBytes = int32(f.cfg.MaxPartitionBytes)
+		rp.PartitionMaxBytes = int32(most)
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, rp)
 	}
 	return req

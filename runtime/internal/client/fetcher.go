@@ -23,6 +23,10 @@ type FetcherConfig struct {
 	// BufferBytes bounds what was fetched and not yet released, over all partitions, default 64 MiB; PartitionBufferBytes
 	// for one partition, default 4 MiB. At the bound a partition is not fetched. Each bound may be overshot by one answer.
 	BufferBytes, PartitionBufferBytes int
+	// Fair gives every partition a share of the buffer, and one answer even beyond it, so that what others hold never keeps a partition
+	// from being read. It is for readers that wait for one partition before they go on with another. Each partition holds at least a batch
+	// then, whatever BufferBytes says.
+	Fair bool
 }
 
 func (cfg *FetcherConfig) setDefaults() {
@@ -113,6 +117,26 @@ func NewFetcher(c *Client, cfg FetcherConfig) (*Fetcher, error) {
 	f.mu.polls = make(map[int32]context.CancelFunc)
 	f.crew = newCrew(f.work)
 	return f, nil
+}
+
+// minShare is the least share of the buffer that a partition has, if they are fair.
+const minShare = 16 << 10
+
+// shareLocked returns how much a partition may hold, and how much one answer should hold of it.
+func (f *Fetcher) shareLocked() (hold, answer int) {
+	if !f.cfg.Fair {
+		return f.cfg.PartitionBufferBytes, f.cfg.MaxPartitionBytes
+	}
+	share := max(f.cfg.BufferBytes/(2*max(len(f.mu.order), 1)), minShare) // and as much again, by which it is overshot
+	return min(share, f.cfg.PartitionBufferBytes), min(share, f.cfg.MaxPartitionBytes)
+}
+
+// fullLocked reports whether a feed has to wait until something is released.
+func (f *Fetcher) fullLocked(d *feed, share int) bool {
+	if d.held == 0 && f.cfg.Fair {
+		return false
+	}
+	return d.held >= share || f.mu.held >= f.cfg.BufferBytes
 }
 
 // SetBufferBytes changes FetcherConfig.BufferBytes.
@@ -250,7 +274,8 @@ func (f *Fetcher) againLocked(d *feed, err error) {
 func (f *Fetcher) released(d *feed, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	full := d.held >= f.cfg.PartitionBufferBytes
+	share, _ := f.shareLocked()
+	full := d.held >= share || d.held == n && f.cfg.Fair
 	d.held -= n
 	if f.mu.feeds[d.tp] == d { // else Remove has accounted for it
 		f.freeLocked(n, full)
@@ -261,7 +286,7 @@ func (f *Fetcher) released(d *feed, n int) {
 func (f *Fetcher) freeLocked(n int, full bool) {
 	full = full || f.mu.held >= f.cfg.BufferBytes
 	f.mu.held -= n
-	if !full || f.mu.held >= f.cfg.BufferBytes {
+	if !full || f.mu.held >= f.cfg.BufferBytes && !f.cfg.Fair {
 		return
 	}
 	for _, d := range f.mu.order {

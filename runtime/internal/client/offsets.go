@@ -90,15 +90,22 @@ func (c *Client) CommittedOffsets(ctx context.Context, group string, partitions 
 	}
 	var offsets map[TopicPartition]Committed
 	err := retry(ctx, func() (err error) {
-		offsets, err = c.committedOffsets(ctx, group, partitions)
+		offsets, err = c.committedOffsets(ctx, group, partitions, !planted.Is(planted.UnstableOffsets))
 		return err
 	})
 	return offsets, doing(err, "fetch committed offsets of group %q", group)
 }
 
-func (c *Client) committedOffsets(ctx context.Context, group string, partitions []TopicPartition) (map[TopicPartition]Committed, error) {
+// LastCommitted is as CommittedOffsets, but does not wait for open transactions: what they hold may be committed at any time. It is for
+// those who only look, and tries once.
+func (c *Client) LastCommitted(ctx context.Context, group string, partitions []TopicPartition) (map[TopicPartition]Committed, error) {
+	offsets, err := c.committedOffsets(ctx, group, partitions, false)
+	return offsets, doing(err, "look at committed offsets of group %q", group)
+}
+
+func (c *Client) committedOffsets(ctx context.Context, group string, partitions []TopicPartition, stable bool) (map[TopicPartition]Committed, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
-	req.RequireStable = !planted.Is(planted.UnstableOffsets)
+	req.RequireStable = stable
 	rg := kmsg.NewOffsetFetchRequestGroup()
 	rg.Group = group
 	for topic, ps := range byTopic(partitions) {

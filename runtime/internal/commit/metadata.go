@@ -14,6 +14,10 @@ import (
 // Metadata is what is committed with the offset of an input partition, so that event time does not fall back in a restart (R-15, D-88).
 type Metadata struct {
 	PartitionTime int64 // highest event time taken from the partition, -1 if none
+	// Next is the event time of the record at the offset, if HasNext: other instances wait for it (DESIGN D18). It is written among Times,
+	// under a name that no store has.
+	Next    int64
+	HasNext bool
 	// Times are event times of the task's operators, by name, all at least 0.
 	Times map[string]int64
 }
@@ -29,6 +33,7 @@ type Metadata struct {
 // all big endian. Kafka Streams has there up to when windows that closed were emitted, by store; we have that under the same name,
 // and the operators' stream times beside it.
 const (
+	nextName       = "/next"
 	metadataV1     = 1
 	metadataV2     = 2
 	metadataLength = 1 + 8
@@ -44,23 +49,31 @@ func (m Metadata) Encode() (text string, left int) {
 	b := make([]byte, metadataLength, 128)
 	b[0] = metadataV2
 	binary.BigEndian.PutUint64(b[1:], uint64(m.PartitionTime))
-	if len(m.Times) == 0 {
+	if len(m.Times) == 0 && !m.HasNext {
 		return base64.StdEncoding.EncodeToString(b), 0
 	}
 	b = append(b, 0, 0, 0, 0)
 	count := uint32(0)
+	if m.HasNext {
+		b = appendTime(b, nextName, m.Next)
+		count++
+	}
 	for _, name := range slices.SortedFunc(maps.Keys(m.Times), shorterFirst) {
 		if base64.StdEncoding.EncodedLen(len(b)+timeOverhead+len(name)) > maxMetadata {
 			left++
 			continue
 		}
-		b = binary.BigEndian.AppendUint32(b, uint32(len(name)))
-		b = append(b, name...)
-		b = binary.BigEndian.AppendUint64(b, uint64(m.Times[name]))
+		b = appendTime(b, name, m.Times[name])
 		count++
 	}
 	binary.BigEndian.PutUint32(b[metadataLength:], count)
 	return base64.StdEncoding.EncodeToString(b), left
+}
+
+func appendTime(b []byte, name string, at int64) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(name)))
+	b = append(b, name...)
+	return binary.BigEndian.AppendUint64(b, uint64(at))
 }
 
 // shorterFirst lets as many times as can be have room.
@@ -89,6 +102,9 @@ func DecodeMetadata(s string) (Metadata, error) {
 	}
 	if m.Times, err = decodeTimes(b[metadataLength:]); err != nil {
 		return m, fmt.Errorf("offset metadata %.40q: operators' times: %w", s, err)
+	}
+	if m.Next, m.HasNext = m.Times[nextName]; m.HasNext {
+		delete(m.Times, nextName)
 	}
 	return m, nil
 }

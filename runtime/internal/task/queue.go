@@ -127,7 +127,7 @@ func (q *queue) decodeGuarded() (time int64, err error) {
 }
 
 // choose returns the queue whose head is to be processed next: the one with the lowest head time, the first of those that
-// tie. It returns nil if there is none, or if an empty input must be waited for.
+// tie. It returns nil if there is none, if an empty input must be waited for, or if it is beyond the limit.
 func (t *Task) choose() *queue {
 	var best *queue
 	wait := false
@@ -144,7 +144,7 @@ func (t *Task) choose() *queue {
 			wait = true
 		}
 	}
-	if wait {
+	if wait || best != nil && best.headTime > t.limit {
 		return nil
 	}
 	return best

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -36,6 +37,7 @@ type Task struct {
 
 	now        int64 // wall clock of this round, milliseconds
 	streamTime int64
+	limit      int64 // event time up to which records are processed
 	source     topology.Coordinates
 	raw        *topology.Raw  // of the record being processed, nil in a punctuation or a flush
 	time       int64          // event time of what is being processed
@@ -66,6 +68,7 @@ func New(cfg Config) (*Task, error) {
 		log:        cfg.Logger,
 		now:        cfg.Now.UnixMilli(),
 		streamTime: -1,
+		limit:      math.MaxInt64,
 		source:     nowhere,
 	}
 	if t.log == nil {

@@ -156,6 +156,7 @@ func (w *Worker) closeTasks(ids []topology.TaskID) error {
 
 // close stops reading a task's inputs and closes it. What it counted is kept.
 func (w *Worker) close(r *running) error {
+	w.depart(r)
 	for _, in := range r.inputs {
 		w.cfg.Fetcher.Remove(in.tp)
 		delete(w.byInput, in.tp)

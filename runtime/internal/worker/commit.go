@@ -35,7 +35,8 @@ func (w *Worker) pending(idle bool) commit.Pending {
 			p.Drained = p.Drained && in.known && in.lag == 0
 		}
 	}
-	p.Dirty = p.Dirty || w.positionsMoved()
+	p.Dirty = p.Dirty || w.positionsMoved() || w.untold()
+	p.Drained = p.Drained || idle && w.held // nothing comes of waiting, and others may wait for the commit
 	return p
 }
 
@@ -251,7 +252,8 @@ func (w *Worker) sendOffsets(ctx context.Context) error {
 	offsets := make(map[client.TopicPartition]client.Committed, len(w.byInput))
 	for _, r := range w.tasks {
 		for _, p := range r.task.Progress() {
-			w.byInput[p.Input].position = p.Next
+			in := w.byInput[p.Input]
+			in.position, in.next = p.Next, r.task.Head(p.Input)
 			offsets[p.Input] = client.Committed{Offset: p.Next, LeaderEpoch: p.LeaderEpoch, Metadata: w.metadata(r, &p)}
 		}
 	}
@@ -276,7 +278,11 @@ func (w *Worker) sendOffsets(ctx context.Context) error {
 
 // metadata returns what is committed with a position.
 func (w *Worker) metadata(r *running, p *task.Progress) string {
-	text, left := commit.Metadata{PartitionTime: p.PartitionTime, Times: p.Times}.Encode()
+	m := commit.Metadata{PartitionTime: p.PartitionTime, Times: p.Times}
+	if next := w.byInput[p.Input].next; w.cfg.Align != nil && next >= 0 {
+		m.Next, m.HasNext = next, true
+	}
+	text, left := m.Encode()
 	if left > 0 && !r.crowded {
 		r.crowded = true
 		w.log.Warn("the task has more operators with event times than the metadata of an offset can hold; those left out start anew after a "+
@@ -295,7 +301,7 @@ func (w *Worker) apply() error {
 	for _, r := range w.tasks {
 		r.offered = r.task.Buffered() > 0 // what is left of the batches may hold control records alone
 		for _, in := range r.inputs {
-			in.committed = in.position
+			in.committed, in.told = in.position, in.next
 			r.spec.Known[in.tp] = true
 			if w.cfg.Committed != nil {
 				w.cfg.Committed(in.tp, in.committed)

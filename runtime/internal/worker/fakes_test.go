@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/member"
 	"github.com/millrace-io/millrace/runtime/internal/recordbatch"
 	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/runtime/internal/skew"
 	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
@@ -47,6 +48,7 @@ type world struct {
 	refusals []client.Refusal
 
 	configure   func(*task.Config)
+	align       *skew.Board
 	uncaught    func(error) Verdict
 	taskTimeout time.Duration
 	unbuildable topology.TaskID // if its partition is not 0
@@ -416,6 +418,7 @@ func (w *world) run() *runningWorker {
 			defer w.mu.Unlock()
 			w.dropped = slices.Concat(w.dropped, ids)
 		},
+		Align:    w.align,
 		Uncaught: w.uncaught,
 		ReadInput: func(_ context.Context, tp client.TopicPartition, offset int64) (*topology.Raw, error) {
 			if err := w.note(fmt.Sprintf("again %s-%d at %d", tp.Topic, tp.Partition, offset)); err != nil {

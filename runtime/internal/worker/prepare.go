@@ -133,7 +133,7 @@ func (w *Worker) run(spec restore.Task, ready restore.Ready) error {
 	}
 	r := &running{spec: spec, task: t, next: make(map[string]int64, len(spec.Stores))}
 	for _, p := range start {
-		in := &input{tp: p.Input, owner: r, start: p.Next, position: p.Next, committed: p.Next}
+		in := &input{tp: p.Input, owner: r, start: p.Next, position: p.Next, committed: p.Next, next: -1, told: -1}
 		if ready.Fresh[p.Input] {
 			in.committed = -1
 		} else {

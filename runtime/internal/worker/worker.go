@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/commit"
 	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/runtime/internal/skew"
 	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/topology"
 )
@@ -73,6 +74,8 @@ type Config struct {
 	// Uncaught is asked what follows from a failure that trying again cannot help; nil: End. It is called by the worker's goroutine and
 	// must not call the worker.
 	Uncaught func(err error) Verdict
+	// Align, if not nil, says how far the tasks may go in event time (DESIGN D18).
+	Align *skew.Board
 	// Changed is called when tasks have started or ended. As Dropped.
 	Changed func()
 
@@ -116,6 +119,8 @@ type Worker struct {
 	published   time.Time
 	paused      bool
 	heldBack    []restore.Task // that are to be made ready when it is not paused any more
+	bound       int64          // of the tasks, as it was published
+	held        bool           // a task waits for slower ones
 	stopping    bool           // by Stop: a failed commit is not tried again
 	losing      bool           // by Lose: the instance knows
 }
@@ -129,7 +134,8 @@ type running struct {
 	next   map[string]int64 // by store name: changelog offsets after the transaction
 	// offered: there are batches whose ends may not be committed yet.
 	offered bool
-	crowded bool // its operators' times had no room in the metadata, which was said
+	starved time.Time // since when an input is waited for, zero if none is
+	crowded bool      // its operators' times had no room in the metadata, which was said
 }
 
 // input is one partition that a running task reads.
@@ -142,6 +148,7 @@ type input struct {
 	start      int64 // where the task began
 	position   int64 // next offset to process, as of the last commit
 	committed  int64 // -1: none
+	next, told int64 // event time at position, as is being committed, and as of the last commit
 }
 
 // New returns a worker. It starts nothing.
@@ -192,6 +199,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	defer close(w.done)
 	defer func() {
 		cancel()
+		w.unalign()
 		w.preparing.Wait()
 		err = errors.Join(err, w.abandon())
 	}()
@@ -217,6 +225,7 @@ func (w *Worker) round(ctx context.Context) (busy bool, err error) {
 		return busy, err
 	}
 	if w.paused {
+		w.unalign()
 		committed, err := w.commitIfDue(ctx, true)
 		return busy || committed, err
 	}
@@ -225,6 +234,7 @@ func (w *Worker) round(ctx context.Context) (busy bool, err error) {
 		return true, err
 	}
 	now := w.cfg.Now()
+	w.align(now)
 	worked, err := w.process(ctx, now)
 	if err != nil {
 		return true, err
@@ -356,6 +366,11 @@ func (w *Worker) wait(ctx context.Context) error {
 // nextWake returns the earliest time at which the clock makes something due, zero for never.
 func (w *Worker) nextWake() time.Time {
 	_, wake := w.policy.Due(w.cfg.Now(), w.pending(true))
+	if w.held && !w.paused {
+		if again := w.cfg.Now().Add(alignPoll); wake.IsZero() || again.Before(wake) {
+			wake = again
+		}
+	}
 	for _, r := range w.tasks {
 		if !w.paused && !r.wake.IsZero() && (wake.IsZero() || r.wake.Before(wake)) {
 			wake = r.wake

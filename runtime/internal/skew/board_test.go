@@ -1,0 +1,127 @@
+package skew
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/client"
+)
+
+var start = time.Unix(1_700_000_000, 0)
+
+func partition(n int32) client.TopicPartition {
+	return client.TopicPartition{Topic: "in", Partition: n}
+}
+
+func newBoard() *Board { return New(100*time.Millisecond, 10*time.Second, start) }
+
+func wantLimit(t *testing.T, b *Board, what string, worker int, own, want int64) {
+	t.Helper()
+	if got := b.Limit(worker, own); got != want {
+		t.Errorf("%s: limit %d, want %d", what, got, want)
+	}
+}
+
+// A2: the slowest decides, and may go on itself. A worker sees its own tasks as they are, not as they were published (A1).
+func TestSlowestDecides(t *testing.T) {
+	t.Parallel()
+	b := newBoard()
+	wantLimit(t, b, "before the group was looked at", 0, 5, Unknown)
+	b.Observe(start, nil)
+	wantLimit(t, b, "alone", 0, 5, 105)
+	wantLimit(t, b, "without data", 0, None, math.MaxInt64)
+	b.Publish(0, 1000)
+	b.Publish(1, 2000)
+	wantLimit(t, b, "the slow worker, which has gone on", 0, 1500, 1600)
+	wantLimit(t, b, "the fast worker, to which it has not", 1, 2000, 1100)
+	b.Publish(0, None)
+	wantLimit(t, b, "the slow one is drained", 1, 2000, 2100)
+	b.Publish(0, Unknown)
+	wantLimit(t, b, "a task begins", 1, 2000, Unknown)
+	wantLimit(t, b, "it may find out where", 0, 7, 107)
+}
+
+// Tasks elsewhere hold by what they have committed, if they have data.
+func TestOthersHold(t *testing.T) {
+	t.Parallel()
+	b := newBoard()
+	b.Observe(start, []Seen{
+		{partition(0), 5, 700, 9},
+		{partition(1), 9, 300, 9},   // drained
+		{partition(2), -1, -1, 0},   // nothing there
+		{partition(3), 5, 900, 100}, // faster
+	})
+	if b.Pressing() {
+		t.Error("nobody has waited yet")
+	}
+	wantLimit(t, b, "by the slowest with data", 0, 2000, 800)
+	if !b.Pressing() {
+		t.Error("somebody waits")
+	}
+	if !b.Watching() {
+		t.Error("nobody is waited for")
+	}
+	b.Observe(start, []Seen{{partition(0), -1, -1, 9}})
+	wantLimit(t, b, "by one that has not begun", 0, 2000, Unknown)
+	b.Observe(start, []Seen{{partition(0), 9, 700, 9}})
+	wantLimit(t, b, "when it is drained", 0, 2000, 2100)
+	if b.Watching() {
+		t.Error("somebody is waited for")
+	}
+}
+
+// A3: what nothing is heard of holds nobody for ever, and holds again when something is.
+func TestDeadHoldNobody(t *testing.T) {
+	t.Parallel()
+	b := newBoard()
+	dead := Seen{partition(0), 5, 700, 9}
+	for at := time.Duration(0); at < 10*time.Second; at += time.Second {
+		b.Observe(start.Add(at), []Seen{dead, {partition(1), int64(at), 800 + int64(at/time.Second), math.MaxInt64}})
+		wantLimit(t, b, "for a while", 0, 2000, 800)
+	}
+	now := start.Add(10 * time.Second)
+	b.Observe(now, []Seen{dead, {partition(1), int64(10 * time.Second), 810, math.MaxInt64}})
+	wantLimit(t, b, "only who is alive", 0, 2000, 910)
+	if !b.Watching() {
+		t.Error("the dead may come back, and is not waited for")
+	}
+	dead.Next = 720
+	b.Observe(now, []Seen{dead})
+	wantLimit(t, b, "back from the dead", 0, 2000, 820)
+}
+
+// Between its end here and the next look at the group a task still holds.
+func TestLeavingHolds(t *testing.T) {
+	t.Parallel()
+	b := newBoard()
+	b.Observe(start, nil)
+	b.Leave(start.Add(2), 700)
+	wantLimit(t, b, "it left", 0, 2000, 800)
+	b.Observe(start.Add(1), nil) // began to look before
+	wantLimit(t, b, "it left, and nobody has looked", 0, 2000, 800)
+	if !b.Pressing() {
+		t.Error("nobody waits")
+	}
+	b.Observe(start.Add(3), []Seen{{partition(0), 5, 710, 9}})
+	wantLimit(t, b, "it is seen elsewhere", 0, 2000, 810)
+}
+
+// Who cannot look at the group waits for a while, and then goes on alone.
+func TestBlind(t *testing.T) {
+	t.Parallel()
+	b := newBoard()
+	if b.Missed(start.Add(9 * time.Second)) {
+		t.Error("too early")
+	}
+	wantLimit(t, b, "at first", 0, 5, Unknown)
+	if !b.Missed(start.Add(10*time.Second)) || b.Missed(start.Add(11*time.Second)) {
+		t.Error("it is said once")
+	}
+	wantLimit(t, b, "later", 0, 5, 105)
+	b.Observe(start.Add(12*time.Second), []Seen{{partition(0), 0, 3, 1}})
+	wantLimit(t, b, "when it sees again", 0, 50, 103)
+	if b.Missed(start.Add(13 * time.Second)) {
+		t.Error("too early")
+	}
+}
