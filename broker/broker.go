@@ -63,21 +63,36 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		return nil, fmt.Errorf("broker: open: %w", err) // names the directory or file
 	}
 	b.start()
+	if err := b.addUsers(ctx); err != nil {
+		if b.listener != nil {
+			_ = b.listener.Close() // as above
+		}
+		return nil, fmt.Errorf("broker: add users: %w", errors.Join(err, b.Close(ctx)))
+	}
+	b.serve()
 	cfg.Logger.Info("broker open", "dir", cfg.Dir, "addresses", b.Brokers(), "durability", cfg.Durability.String(), "topics", len(b.log.Topics()))
 	return b, nil
 }
 
-// start starts every goroutine of the broker; Close stops them.
+// start starts every goroutine of the broker but the listener's; Close stops them.
 func (b *Broker) start() {
 	b.coord.Start(b.log)
+	sec := &b.cfg.Security
 	handler := api.New(api.Config{
 		AutoCreateTopics: b.cfg.AutoCreateTopics, DefaultPartitions: b.cfg.DefaultPartitions,
-		MaxRequestBytes: b.cfg.MaxRequestBytes, Draining: b.draining,
+		MaxRequestBytes: b.cfg.MaxRequestBytes, Draining: b.draining, Now: b.cfg.Now,
+		Mechanisms: sec.Mechanisms, SessionLifetime: sec.SessionLifetime,
+		Authorize: sec.Authorize, SuperUsers: sec.superUsers(), AllowIfNoACL: sec.AllowIfNoACL,
 	}, b.log, b.coord)
 	b.server = server.New(server.Config{
 		Handler: handler, MaxConnections: b.cfg.MaxConnections, MaxRequestBytes: b.cfg.MaxRequestBytes,
-		MaxInFlightBytes: b.cfg.MaxInFlightBytes, Logger: b.cfg.Logger,
+		MaxInFlightBytes: b.cfg.MaxInFlightBytes, Logger: b.cfg.Logger, TLS: sec.TLS,
+		MaxPerAddress: limit(sec.MaxConnectionsPerAddress, 100), RatePerAddress: limit(sec.MaxConnectionRate, 20),
 	})
+}
+
+// serve begins to accept.
+func (b *Broker) serve() {
 	if b.listener != nil {
 		b.server.Serve(b.listener, b.advertised())
 	}

@@ -37,8 +37,7 @@ type Config struct {
 	Dir string
 
 	// Listen is the TCP address to serve, as in net.Listen: "127.0.0.1:9092", or port 0 for a free one.
-	// Default "": no TCP, reachable through Dial only. There is no authentication yet: listen on loopback, or on a
-	// network that you trust.
+	// Default "": no TCP, reachable through Dial only. Another than a loopback address needs authentication; see Security.
 	Listen string
 	// Advertise is the host:port that TCP clients are told to connect to (advertised.listeners).
 	// Default: the address that is listened on, with 127.0.0.1 in place of an unspecified host.
@@ -77,6 +76,9 @@ type Config struct {
 	// MaxInFlightBytes bounds the bytes of all requests that are read and not yet answered (queued.max.request.bytes);
 	// at the bound reading pauses. At least MaxRequestBytes. Default: 64 MiB, or MaxRequestBytes if that is more.
 	MaxInFlightBytes int64
+
+	// Security says who may connect and do what. Default: everybody who reaches a loopback address may do everything.
+	Security Security
 
 	// FS is the file system that holds Dir. Default: the operating system's.
 	FS vfs.FS
@@ -128,7 +130,7 @@ func (c Config) Validate() error {
 	if c.MaxInFlightBytes != 0 && c.MaxInFlightBytes < int64(c.withDefaults().MaxRequestBytes) {
 		errs = append(errs, fmt.Errorf("broker: MaxInFlightBytes %d is below MaxRequestBytes", c.MaxInFlightBytes))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Security.validate(c.Listen)...)...)
 }
 
 // withDefaults returns c with every zero field set to its default.

@@ -14,6 +14,7 @@
 //   - B2: a transaction's end is one journal entry: its markers and its group offsets become visible together or never.
 //   - B3: a restart is a pause. Groups, generations, members, offsets, producer epochs and open transactions survive it,
 //     session timers start anew, and nobody is made to rebalance because the broker was away.
+//   - B5: nobody gets at anything who is not on this machine, unless it is configured who may (Config.Security).
 //   - B4: what a client sends costs memory and time by what it sent, never by what it promises to send.
 //
 // # Concurrency

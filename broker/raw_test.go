@@ -26,6 +26,21 @@ func dialRaw(t testing.TB, b *brokertest.Broker) *rawConn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return rawOn(t, c)
+}
+
+// dialAddr connects over TCP.
+func dialAddr(t testing.TB, addr string) *rawConn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rawOn(t, c)
+}
+
+func rawOn(t testing.TB, c net.Conn) *rawConn {
+	t.Helper()
 	t.Cleanup(func() { _ = c.Close() }) // the broker may have closed it
 	if err := c.SetDeadline(time.Now().Add(testTimeout)); err != nil {
 		t.Fatal(err)

@@ -89,7 +89,7 @@ func TestApiVersions(t *testing.T) {
 			if unknown := version > 4; (resp.ErrorCode == 35) != unknown || !unknown && resp.ErrorCode != 0 {
 				t.Errorf("error %d", resp.ErrorCode)
 			}
-			if len(resp.ApiKeys) != 36 {
+			if len(resp.ApiKeys) != 43 {
 				t.Errorf("%d keys", len(resp.ApiKeys))
 			}
 			for _, k := range resp.ApiKeys {

@@ -13,7 +13,7 @@ import (
 // replay them.
 var cores = []string{
 	"topology", "stream", "runtime/internal/task", "runtime/internal/member", "runtime/internal/assign", "runtime/internal/commit",
-	"broker/internal/group", "broker/internal/txn", "broker/internal/batch", "broker/internal/compact",
+	"broker/internal/group", "broker/internal/txn", "broker/internal/access", "broker/internal/batch", "broker/internal/compact",
 }
 
 // shells are the files in a core's package that perform what it decides.

@@ -28,6 +28,11 @@ line says counts more.
 
   millrace broker -dir /var/lib/millrace
   kcat -b 127.0.0.1:9092 -L
+
+It listens on a loopback address unless clients have to say who they are:
+
+  millrace broker -dir /var/lib/millrace -listen :9093 -advertise log.example.com:9093 -tls-cert log.pem -tls-key log.key \
+      -sasl SCRAM-SHA-512 -users users.txt -authorize -super-user User:admin
 `,
 		flags: func(fs *flag.FlagSet) action {
 			read := brokerFlags(fs)

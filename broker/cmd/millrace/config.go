@@ -39,11 +39,15 @@ func brokerFlags(fs *flag.FlagSet) func(args []string) (broker.Config, error) {
 	fs.IntVar(&cfg.MaxConnections, "max-connections", 0, "connections at once (default 1000)")
 	fs.IntVar(&cfg.MaxRequestBytes, "max-request-bytes", 0, "size of one request (default 16 MiB)")
 	fs.Int64Var(&cfg.MaxInFlightBytes, "max-in-flight-bytes", 0, "size of all requests in flight (default 64 MiB)")
-	return func(args []string) (broker.Config, error) {
+	security := securityFlags(fs)
+	return func(args []string) (_ broker.Config, err error) {
 		if *file != "" {
 			if err := readConfigFile(fs, *file); err != nil {
 				return cfg, err
 			}
+		}
+		if cfg.Security, err = security(); err != nil {
+			return cfg, err
 		}
 		switch {
 		case len(args) > 0:

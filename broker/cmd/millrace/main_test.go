@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/millrace-io/millrace/broker"
 )
@@ -91,6 +92,11 @@ func TestFaults(t *testing.T) {
 		{"broker -dir d extra", "extra"},
 		{"broker -dir d -max-request-bytes 1", "MaxRequestBytes"},
 		{"broker -dir d -config nowhere.conf", "nowhere.conf"},
+		{"broker -dir d -listen :9092", "AllowInsecure"},
+		{"broker -dir d -sasl GSSAPI", "GSSAPI"},
+		{"broker -dir d -tls-cert c", "-tls-key"},
+		{"broker -dir d -tls-cert c -tls-key k", "no such file"},
+		{"broker -dir d -users nowhere.txt", "nowhere.txt"},
 		{"dump", "name files"},
 		{"dump nowhere", "nowhere"},
 		{"dump -o xml main.go", "xml"},
@@ -127,14 +133,35 @@ func brokerConfig(args string) (broker.Config, error) {
 
 func TestFlagsAreTheConfiguration(t *testing.T) {
 	t.Parallel()
-	cfg, err := brokerConfig("-dir d -listen :1 -advertise h:2 -durability async -auto-create -partitions 3 " +
+	cfg, err := brokerConfig("-dir d -listen :1 -allow-insecure -advertise h:2 -durability async -auto-create -partitions 3 " +
 		"-max-connections 4 -max-request-bytes 70000 -max-in-flight-bytes 80000")
 	want := broker.Config{
 		Dir: "d", Listen: ":1", Advertise: "h:2", Durability: broker.Async, AutoCreateTopics: true, DefaultPartitions: 3,
-		MaxConnections: 4, MaxRequestBytes: 70000, MaxInFlightBytes: 80000,
+		MaxConnections: 4, MaxRequestBytes: 70000, MaxInFlightBytes: 80000, Security: broker.Security{AllowInsecure: true},
 	}
 	if err != nil || !reflect.DeepEqual(cfg, want) {
 		t.Errorf("%+v, %v", cfg, err)
+	}
+}
+
+// TestSecurityFlags: mechanisms, users and super users from flags and files; a fault in the users' file does not show passwords.
+func TestSecurityFlags(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "users.txt")
+	if err := os.WriteFile(path, []byte("# ours\nadmin:a:b\n\nalice:secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := brokerConfig("-dir d -sasl PLAIN,SCRAM-SHA-512 -users " + path + " -authorize -super-user User:admin -super-user User:CN=x,O=y -session-lifetime 1h")
+	want := broker.Security{Mechanisms: []string{"PLAIN", "SCRAM-SHA-512"}, Users: []broker.User{{Name: "admin", Password: "a:b"}, {Name: "alice", Password: "secret"}},
+		Authorize: true, SuperUsers: []string{"User:admin", "User:CN=x,O=y"}, SessionLifetime: time.Hour}
+	if err != nil || !reflect.DeepEqual(cfg.Security, want) {
+		t.Errorf("%#v, %v", cfg.Security, err)
+	}
+	if err := os.WriteFile(path, []byte("alice=secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := brokerConfig("-dir d -users " + path); err == nil || !strings.Contains(err.Error(), "line 1") || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
 	}
 }
 

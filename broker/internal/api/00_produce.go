@@ -48,13 +48,17 @@ var errUnanswered = errors.New("produce with acks=0 was refused")
 
 func (a *API) produce(req *server.Request, r *kmsg.ProduceRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.ProduceResponse)
+	var refusedID *kerr.Error
+	if r.TransactionID != nil {
+		refusedID = a.denied(req, opWrite, onTxn, *r.TransactionID)
+	}
 	invalidAcks := r.Acks < -1 || r.Acks > 1
 	small := smallBatch(r)
 	var last commitlog.LSN
 	var refused *kerr.Error
 	for i := range r.Topics {
 		rt := &r.Topics[i]
-		t, terr := a.topic(rt.Topic, rt.TopicID, r.Version, 13)
+		t, terr := a.topic(req, opWrite, rt.Topic, rt.TopicID, r.Version, 13)
 		out := kmsg.NewProduceResponseTopic()
 		out.Topic, out.TopicID = rt.Topic, rt.TopicID
 		out.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(rt.Partitions))
@@ -63,7 +67,10 @@ func (a *API) produce(req *server.Request, r *kmsg.ProduceRequest) server.Reply 
 			op.Default()
 			op.Partition, op.BaseOffset = rp.Partition, -1
 			part, err := a.partition(t, rp.Partition, terr)
-			if invalidAcks {
+			switch {
+			case refusedID != nil:
+				err = refusedID
+			case invalidAcks:
 				err = kerr.InvalidRequiredAcks
 			}
 			if err == nil {

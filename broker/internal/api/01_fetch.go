@@ -76,7 +76,7 @@ func (a *API) fetch(req *server.Request, r *kmsg.FetchRequest) server.Reply {
 	case r.SessionID != 0 && r.SessionEpoch > 0:
 		refused = kerr.FetchSessionIDNotFound
 	}
-	f := a.newFetch(r, refused)
+	f := a.newFetch(req, r, refused)
 	return func(ctx context.Context) (server.Response, error) {
 		if refused == nil {
 			if err := a.read(ctx, f); err != nil {
@@ -87,7 +87,7 @@ func (a *API) fetch(req *server.Request, r *kmsg.FetchRequest) server.Reply {
 	}
 }
 
-func (a *API) newFetch(r *kmsg.FetchRequest, refused *kerr.Error) *fetch {
+func (a *API) newFetch(req *server.Request, r *kmsg.FetchRequest, refused *kerr.Error) *fetch {
 	f := &fetch{
 		version: r.Version, isolation: commitlog.Isolation(r.IsolationLevel),
 		minBytes: int(r.MinBytes), maxBytes: min(int(max(r.MaxBytes, 0)), maxFetchBytes),
@@ -99,7 +99,7 @@ func (a *API) newFetch(r *kmsg.FetchRequest, refused *kerr.Error) *fetch {
 	f.topics = make([]fetchTopic, len(r.Topics))
 	for i := range r.Topics {
 		rt, ft := &r.Topics[i], &f.topics[i]
-		t, terr := a.topic(rt.Topic, rt.TopicID, r.Version, 13)
+		t, terr := a.topic(req, opRead, rt.Topic, rt.TopicID, r.Version, 13)
 		if refused != nil {
 			terr = refused
 		}

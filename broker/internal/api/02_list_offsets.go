@@ -33,7 +33,7 @@ const (
 	pendingUploadTimestamp = -6
 )
 
-func (a *API) listOffsets(_ *server.Request, r *kmsg.ListOffsetsRequest) server.Reply {
+func (a *API) listOffsets(req *server.Request, r *kmsg.ListOffsetsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.ListOffsetsResponse)
 	iso := commitlog.ReadUncommitted
 	if r.IsolationLevel == int8(commitlog.ReadCommitted) {
@@ -41,7 +41,7 @@ func (a *API) listOffsets(_ *server.Request, r *kmsg.ListOffsetsRequest) server.
 	}
 	for i := range r.Topics {
 		rt := &r.Topics[i]
-		t, terr := a.topic(rt.Topic, [16]byte{}, 0, 1)
+		t, terr := a.topicNamed(req, opDescribe, rt.Topic)
 		out := kmsg.NewListOffsetsResponseTopic()
 		out.Topic = rt.Topic
 		for j := range rt.Partitions {

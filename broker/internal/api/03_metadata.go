@@ -15,8 +15,7 @@ package api
 //	12  topics by id (KIP-516)
 //	13  error code (KIP-1102)
 //
-// A client is told the address by which its own connection came in, or the advertised one of that listener. Left out:
-// authorised operations, since there is no authorisation.
+// A client is told the address by which its own connection came in, or the advertised one of that listener.
 
 import (
 	"errors"
@@ -24,6 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-io/millrace/broker/internal/access"
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
@@ -34,14 +34,19 @@ func (a *API) metadata(req *server.Request, r *kmsg.MetadataRequest) server.Repl
 	broker.NodeID, broker.Host, broker.Port = nodeID, req.Peer.AdvertisedHost, req.Peer.AdvertisedPort
 	resp.Brokers = append(resp.Brokers, broker)
 	resp.ClusterID, resp.ControllerID = pointer(a.log.ClusterID()), nodeID
+	if r.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = a.operations(req, onCluster, access.ClusterName)
+	}
 	if r.Topics == nil || r.Version == 0 && len(r.Topics) == 0 {
 		for _, t := range a.log.Topics() {
-			resp.Topics = append(resp.Topics, a.describeTopic(t))
+			if a.may(req, opDescribe, onTopic, t.Name) {
+				resp.Topics = append(resp.Topics, a.describeTopic(req, r, t))
+			}
 		}
 		return a.durable(a.log.Enqueued(), nil, resp)
 	}
 	for i := range r.Topics {
-		t, err := a.lookUp(r, &r.Topics[i])
+		t, err := a.lookUp(req, r, &r.Topics[i])
 		if err != nil {
 			out := kmsg.NewMetadataResponseTopic()
 			out.ErrorCode, out.Topic, out.TopicID = err.Code, r.Topics[i].Topic, r.Topics[i].TopicID
@@ -51,22 +56,26 @@ func (a *API) metadata(req *server.Request, r *kmsg.MetadataRequest) server.Repl
 			resp.Topics = append(resp.Topics, out)
 			continue
 		}
-		resp.Topics = append(resp.Topics, a.describeTopic(t))
+		resp.Topics = append(resp.Topics, a.describeTopic(req, r, t))
 	}
 	return a.durable(a.log.Enqueued(), nil, resp)
 }
 
 // lookUp finds a topic by name, else by id, and creates it if that is allowed.
-func (a *API) lookUp(r *kmsg.MetadataRequest, rt *kmsg.MetadataRequestTopic) (commitlog.Topic, *kerr.Error) {
+func (a *API) lookUp(req *server.Request, r *kmsg.MetadataRequest, rt *kmsg.MetadataRequestTopic) (commitlog.Topic, *kerr.Error) {
 	if rt.Topic == nil {
 		if r.Version < 10 || rt.TopicID == ([16]byte{}) {
 			return commitlog.Topic{}, kerr.InvalidTopicException
 		}
-		return a.topic("", rt.TopicID, r.Version, 10)
+		t, err := a.topic(req, opDescribe, "", rt.TopicID, r.Version, 10)
+		if err == kerr.TopicAuthorizationFailed { // the name is not theirs to know
+			return commitlog.Topic{}, kerr.UnknownTopicID
+		}
+		return t, err
 	}
-	t, err := a.topic(*rt.Topic, [16]byte{}, 0, 1)
-	if err == nil {
-		return t, nil
+	t, err := a.topicNamed(req, opDescribe, *rt.Topic)
+	if err == nil || err == kerr.TopicAuthorizationFailed {
+		return t, err
 	}
 	spec := commitlog.TopicSpec{Name: *rt.Topic, Partitions: a.cfg.DefaultPartitions}
 	if errors.Is(a.log.CheckTopic(spec), commitlog.ErrInvalidTopicName) {
@@ -75,20 +84,26 @@ func (a *API) lookUp(r *kmsg.MetadataRequest, rt *kmsg.MetadataRequestTopic) (co
 	if !a.cfg.AutoCreateTopics || r.Version >= 4 && !r.AllowAutoTopicCreation {
 		return t, err
 	}
+	if !a.mayCluster(req, opCreate) && !a.may(req, opCreate, onTopic, spec.Name) {
+		return t, kerr.TopicAuthorizationFailed
+	}
 	t, _, cerr := a.log.CreateTopic(spec)
 	if cerr != nil {
 		kerror := cause(cerr)
 		if kerror == kerr.TopicAlreadyExists { // another client was faster
-			return a.topic(*rt.Topic, [16]byte{}, 0, 1)
+			return a.topicNamed(req, opDescribe, *rt.Topic)
 		}
 		return t, kerror
 	}
 	return t, nil
 }
 
-func (a *API) describeTopic(t commitlog.Topic) kmsg.MetadataResponseTopic {
+func (a *API) describeTopic(req *server.Request, r *kmsg.MetadataRequest, t commitlog.Topic) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID = &t.Name, t.ID
+	if r.IncludeTopicAuthorizedOperations {
+		out.AuthorizedOperations = a.operations(req, onTopic, t.Name)
+	}
 	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, t.Partitions)
 	replicas := []int32{nodeID}
 	for i := range out.Partitions {

@@ -21,13 +21,17 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) offsetCommit(_ *server.Request, r *kmsg.OffsetCommitRequest) server.Reply {
+func (a *API) offsetCommit(req *server.Request, r *kmsg.OffsetCommitRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.OffsetCommitResponse)
 	cr := group.CommitRequest{Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation}
+	groupErr := a.denied(req, opRead, onGroup, r.Group)
 	var codes []*int16 // of cr.Offsets
 	for i := range r.Topics {
 		rt := &r.Topics[i]
-		t, terr := a.topic(rt.Topic, rt.TopicID, r.Version, 10)
+		t, terr := a.topic(req, opRead, rt.Topic, rt.TopicID, r.Version, 10)
+		if groupErr != nil {
+			terr = groupErr
+		}
 		out := kmsg.NewOffsetCommitResponseTopic()
 		out.Topic, out.TopicID = rt.Topic, rt.TopicID
 		out.Partitions = make([]kmsg.OffsetCommitResponseTopicPartition, len(rt.Partitions))

@@ -26,7 +26,7 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) offsetFetch(_ *server.Request, r *kmsg.OffsetFetchRequest) server.Reply {
+func (a *API) offsetFetch(req *server.Request, r *kmsg.OffsetFetchRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.OffsetFetchResponse)
 	if r.Version < 8 {
 		g := kmsg.OffsetFetchRequestGroup{Group: r.Group}
@@ -36,7 +36,8 @@ func (a *API) offsetFetch(_ *server.Request, r *kmsg.OffsetFetchRequest) server.
 		for _, t := range r.Topics {
 			g.Topics = append(g.Topics, kmsg.OffsetFetchRequestGroupTopic{Topic: t.Topic, Partitions: t.Partitions})
 		}
-		out, lsn := a.groupOffsets(&g, r)
+		out, lsn := a.groupOffsets(req, &g, r)
+		resp.ErrorCode = out.ErrorCode
 		for _, t := range out.Topics {
 			topic := kmsg.NewOffsetFetchResponseTopic()
 			topic.Topic = t.Topic
@@ -51,23 +52,26 @@ func (a *API) offsetFetch(_ *server.Request, r *kmsg.OffsetFetchRequest) server.
 	}
 	var last commitlog.LSN
 	for i := range r.Groups {
-		out, lsn := a.groupOffsets(&r.Groups[i], r)
+		out, lsn := a.groupOffsets(req, &r.Groups[i], r)
 		resp.Groups, last = append(resp.Groups, out), max(last, lsn)
 	}
 	return a.durable(last, nil, resp)
 }
 
 // groupOffsets answers for one group.
-func (a *API) groupOffsets(g *kmsg.OffsetFetchRequestGroup, r *kmsg.OffsetFetchRequest) (kmsg.OffsetFetchResponseGroup, commitlog.LSN) {
+func (a *API) groupOffsets(req *server.Request, g *kmsg.OffsetFetchRequestGroup, r *kmsg.OffsetFetchRequest) (kmsg.OffsetFetchResponseGroup, commitlog.LSN) {
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = g.Group
+	if kerror := a.denied(req, opDescribe, onGroup, g.Group); kerror != nil {
+		return refuseOffsets(out, g, kerror, r.Version), 0
+	}
 	if g.Topics == nil {
-		return a.allOffsets(out, r.RequireStable)
+		return a.allOffsets(req, out, r.RequireStable)
 	}
 	var last commitlog.LSN
 	for i := range g.Topics {
 		rt := &g.Topics[i]
-		t, terr := a.topic(rt.Topic, rt.TopicID, r.Version, 10)
+		t, terr := a.topic(req, opDescribe, rt.Topic, rt.TopicID, r.Version, 10)
 		ot := kmsg.NewOffsetFetchResponseGroupTopic()
 		ot.Topic, ot.TopicID = rt.Topic, rt.TopicID
 		partitions := make([]group.Partition, len(rt.Partitions))
@@ -77,8 +81,11 @@ func (a *API) groupOffsets(g *kmsg.OffsetFetchRequestGroup, r *kmsg.OffsetFetchR
 		fetched, lsn := a.coord.FetchOffsets(g.Group, partitions, r.RequireStable)
 		last = max(last, lsn)
 		for _, f := range fetched {
-			if terr == kerr.UnknownTopicID { // by name, a topic that is not there has offset -1 and no error
+			switch terr {
+			case kerr.UnknownTopicID: // by name, a topic that is not there has offset -1 and no error
 				f.Err = terr
+			case kerr.TopicAuthorizationFailed:
+				f = noOffset(f.Partition, terr)
 			}
 			ot.Partitions = append(ot.Partitions, fetchedOffset(f))
 		}
@@ -87,12 +94,29 @@ func (a *API) groupOffsets(g *kmsg.OffsetFetchRequestGroup, r *kmsg.OffsetFetchR
 	return out, last
 }
 
+// refuseOffsets answers for a group with an error: in version 1, which has no place for it, for each partition.
+func refuseOffsets(out kmsg.OffsetFetchResponseGroup, g *kmsg.OffsetFetchRequestGroup, kerror *kerr.Error, version int16) kmsg.OffsetFetchResponseGroup {
+	out.ErrorCode = kerror.Code
+	if version >= 2 {
+		return out
+	}
+	for i := range g.Topics {
+		ot := kmsg.NewOffsetFetchResponseGroupTopic()
+		ot.Topic = g.Topics[i].Topic
+		for _, index := range g.Topics[i].Partitions {
+			ot.Partitions = append(ot.Partitions, fetchedOffset(noOffset(group.Partition{Index: index}, kerror)))
+		}
+		out.Topics = append(out.Topics, ot)
+	}
+	return out
+}
+
 // allOffsets answers with everything that the group has of topics that are still there.
-func (a *API) allOffsets(out kmsg.OffsetFetchResponseGroup, requireStable bool) (kmsg.OffsetFetchResponseGroup, commitlog.LSN) {
+func (a *API) allOffsets(req *server.Request, out kmsg.OffsetFetchResponseGroup, requireStable bool) (kmsg.OffsetFetchResponseGroup, commitlog.LSN) {
 	fetched, lsn := a.coord.FetchOffsets(out.Group, nil, requireStable)
 	for _, f := range fetched {
 		t, ok := a.log.TopicByID(f.Topic)
-		if !ok {
+		if !ok || !a.may(req, opDescribe, onTopic, t.Name) {
 			continue
 		}
 		i := slices.IndexFunc(out.Topics, func(o kmsg.OffsetFetchResponseGroupTopic) bool { return o.TopicID == f.Topic })
@@ -105,6 +129,10 @@ func (a *API) allOffsets(out kmsg.OffsetFetchResponseGroup, requireStable bool) 
 		out.Topics[i].Partitions = append(out.Topics[i].Partitions, fetchedOffset(f))
 	}
 	return out, lsn
+}
+
+func noOffset(p group.Partition, err *kerr.Error) group.Fetched {
+	return group.Fetched{Offset: group.Offset{Partition: p, At: -1, LeaderEpoch: -1}, Err: err}
 }
 
 func fetchedOffset(f group.Fetched) kmsg.OffsetFetchResponseGroupTopicPartition {

@@ -33,6 +33,14 @@ func (a *API) findCoordinator(req *server.Request, r *kmsg.FindCoordinatorReques
 			c.ErrorMessage = pointer("coordinators are of groups (0) and transactions (1)")
 			return c
 		}
+		on := onGroup
+		if r.CoordinatorType == txnCoordinator {
+			on = onTxn
+		}
+		if kerror := a.denied(req, opDescribe, on, name); kerror != nil {
+			c.NodeID, c.Port, c.ErrorCode, c.ErrorMessage = -1, -1, kerror.Code, pointer(kerror.Description)
+			return c
+		}
 		c.NodeID, c.Host, c.Port = nodeID, req.Peer.AdvertisedHost, req.Peer.AdvertisedPort
 		return c
 	}

@@ -28,6 +28,9 @@ import (
 )
 
 func (a *API) joinGroup(req *server.Request, r *kmsg.JoinGroupRequest) server.Reply {
+	if kerror := a.denied(req, opRead, onGroup, r.Group); kerror != nil {
+		return server.Now(joined(r, &group.JoinResult{Err: kerror, Generation: -1, MemberID: r.MemberID}))
+	}
 	prefix := or(r.InstanceID, req.ClientID)
 	if prefix == "" {
 		prefix = "member"

@@ -13,8 +13,12 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) heartbeat(_ *server.Request, r *kmsg.HeartbeatRequest) server.Reply {
+func (a *API) heartbeat(req *server.Request, r *kmsg.HeartbeatRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.HeartbeatResponse)
+	if kerror := a.denied(req, opRead, onGroup, r.Group); kerror != nil {
+		resp.ErrorCode = kerror.Code
+		return server.Now(resp)
+	}
 	resp.ErrorCode = code(a.coord.Heartbeat(group.HeartbeatRequest{
 		Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation,
 	}))

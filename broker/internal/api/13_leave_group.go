@@ -16,8 +16,12 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) leaveGroup(_ *server.Request, r *kmsg.LeaveGroupRequest) server.Reply {
+func (a *API) leaveGroup(req *server.Request, r *kmsg.LeaveGroupRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.LeaveGroupResponse)
+	if kerror := a.denied(req, opRead, onGroup, r.Group); kerror != nil {
+		resp.ErrorCode = kerror.Code
+		return server.Now(resp)
+	}
 	members := []group.LeaveMember{{MemberID: r.MemberID}}
 	if r.Version >= 3 {
 		members = members[:0]

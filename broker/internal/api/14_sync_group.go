@@ -19,7 +19,12 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) syncGroup(_ *server.Request, r *kmsg.SyncGroupRequest) server.Reply {
+func (a *API) syncGroup(req *server.Request, r *kmsg.SyncGroupRequest) server.Reply {
+	if kerror := a.denied(req, opRead, onGroup, r.Group); kerror != nil {
+		resp := r.ResponseKind().(*kmsg.SyncGroupResponse)
+		resp.ErrorCode = kerror.Code
+		return server.Now(resp)
+	}
 	sr := group.SyncRequest{
 		Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation,
 		ProtocolType: r.ProtocolType, Protocol: r.Protocol, Assignments: make(map[string][]byte, len(r.GroupAssignment)),

@@ -8,8 +8,7 @@ package api
 //	5  flexible
 //	6  GROUP_ID_NOT_FOUND and a message; before, a group that is not there is Dead (KIP-1043)
 //
-// Subscriptions and assignments are told while the group is Stable, as in Kafka. Left out: authorised operations, since there is
-// no authorisation.
+// Subscriptions and assignments are told while the group is Stable, as in Kafka.
 
 import (
 	"fmt"
@@ -21,12 +20,17 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) describeGroups(_ *server.Request, r *kmsg.DescribeGroupsRequest) server.Reply {
+func (a *API) describeGroups(req *server.Request, r *kmsg.DescribeGroupsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.DescribeGroupsResponse)
 	var last commitlog.LSN
 	for _, name := range r.Groups {
 		out := kmsg.NewDescribeGroupsResponseGroup()
 		out.Group, out.State = name, "Dead"
+		if kerror := a.denied(req, opDescribe, onGroup, name); kerror != nil {
+			out.State, out.ErrorCode = "", kerror.Code
+			resp.Groups = append(resp.Groups, out)
+			continue
+		}
 		d, ok, lsn := a.coord.DescribeGroup(name)
 		last = max(last, lsn)
 		switch {
@@ -36,6 +40,9 @@ func (a *API) describeGroups(_ *server.Request, r *kmsg.DescribeGroupsRequest) s
 			out.ErrorCode, out.ErrorMessage = kerr.GroupIDNotFound.Code, pointer(fmt.Sprintf("Group %s not found.", name))
 		case ok:
 			out.State, out.ProtocolType, out.Protocol = d.State, d.ProtocolType, d.Protocol
+		}
+		if r.IncludeAuthorizedOperations && out.ErrorCode == 0 {
+			out.AuthorizedOperations = a.operations(req, onGroup, name)
 		}
 		for _, m := range d.Members {
 			om := kmsg.NewDescribeGroupsResponseGroupMember()

@@ -20,14 +20,18 @@ import (
 
 const classicType = "classic"
 
-func (a *API) listGroups(_ *server.Request, r *kmsg.ListGroupsRequest) server.Reply {
+func (a *API) listGroups(req *server.Request, r *kmsg.ListGroupsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.ListGroupsResponse)
 	all, lsn := a.coord.ListGroups(r.StatesFilter)
 	classic := func(s string) bool { return strings.EqualFold(s, classicType) }
 	if len(r.TypesFilter) > 0 && !slices.ContainsFunc(r.TypesFilter, classic) {
 		all = nil
 	}
+	everything := a.mayCluster(req, opDescribe)
 	for _, d := range all {
+		if !everything && !a.may(req, opDescribe, onGroup, d.Name) {
+			continue
+		}
 		out := kmsg.NewListGroupsResponseGroup()
 		out.Group, out.ProtocolType, out.GroupState, out.GroupType = d.Name, d.ProtocolType, d.State, classicType
 		resp.Groups = append(resp.Groups, out)

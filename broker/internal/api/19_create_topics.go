@@ -22,7 +22,7 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) createTopics(_ *server.Request, r *kmsg.CreateTopicsRequest) server.Reply {
+func (a *API) createTopics(req *server.Request, r *kmsg.CreateTopicsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.CreateTopicsResponse)
 	times := make(map[string]int, len(r.Topics))
 	for i := range r.Topics {
@@ -34,14 +34,20 @@ func (a *API) createTopics(_ *server.Request, r *kmsg.CreateTopicsRequest) serve
 		out.Topic, out.NumPartitions, out.ReplicationFactor = rt.Topic, -1, -1
 		out.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
 		t, err := commitlog.Topic{}, error(nil)
-		if times[rt.Topic] > 1 {
+		switch {
+		case times[rt.Topic] > 1:
 			err = refusal{kerr.InvalidRequest, "the request names the topic more than once"}
-		} else {
+		case !a.mayCluster(req, opCreate) && !a.may(req, opCreate, onTopic, rt.Topic):
+			err = refusal{kerr.TopicAuthorizationFailed, kerr.TopicAuthorizationFailed.Description}
+		default:
 			t, err = a.createTopic(rt, r.Version, r.ValidateOnly)
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			out.ErrorCode, out.ErrorMessage = refusalCode(err).Code, pointer(err.Error())
-		} else {
+		case !a.may(req, opDescribeConfigs, onTopic, t.Name):
+			out.TopicID, out.ConfigErrorCode = t.ID, kerr.TopicAuthorizationFailed.Code
+		default:
 			out.TopicID, out.NumPartitions, out.ReplicationFactor = t.ID, t.Partitions, 1
 			for _, c := range describeTopicConfigs(t) {
 				oc := kmsg.NewCreateTopicsResponseTopicConfig()

@@ -18,7 +18,7 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) deleteTopics(_ *server.Request, r *kmsg.DeleteTopicsRequest) server.Reply {
+func (a *API) deleteTopics(req *server.Request, r *kmsg.DeleteTopicsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	topics := r.Topics
 	for _, name := range r.TopicNames {
@@ -34,7 +34,7 @@ func (a *API) deleteTopics(_ *server.Request, r *kmsg.DeleteTopicsRequest) serve
 				out.Topic = nil
 			}
 		}
-		t, kerror := a.deleteTopic(rt)
+		t, kerror := a.deleteTopic(req, rt)
 		if kerror != nil {
 			out.ErrorCode, out.ErrorMessage = kerror.Code, pointer(kerror.Description)
 		} else {
@@ -45,16 +45,19 @@ func (a *API) deleteTopics(_ *server.Request, r *kmsg.DeleteTopicsRequest) serve
 	return a.durable(a.log.Enqueued(), nil, resp)
 }
 
-func (a *API) deleteTopic(rt *kmsg.DeleteTopicsRequestTopic) (commitlog.Topic, *kerr.Error) {
+func (a *API) deleteTopic(req *server.Request, rt *kmsg.DeleteTopicsRequestTopic) (commitlog.Topic, *kerr.Error) {
 	var t commitlog.Topic
 	var kerror *kerr.Error
 	switch byID := rt.TopicID != ([16]byte{}); {
 	case byID && rt.Topic != nil:
 		return t, kerr.InvalidRequest
 	case byID:
-		t, kerror = a.topic("", rt.TopicID, 6, 6)
+		t, kerror = a.topic(req, opDelete, "", rt.TopicID, 6, 6)
+		if kerror == kerr.TopicAuthorizationFailed && !a.may(req, opDescribe, onTopic, t.Name) {
+			kerror = kerr.UnknownTopicID // the name is not theirs to know
+		}
 	default:
-		t, kerror = a.topic(or(rt.Topic, ""), [16]byte{}, 0, 1)
+		t, kerror = a.topicNamed(req, opDelete, or(rt.Topic, ""))
 	}
 	if kerror != nil {
 		return t, kerror

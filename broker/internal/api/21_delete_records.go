@@ -16,12 +16,12 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) deleteRecords(_ *server.Request, r *kmsg.DeleteRecordsRequest) server.Reply {
+func (a *API) deleteRecords(req *server.Request, r *kmsg.DeleteRecordsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.DeleteRecordsResponse)
 	var last commitlog.LSN
 	for i := range r.Topics {
 		rt := &r.Topics[i]
-		t, terr := a.topic(rt.Topic, [16]byte{}, 0, 1)
+		t, terr := a.topicNamed(req, opDelete, rt.Topic)
 		out := kmsg.NewDeleteRecordsResponseTopic()
 		out.Topic = rt.Topic
 		for _, rp := range rt.Partitions {

@@ -21,8 +21,12 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
 
-func (a *API) initProducerID(_ *server.Request, r *kmsg.InitProducerIDRequest) server.Reply {
+func (a *API) initProducerID(req *server.Request, r *kmsg.InitProducerIDRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.InitProducerIDResponse)
+	if kerror := a.initDenied(req, r); kerror != nil {
+		resp.ErrorCode, resp.ProducerID, resp.ProducerEpoch = kerror.Code, -1, -1
+		return server.Now(resp)
+	}
 	p, kerror, lsn, err := a.coord.InitProducer(txn.InitRequest{
 		TransactionalID: r.TransactionalID,
 		Timeout:         time.Duration(r.TransactionTimeoutMillis) * time.Millisecond,
@@ -30,6 +34,18 @@ func (a *API) initProducerID(_ *server.Request, r *kmsg.InitProducerIDRequest) s
 	})
 	resp.ErrorCode, resp.ProducerID, resp.ProducerEpoch = code(fenced(kerror, r.Version, 4)), p.ID, p.Epoch
 	return a.durable(lsn, err, resp)
+}
+
+// initDenied returns why a client may not have a producer id: a producer without transactions has to be allowed to write to some topic
+// (KIP-679).
+func (a *API) initDenied(req *server.Request, r *kmsg.InitProducerIDRequest) *kerr.Error {
+	switch {
+	case r.TransactionalID != nil:
+		return a.denied(req, opWrite, onTxn, *r.TransactionalID)
+	case a.mayCluster(req, opIdempotentWrite) || a.mayAny(req, opWrite, onTopic):
+		return nil
+	}
+	return kerr.ClusterAuthorizationFailed
 }
 
 // fenced gives PRODUCER_FENCED the code that a request knew before version since.

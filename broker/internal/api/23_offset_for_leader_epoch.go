@@ -14,11 +14,11 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) offsetForLeaderEpoch(_ *server.Request, r *kmsg.OffsetForLeaderEpochRequest) server.Reply {
+func (a *API) offsetForLeaderEpoch(req *server.Request, r *kmsg.OffsetForLeaderEpochRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
 	for i := range r.Topics {
 		rt := &r.Topics[i]
-		t, terr := a.topic(rt.Topic, [16]byte{}, 0, 1)
+		t, terr := a.topicNamed(req, opDescribe, rt.Topic)
 		out := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		out.Topic = rt.Topic
 		for j := range rt.Partitions {

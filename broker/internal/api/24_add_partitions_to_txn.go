@@ -17,13 +17,17 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
 
-func (a *API) addPartitionsToTxn(_ *server.Request, r *kmsg.AddPartitionsToTxnRequest) server.Reply {
+func (a *API) addPartitionsToTxn(req *server.Request, r *kmsg.AddPartitionsToTxnRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
 	var partitions []txn.Partition
 	unknown := false
+	refused := a.denied(req, opWrite, onTxn, r.TransactionalID)
 	for i := range r.Topics {
 		rt := &r.Topics[i]
-		t, terr := a.topic(rt.Topic, [16]byte{}, 0, 1)
+		t, terr := a.topicNamed(req, opWrite, rt.Topic)
+		if refused != nil {
+			terr = refused
+		}
 		out := kmsg.NewAddPartitionsToTxnResponseTopic()
 		out.Topic = rt.Topic
 		for _, index := range rt.Partitions {

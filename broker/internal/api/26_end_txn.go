@@ -17,8 +17,12 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
 
-func (a *API) endTxn(_ *server.Request, r *kmsg.EndTxnRequest) server.Reply {
+func (a *API) endTxn(req *server.Request, r *kmsg.EndTxnRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.EndTxnResponse)
+	if kerror := a.denied(req, opWrite, onTxn, r.TransactionalID); kerror != nil {
+		resp.ErrorCode = kerror.Code
+		return server.Now(resp)
+	}
 	p, kerror, lsn, err := a.coord.EndTxn(txn.EndRequest{
 		ID: r.TransactionalID, Producer: txn.Producer{ID: r.ProducerID, Epoch: r.ProducerEpoch}, Commit: r.Commit, Bump: r.Version >= 5,
 	})

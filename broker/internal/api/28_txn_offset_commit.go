@@ -19,13 +19,20 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
 
-func (a *API) txnOffsetCommit(_ *server.Request, r *kmsg.TxnOffsetCommitRequest) server.Reply {
+func (a *API) txnOffsetCommit(req *server.Request, r *kmsg.TxnOffsetCommitRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
 	cr := group.CommitRequest{Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation}
+	refused := a.denied(req, opWrite, onTxn, r.TransactionalID)
+	if refused == nil {
+		refused = a.denied(req, opRead, onGroup, r.Group)
+	}
 	var codes []*int16 // of cr.Offsets
 	for i := range r.Topics {
 		rt := &r.Topics[i]
-		t, terr := a.topic(rt.Topic, [16]byte{}, 0, 1)
+		t, terr := a.topicNamed(req, opRead, rt.Topic)
+		if refused != nil {
+			terr = refused
+		}
 		out := kmsg.NewTxnOffsetCommitResponseTopic()
 		out.Topic = rt.Topic
 		out.Partitions = make([]kmsg.TxnOffsetCommitResponseTopicPartition, len(rt.Partitions))

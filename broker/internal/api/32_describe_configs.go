@@ -19,13 +19,13 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) describeConfigs(_ *server.Request, r *kmsg.DescribeConfigsRequest) server.Reply {
+func (a *API) describeConfigs(req *server.Request, r *kmsg.DescribeConfigsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.DescribeConfigsResponse)
 	for i := range r.Resources {
 		rr := &r.Resources[i]
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = rr.ResourceType, rr.ResourceName
-		configs, err := a.configsOf(rr)
+		configs, err := a.configsOf(req, rr)
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = refusalCode(err).Code, pointer(err.Error())
 		}
@@ -40,15 +40,22 @@ func (a *API) describeConfigs(_ *server.Request, r *kmsg.DescribeConfigsRequest)
 }
 
 // configsOf returns all configs of a resource.
-func (a *API) configsOf(rr *kmsg.DescribeConfigsRequestResource) ([]described, error) {
+func (a *API) configsOf(req *server.Request, rr *kmsg.DescribeConfigsRequestResource) ([]described, error) {
 	switch rr.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
-		t, kerror := a.topic(rr.ResourceName, [16]byte{}, 0, 1)
-		if kerror != nil {
+		t, kerror := a.topicNamed(req, opDescribeConfigs, rr.ResourceName)
+		switch kerror {
+		case nil:
+		case kerr.TopicAuthorizationFailed:
+			return nil, refusal{kerror, kerror.Description}
+		default:
 			return nil, refusal{kerror, fmt.Sprintf("topic %q does not exist", rr.ResourceName)}
 		}
 		return describeTopicConfigs(t), nil
 	case kmsg.ConfigResourceTypeBroker:
+		if !a.mayCluster(req, opDescribeConfigs) {
+			return nil, refusal{kerr.ClusterAuthorizationFailed, kerr.ClusterAuthorizationFailed.Description}
+		}
 		if rr.ResourceName != "" && rr.ResourceName != strconv.Itoa(nodeID) {
 			return nil, refusal{kerr.InvalidRequest, fmt.Sprintf("the one broker is %d", nodeID)}
 		}

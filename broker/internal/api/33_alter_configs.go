@@ -17,7 +17,7 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) alterConfigs(_ *server.Request, r *kmsg.AlterConfigsRequest) server.Reply {
+func (a *API) alterConfigs(req *server.Request, r *kmsg.AlterConfigsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.AlterConfigsResponse)
 	times := make(map[configResource]int, len(r.Resources))
 	for i := range r.Resources {
@@ -31,7 +31,7 @@ func (a *API) alterConfigs(_ *server.Request, r *kmsg.AlterConfigsRequest) serve
 		if times[configResource{rr.ResourceType, rr.ResourceName}] > 1 {
 			err = refusal{kerr.InvalidRequest, namedTwice}
 		} else {
-			err = a.changeConfigs(rr.ResourceType, rr.ResourceName, r.ValidateOnly, func(map[string]string) (map[string]string, error) {
+			err = a.changeConfigs(req, rr.ResourceType, rr.ResourceName, r.ValidateOnly, func(map[string]string) (map[string]string, error) {
 				return replace(rr.Configs)
 			})
 		}

@@ -17,8 +17,12 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) describeLogDirs(_ *server.Request, r *kmsg.DescribeLogDirsRequest) server.Reply {
+func (a *API) describeLogDirs(req *server.Request, r *kmsg.DescribeLogDirsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.DescribeLogDirsResponse)
+	if !a.mayCluster(req, opDescribe) {
+		resp.ErrorCode = kerr.ClusterAuthorizationFailed.Code
+		return server.Now(resp)
+	}
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir = a.log.Dir()
 	dir.TotalBytes, dir.UsableBytes = a.log.DiskUsage()

@@ -18,7 +18,7 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) createPartitions(_ *server.Request, r *kmsg.CreatePartitionsRequest) server.Reply {
+func (a *API) createPartitions(req *server.Request, r *kmsg.CreatePartitionsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.CreatePartitionsResponse)
 	times := make(map[string]int, len(r.Topics))
 	for i := range r.Topics {
@@ -35,7 +35,7 @@ func (a *API) createPartitions(_ *server.Request, r *kmsg.CreatePartitionsReques
 		if times[rt.Topic] > 1 {
 			err = refusal{kerr.InvalidRequest, "the request names the topic more than once"}
 		} else {
-			err = a.growTopic(rt, r.ValidateOnly)
+			err = a.growTopic(req, rt, r.ValidateOnly)
 		}
 		times[rt.Topic] = 0
 		if err != nil {
@@ -47,9 +47,13 @@ func (a *API) createPartitions(_ *server.Request, r *kmsg.CreatePartitionsReques
 }
 
 // growTopic checks one topic of a request and, unless it is to be validated only, gives it its partitions.
-func (a *API) growTopic(rt *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
-	t, kerror := a.topic(rt.Topic, [16]byte{}, 0, 1)
-	if kerror != nil {
+func (a *API) growTopic(req *server.Request, rt *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
+	t, kerror := a.topicNamed(req, opAlter, rt.Topic)
+	switch kerror {
+	case nil:
+	case kerr.TopicAuthorizationFailed:
+		return refusal{kerror, kerror.Description}
+	default:
 		return refusal{kerror, fmt.Sprintf("topic %q does not exist", rt.Topic)}
 	}
 	if err := a.log.CheckGrow(t.ID, rt.Count); err != nil {

@@ -14,12 +14,17 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) deleteGroups(_ *server.Request, r *kmsg.DeleteGroupsRequest) server.Reply {
+func (a *API) deleteGroups(req *server.Request, r *kmsg.DeleteGroupsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.DeleteGroupsResponse)
 	var last commitlog.LSN
 	for _, name := range r.Groups {
 		out := kmsg.NewDeleteGroupsResponseGroup()
 		out.Group = name
+		if kerror := a.denied(req, opDelete, onGroup, name); kerror != nil {
+			out.ErrorCode = kerror.Code
+			resp.Groups = append(resp.Groups, out)
+			continue
+		}
 		kerror, lsn, err := a.coord.DeleteGroup(name)
 		if err != nil {
 			kerror = cause(err)

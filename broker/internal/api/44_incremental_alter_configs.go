@@ -22,7 +22,7 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) incrementalAlterConfigs(_ *server.Request, r *kmsg.IncrementalAlterConfigsRequest) server.Reply {
+func (a *API) incrementalAlterConfigs(req *server.Request, r *kmsg.IncrementalAlterConfigsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
 	times := make(map[configResource]int, len(r.Resources))
 	for i := range r.Resources {
@@ -36,7 +36,7 @@ func (a *API) incrementalAlterConfigs(_ *server.Request, r *kmsg.IncrementalAlte
 		if times[configResource{rr.ResourceType, rr.ResourceName}] > 1 {
 			err = refusal{kerr.InvalidRequest, namedTwice}
 		} else {
-			err = a.changeConfigs(rr.ResourceType, rr.ResourceName, r.ValidateOnly, func(configs map[string]string) (map[string]string, error) {
+			err = a.changeConfigs(req, rr.ResourceType, rr.ResourceName, r.ValidateOnly, func(configs map[string]string) (map[string]string, error) {
 				return alter(configs, rr.Configs)
 			})
 		}
@@ -58,11 +58,14 @@ const namedTwice = "the request names the resource more than once"
 
 // changeConfigs replaces the configs of a resource by what change makes of them, or, if they are to be validated only, checks
 // whether it could.
-func (a *API) changeConfigs(kind kmsg.ConfigResourceType, name string, validateOnly bool,
+func (a *API) changeConfigs(req *server.Request, kind kmsg.ConfigResourceType, name string, validateOnly bool,
 	change func(map[string]string) (map[string]string, error)) error {
 	switch kind {
 	case kmsg.ConfigResourceTypeTopic:
 	case kmsg.ConfigResourceTypeBroker:
+		if !a.mayCluster(req, opAlterConfigs) {
+			return refusal{kerr.ClusterAuthorizationFailed, kerr.ClusterAuthorizationFailed.Description}
+		}
 		if name != "" && name != strconv.Itoa(nodeID) {
 			return refusal{kerr.InvalidRequest, fmt.Sprintf("the one broker is %d", nodeID)}
 		}
@@ -70,8 +73,12 @@ func (a *API) changeConfigs(kind kmsg.ConfigResourceType, name string, validateO
 	default:
 		return refusal{kerr.InvalidRequest, "configs that can be changed are of topics"}
 	}
-	t, kerror := a.topic(name, [16]byte{}, 0, 1)
-	if kerror != nil {
+	t, kerror := a.topicNamed(req, opAlterConfigs, name)
+	switch kerror {
+	case nil:
+	case kerr.TopicAuthorizationFailed:
+		return refusal{kerror, kerror.Description}
+	default:
 		return refusal{kerror, fmt.Sprintf("topic %q does not exist", name)}
 	}
 	if validateOnly {

@@ -13,14 +13,18 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) offsetDelete(_ *server.Request, r *kmsg.OffsetDeleteRequest) server.Reply {
+func (a *API) offsetDelete(req *server.Request, r *kmsg.OffsetDeleteRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.OffsetDeleteResponse)
+	if kerror := a.denied(req, opDelete, onGroup, r.Group); kerror != nil {
+		resp.ErrorCode = kerror.Code
+		return server.Now(resp)
+	}
 	type place struct{ topic, partition int }
 	var known []group.NamedPartition
 	var places []place
 	for i := range r.Topics {
 		rt := &r.Topics[i]
-		t, terr := a.topic(rt.Topic, [16]byte{}, 0, 1)
+		t, terr := a.topicNamed(req, opRead, rt.Topic)
 		out := kmsg.NewOffsetDeleteResponseTopic()
 		out.Topic = rt.Topic
 		for j, rp := range rt.Partitions {

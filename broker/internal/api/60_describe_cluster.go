@@ -4,13 +4,12 @@ package api
 //
 //	1  type of endpoint: brokers (1); controllers (2) are not told of by a broker (KIP-919)
 //	2  fenced brokers
-//
-// Left out: authorised operations, since there is no authorisation.
 
 import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-io/millrace/broker/internal/access"
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
@@ -29,6 +28,9 @@ func (a *API) describeCluster(req *server.Request, r *kmsg.DescribeClusterReques
 		}
 		resp.ErrorCode, resp.ErrorMessage = kerror.Code, pointer(kerror.Description)
 		return server.Now(resp)
+	}
+	if r.IncludeClusterAuthorizedOperations {
+		resp.ClusterAuthorizedOperations = a.operations(req, onCluster, access.ClusterName)
 	}
 	resp.ClusterID, resp.ControllerID = a.log.ClusterID(), nodeID
 	broker := kmsg.NewDescribeClusterResponseBroker()

@@ -11,11 +11,11 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) describeProducers(_ *server.Request, r *kmsg.DescribeProducersRequest) server.Reply {
+func (a *API) describeProducers(req *server.Request, r *kmsg.DescribeProducersRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.DescribeProducersResponse)
 	for i := range r.Topics {
 		rt := &r.Topics[i]
-		t, terr := a.topic(rt.Topic, [16]byte{}, 0, 1)
+		t, terr := a.topicNamed(req, opRead, rt.Topic)
 		out := kmsg.NewDescribeProducersResponseTopic()
 		out.Topic = rt.Topic
 		for _, index := range rt.Partitions {

@@ -12,12 +12,17 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-func (a *API) describeTransactions(_ *server.Request, r *kmsg.DescribeTransactionsRequest) server.Reply {
+func (a *API) describeTransactions(req *server.Request, r *kmsg.DescribeTransactionsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.DescribeTransactionsResponse)
 	var last commitlog.LSN
 	for _, id := range r.TransactionalIDs {
 		out := kmsg.NewDescribeTransactionsResponseTransactionState()
 		out.TransactionalID = id
+		if kerror := a.denied(req, opDescribe, onTxn, id); kerror != nil {
+			out.ErrorCode = kerror.Code
+			resp.TransactionStates = append(resp.TransactionStates, out)
+			continue
+		}
 		d, ok, lsn := a.coord.DescribeTransaction(id)
 		last = max(last, lsn)
 		switch {
@@ -31,8 +36,8 @@ func (a *API) describeTransactions(_ *server.Request, r *kmsg.DescribeTransactio
 		}
 		for _, p := range d.Partitions { // in the order of topic ids
 			t, ok := a.log.TopicByID(p.Topic)
-			if !ok {
-				continue // deleted meanwhile
+			if !ok || !a.may(req, opDescribe, onTopic, t.Name) {
+				continue // deleted meanwhile, or not theirs to know
 			}
 			if n := len(out.Topics); n == 0 || out.Topics[n-1].Topic != t.Name {
 				ot := kmsg.NewDescribeTransactionsResponseTransactionStateTopic()

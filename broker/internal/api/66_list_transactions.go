@@ -22,7 +22,7 @@ import (
 var txnStates = []string{txn.StateEmpty, txn.StateOngoing, "PrepareCommit", "PrepareAbort", txn.StateCompleteCommit, txn.StateCompleteAbort,
 	"PrepareEpochFence", "Dead"}
 
-func (a *API) listTransactions(_ *server.Request, r *kmsg.ListTransactionsRequest) server.Reply {
+func (a *API) listTransactions(req *server.Request, r *kmsg.ListTransactionsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.ListTransactionsResponse)
 	for _, s := range r.StateFilters {
 		if !slices.Contains(txnStates, s) {
@@ -43,6 +43,7 @@ func (a *API) listTransactions(_ *server.Request, r *kmsg.ListTransactionsReques
 		case len(r.StateFilters) > 0 && !slices.Contains(r.StateFilters, d.State):
 		case len(r.ProducerIDFilters) > 0 && !slices.Contains(r.ProducerIDFilters, d.Producer.ID):
 		case r.Version >= 1 && r.DurationFilterMillis >= 0 && (d.Started < 0 || now-d.Started <= r.DurationFilterMillis):
+		case !a.may(req, opDescribe, onTxn, d.ID):
 		case pattern != nil && !pattern.MatchString(d.ID):
 		default:
 			out := kmsg.NewListTransactionsResponseTransactionState()

@@ -3,7 +3,6 @@ package api
 // DescribeTopicPartitions, key 75, versions 0-0.
 //
 // Topics in the order of their names, up to a number of partitions; the cursor says where to go on. No topics ask for all.
-// Left out: authorised operations, since there is no authorisation.
 
 import (
 	"cmp"
@@ -19,7 +18,7 @@ import (
 // maxDescribedPartitions bounds an answer (max.request.partition.size.limit).
 const maxDescribedPartitions = 2000
 
-func (a *API) describeTopicPartitions(_ *server.Request, r *kmsg.DescribeTopicPartitionsRequest) server.Reply {
+func (a *API) describeTopicPartitions(req *server.Request, r *kmsg.DescribeTopicPartitionsRequest) server.Reply {
 	if r.Cursor != nil && r.Cursor.Partition < 0 || r.ResponsePartitionLimit < 1 {
 		return server.Fail(kerr.InvalidRequest)
 	}
@@ -30,7 +29,9 @@ func (a *API) describeTopicPartitions(_ *server.Request, r *kmsg.DescribeTopicPa
 	}
 	if len(names) == 0 {
 		for _, t := range a.log.Topics() {
-			names = append(names, t.Name)
+			if a.may(req, opDescribe, onTopic, t.Name) {
+				names = append(names, t.Name)
+			}
 		}
 	}
 	slices.Sort(names)
@@ -48,7 +49,7 @@ func (a *API) describeTopicPartitions(_ *server.Request, r *kmsg.DescribeTopicPa
 			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: from}
 			break
 		}
-		out, next := a.describePartitions(name, from, left)
+		out, next := a.describePartitions(req, name, from, left)
 		left -= int32(len(out.Partitions))
 		resp.Topics = append(resp.Topics, out)
 		if from = 0; next > 0 {
@@ -60,15 +61,16 @@ func (a *API) describeTopicPartitions(_ *server.Request, r *kmsg.DescribeTopicPa
 }
 
 // describePartitions describes at most that many partitions of a topic, and returns which is the next, or 0.
-func (a *API) describePartitions(name string, from, most int32) (out kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
+func (a *API) describePartitions(req *server.Request, name string, from, most int32) (out kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
 	out = kmsg.NewDescribeTopicPartitionsResponseTopic()
 	out.Topic = pointer(strings.Clone(name))
-	t, kerror := a.topic(name, [16]byte{}, 0, 1)
+	t, kerror := a.topicNamed(req, opDescribe, name)
 	if kerror != nil {
 		out.ErrorCode = kerror.Code
 		return out, 0
 	}
 	out.TopicID = t.ID
+	out.AuthorizedOperations = a.operations(req, onTopic, name)
 	to := min(t.Partitions, from+most)
 	replicas := []int32{nodeID}
 	for i := from; i < to; i++ {

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/rand"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -14,26 +16,44 @@ import (
 // nodeID is the broker's id in metadata. There is one broker.
 const nodeID = 1
 
-// Config says how requests are answered. All fields are required but Draining.
+// Config says how requests are answered. All fields are required but Draining and those of security.
 type Config struct {
 	AutoCreateTopics  bool
 	DefaultPartitions int32
 	MaxRequestBytes   int
+	// Now is the wall clock, for the end of sessions. Nil if there is none.
+	Now func() time.Time
+
+	// Mechanisms are the SASL mechanisms of which clients that come by a listener have to use one. None: they need not authenticate.
+	Mechanisms []string
+	// SessionLifetime is after how long a client has to authenticate again; 0: never.
+	SessionLifetime time.Duration
+	// Authorize has every request checked against the access control entries.
+	Authorize bool
+	// SuperUsers are principals that may do everything.
+	SuperUsers map[string]bool
+	// AllowIfNoACL lets everybody do everything with resources that no entry is about.
+	AllowIfNoACL bool
+
 	// Draining is closed when the broker is about to close: fetches stop waiting.
 	Draining <-chan struct{}
 }
 
 // API is the server.Handler.
 type API struct {
-	cfg   Config
-	keys  map[int16]key
-	log   *commitlog.Log
-	coord *coordinator.Coordinator
+	cfg     Config
+	keys    map[int16]key
+	log     *commitlog.Log
+	coord   *coordinator.Coordinator
+	saltKey []byte // see access.NewExchange
 }
 
 // New returns the handler of requests to log and coord.
 func New(cfg Config, log *commitlog.Log, coord *coordinator.Coordinator) *API {
-	return &API{cfg: cfg, keys: servedKeys(), log: log, coord: coord}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &API{cfg: cfg, keys: servedKeys(), log: log, coord: coord, saltKey: []byte(rand.Text())}
 }
 
 // Served implements server.Handler.
@@ -44,6 +64,9 @@ func (a *API) Served(key int16) (wire.Range, bool) {
 
 // Handle implements server.Handler. req is of a version that is served, or an ApiVersions request of any.
 func (a *API) Handle(_ context.Context, req *server.Request) server.Reply {
+	if err := a.sessionOf(req.Peer).permits(req.Key, a.cfg.Now()); err != nil {
+		return server.Fail(err)
+	}
 	return a.keys[req.Key].handle(a, req)
 }
 
@@ -84,6 +107,7 @@ func servedKeys() map[int16]key {
 		14: serve(0, 5, (*API).syncGroup),
 		15: serve(0, 6, (*API).describeGroups),
 		16: serve(0, 5, (*API).listGroups),
+		17: serve(0, 1, (*API).saslHandshake),
 		18: {
 			announced: wire.Range{Min: 0, Max: 4}, served: wire.Range{Min: 0, Max: 4},
 			handle: (*API).apiVersions,
@@ -97,14 +121,20 @@ func servedKeys() map[int16]key {
 		25: serve(0, 4, (*API).addOffsetsToTxn),
 		26: serve(0, 5, (*API).endTxn),
 		28: serve(0, 5, (*API).txnOffsetCommit),
+		29: serve(1, 3, (*API).describeACLs),
+		30: serve(1, 3, (*API).createACLs),
+		31: serve(1, 3, (*API).deleteACLs),
 		32: serve(1, 4, (*API).describeConfigs),
 		33: serve(0, 2, (*API).alterConfigs),
 		35: serve(1, 4, (*API).describeLogDirs),
+		36: serve(0, 2, (*API).saslAuthenticate),
 		37: serve(0, 3, (*API).createPartitions),
 		42: serve(0, 2, (*API).deleteGroups),
 		44: serve(0, 1, (*API).incrementalAlterConfigs),
 		46: serve(0, 0, (*API).listPartitionReassignments),
 		47: serve(0, 0, (*API).offsetDelete),
+		50: serve(0, 0, (*API).describeUsers),
+		51: serve(0, 0, (*API).alterUsers),
 		60: serve(0, 2, (*API).describeCluster),
 		61: serve(0, 0, (*API).describeProducers),
 		65: serve(0, 0, (*API).describeTransactions),

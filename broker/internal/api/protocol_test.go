@@ -69,7 +69,7 @@ func TestProtocol(t *testing.T) {
 }
 
 func apiName(key int16) string {
-	return strings.ReplaceAll(kmsg.NameForKey(key), "ProducerID", "ProducerId")
+	return strings.NewReplacer("ProducerID", "ProducerId", "SASL", "Sasl", "ACL", "Acl", "SCRAM", "Scram").Replace(kmsg.NameForKey(key))
 }
 
 // headComments returns the comment that follows the package clause of each file NN_name.go, by key.

@@ -6,9 +6,9 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
 )
 
-// topic finds a topic by name, or by id from version byID of the request on. A request by id never falls back to a name:
+// findTopic finds a topic by name, or by id from version byID of the request on. A request by id never falls back to a name:
 // a topic that was deleted and created again is another one (KIP-516).
-func (a *API) topic(name string, id [16]byte, version, byID int16) (commitlog.Topic, *kerr.Error) {
+func (a *API) findTopic(name string, id [16]byte, version, byID int16) (commitlog.Topic, *kerr.Error) {
 	if version >= byID {
 		if t, ok := a.log.TopicByID(id); ok {
 			return t, nil

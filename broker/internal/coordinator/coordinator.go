@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace-io/millrace/broker/internal/access"
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
 	"github.com/millrace-io/millrace/broker/internal/group"
 	"github.com/millrace-io/millrace/broker/internal/txn"
@@ -14,8 +15,9 @@ import (
 
 // The machines' ids on disk, in lock order (C1).
 const (
-	txnMachineID   commitlog.MachineID = 1
-	groupMachineID commitlog.MachineID = 2
+	txnMachineID    commitlog.MachineID = 1
+	groupMachineID  commitlog.MachineID = 2
+	accessMachineID commitlog.MachineID = 3
 )
 
 // ErrClosing ends the waits of parked calls when the coordinator closes. Their clients are told to ask again.
@@ -28,6 +30,7 @@ type Coordinator struct {
 	log     *commitlog.Log // set by Start
 	txns    txnMachine
 	groups  groupMachine
+	access  accessMachine
 	closing chan struct{}
 	wg      sync.WaitGroup
 }
@@ -54,12 +57,13 @@ func New(now func() time.Time, logger *slog.Logger) *Coordinator {
 	c.txns.Coordinator, c.txns.alarm = txn.New(), newAlarm()
 	c.groups.Coordinator, c.groups.alarm = group.New(), newAlarm()
 	c.groups.calls = make(map[group.Call]chan<- answer)
+	c.access.State = access.New()
 	return c
 }
 
 // Machines returns what the log replays into.
 func (c *Coordinator) Machines() map[commitlog.MachineID]commitlog.Machine {
-	return map[commitlog.MachineID]commitlog.Machine{txnMachineID: &c.txns, groupMachineID: &c.groups}
+	return map[commitlog.MachineID]commitlog.Machine{txnMachineID: &c.txns, groupMachineID: &c.groups, accessMachineID: &c.access}
 }
 
 // Start begins to serve, on a log that was opened with Machines.
@@ -68,6 +72,9 @@ func (c *Coordinator) Start(log *commitlog.Log) {
 	c.groups.Lock()
 	c.groups.Recovered(c.now())
 	c.groups.Unlock()
+	c.access.Lock()
+	c.access.Refresh()
+	c.access.Unlock()
 	c.wg.Go(func() { c.run(&c.txns.alarm, c.tickTxns) })
 	c.wg.Go(func() { c.run(&c.groups.alarm, c.tickGroups) })
 }

@@ -1,4 +1,4 @@
-// Package coordinator is the shell around the cores of package group and package txn: it locks them, gives them the time,
+// Package coordinator is the shell around the cores of package group, package txn and package access: it locks them, gives them the time,
 // makes what they decide durable through the log, and wakes who waits for the outcome.
 //
 // # Order of effects
@@ -10,7 +10,7 @@
 // # Invariants
 //
 //   - C1: the transaction machine is locked before the group machine (ascending MachineID), and only the end of a
-//     transaction and TxnOffsetCommit lock both.
+//     transaction and TxnOffsetCommit lock both. The access machine is locked by itself.
 //   - C2: the end of a transaction is one entry: state, markers, group offsets.
 //   - C3: a transactional append that opens the partition, and the record that says so, are one entry under the
 //     transaction machine's lock. An append to a partition that is already open needs no lock: the partition itself

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"fmt"
 
+	"github.com/millrace-io/millrace/broker/internal/access"
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
 	"github.com/millrace-io/millrace/broker/internal/group"
 	"github.com/millrace-io/millrace/broker/internal/inspect"
@@ -16,6 +17,8 @@ func Describe(id commitlog.MachineID, record []byte) (inspect.Item, error) {
 		return txn.Describe(record)
 	case groupMachineID:
 		return group.Describe(record)
+	case accessMachineID:
+		return access.Describe(record)
 	}
 	return inspect.Item{}, fmt.Errorf("machine %d is not known", id)
 }

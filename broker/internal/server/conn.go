@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,14 +22,21 @@ const (
 	// maxPlainRequest bounds every request but Produce, whose bytes are not decoded.
 	maxPlainRequest = 1 << 20
 
-	idleTimeout  = 10 * time.Minute // without a request or an open answer
-	frameTimeout = 30 * time.Second // for a frame that has begun
-	writeTimeout = time.Minute      // for one response
-	drainTimeout = 2 * time.Second  // the same when the server shuts down
+	// maxEarlyRequest bounds every request of a peer that is not authenticated.
+	maxEarlyRequest = 64 << 10
+
+	handshakeTimeout = 10 * time.Second // for TLS, and for what else authentication takes
+	idleTimeout      = 10 * time.Minute // without a request or an open answer
+	frameTimeout     = 30 * time.Second // for a frame that has begun
+	writeTimeout     = time.Minute      // for one response
+	drainTimeout     = 2 * time.Second  // the same when the server shuts down
 )
 
 // errDraining ends a reader when the server shuts down; its writer still answers what has been read.
 var errDraining = errors.New("server is shutting down")
+
+// errUnauthenticated ends a connection whose peer did not say in time who it is.
+var errUnauthenticated = errors.New("not authenticated")
 
 // conn is one connection. Its reader and its writer share nothing but pending and the counters.
 type conn struct {
@@ -42,6 +50,10 @@ type conn struct {
 	held     atomic.Int64 // bytes of requests not yet answered
 	draining atomic.Bool
 	out      []byte // owned by the writer: scratch for small responses
+
+	early   time.Time // owned by the reader: when it is too late to be authenticated
+	known   bool      // owned by the reader: the peer is authenticated
+	address string    // what the connection counts for; empty: nothing
 }
 
 // pending is a request whose response is due.
@@ -62,6 +74,9 @@ func (c *conn) read() {
 }
 
 func (c *conn) readRequests() error {
+	if err := c.greet(); err != nil {
+		return err
+	}
 	for {
 		size, err := c.awaitFrame()
 		if err != nil {
@@ -79,19 +94,46 @@ func (c *conn) readRequests() error {
 	}
 }
 
-// awaitFrame waits for the next frame and returns its size. A connection that waits for an answer is not idle.
+// greet does the TLS handshake, if there is one to do, and has the peer admitted.
+func (c *conn) greet() error {
+	c.early = time.Now().Add(handshakeTimeout)
+	if nc, ok := c.nc.(*tls.Conn); ok {
+		ctx, cancel := context.WithDeadline(c.ctx, c.early)
+		defer cancel()
+		if err := nc.HandshakeContext(ctx); err != nil {
+			if c.draining.Load() {
+				return errDraining
+			}
+			return fmt.Errorf("TLS handshake: %w", err)
+		}
+		state := nc.ConnectionState()
+		c.peer.TLS = &state
+	}
+	c.server.cfg.Handler.Admit(&c.peer)
+	return nil
+}
+
+// awaitFrame waits for the next frame and returns its size. A connection that waits for an answer is not idle, and one that is not
+// authenticated has to hurry all the same.
 func (c *conn) awaitFrame() (int, error) {
 	for {
+		c.known = c.server.cfg.Handler.Authenticated(&c.peer)
+		limit := c.server.cfg.MaxRequestBytes
+		if !c.known {
+			limit = min(limit, maxEarlyRequest)
+		}
 		c.setReadDeadline(idleTimeout)
 		if c.draining.Load() {
 			return 0, errDraining
 		}
-		size, err := wire.ReadSize(c.nc, c.server.cfg.MaxRequestBytes)
+		size, err := wire.ReadSize(c.nc, limit)
 		switch {
 		case err == nil:
 			return size, nil
 		case c.draining.Load():
 			return 0, errDraining
+		case isTimeout(err) && !c.known:
+			return 0, fmt.Errorf("%w: it took longer than %v", errUnauthenticated, handshakeTimeout)
 		case isTimeout(err) && c.held.Load() > 0:
 			continue
 		}
@@ -147,8 +189,11 @@ func (c *conn) dispatch(frame []byte, p *pending) error {
 // setReadDeadline gives the client time to send. Whoever waits for long looks at draining after it, as the deadline that
 // drain has set is gone.
 func (c *conn) setReadDeadline(d time.Duration) {
-	// An error means that the connection is closed, which the next read reports.
-	_ = c.nc.SetReadDeadline(time.Now().Add(d))
+	at := time.Now().Add(d)
+	if !c.known && at.After(c.early) {
+		at = c.early
+	}
+	_ = c.nc.SetReadDeadline(at) // an error means that the connection is closed, which the next read reports
 }
 
 // drain makes the reader stop before the next frame, and gives the client less time to read what is still answered.
@@ -189,20 +234,21 @@ func (c *conn) answer(p pending) error {
 	if err != nil {
 		return fmt.Errorf("key %d version %d: %w", p.header.Key, p.header.Version, err)
 	}
-	if resp.Body == nil && resp.Frame == nil {
-		return nil
-	}
 	c.setWriteDeadline()
-	if resp.Body != nil {
+	switch {
+	case resp.Body != nil:
 		c.out = wire.AppendResponse(c.out[:0], p.header, resp.Body)
 		_, err = c.nc.Write(c.out)
 		if cap(c.out) > maxPlainRequest {
 			c.out = nil
 		}
-		return err
+	case resp.Frame != nil:
+		buffers := net.Buffers(resp.Frame)
+		_, err = buffers.WriteTo(c.nc) // one writev on TCP
 	}
-	buffers := net.Buffers(resp.Frame)
-	_, err = buffers.WriteTo(c.nc) // one writev on TCP
+	if err == nil {
+		err = resp.Close
+	}
 	return err
 }
 

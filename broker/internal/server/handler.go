@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -16,6 +17,12 @@ type Peer struct {
 	// which it came.
 	AdvertisedHost string
 	AdvertisedPort int32
+	// InProcess says that the client is part of this process.
+	InProcess bool
+	// TLS is the state of an encrypted connection after its handshake; nil: the connection is in the clear.
+	TLS *tls.ConnectionState
+	// Session belongs to the Handler, which may set it in Admit and in Handle: both are called by the connection's reader.
+	Session any
 }
 
 // Request is one decoded request and where it came from.
@@ -26,6 +33,11 @@ type Request struct {
 
 // Handler serves requests.
 type Handler interface {
+	// Admit is called before the first request, after a TLS handshake.
+	Admit(peer *Peer)
+	// Authenticated reports whether the peer has proved who it is, as far as it has to. One that has not gets little memory and little
+	// time. It is called by the connection's reader.
+	Authenticated(peer *Peer) bool
 	// Served returns the versions of key that Handle takes.
 	Served(key int16) (wire.Range, bool)
 	// Handle does what has to happen in the order of arrival and returns without waiting for a disk or another client.
@@ -45,11 +57,18 @@ type Response struct {
 	// Frame is a whole response, header included, in pieces that may alias stored bytes. It is used if Body is nil.
 	// Both nil means that the request has no answer.
 	Frame [][]byte
+	// Close, if not nil, is why the connection ends once the response is written.
+	Close error
 }
 
 // Now returns a Reply with a response that is ready.
 func Now(body kmsg.Response) Reply {
 	return func(context.Context) (Response, error) { return Response{Body: body}, nil }
+}
+
+// Last returns a Reply with a response that is ready, and the last one: the connection closes after it, because of err.
+func Last(body kmsg.Response, err error) Reply {
+	return func(context.Context) (Response, error) { return Response{Body: body, Close: err}, nil }
 }
 
 // Fail returns a Reply that closes the connection.

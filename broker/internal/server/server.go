@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -12,13 +13,20 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/wire"
 )
 
-// Config says what a Server serves. All fields are required.
+// Config says what a Server serves. All fields but the last ones are required.
 type Config struct {
 	Handler          Handler
 	MaxConnections   int
 	MaxRequestBytes  int
 	MaxInFlightBytes int64
 	Logger           *slog.Logger
+
+	// TLS, if not nil, encrypts what listeners accept.
+	TLS *tls.Config
+	// MaxPerAddress bounds the connections of one client address, and RatePerAddress how many of them may be new in a second; 0: no bound.
+	// Loopback addresses, and clients in the process, are not bounded.
+	MaxPerAddress  int
+	RatePerAddress int
 }
 
 // Server serves connections until Shutdown. Its methods may be called from any goroutine.
@@ -30,6 +38,7 @@ type Server struct {
 	mu struct {
 		sync.Mutex
 		conns     map[*conn]struct{}
+		addresses addresses
 		listeners []net.Listener
 		closed    bool
 
@@ -42,6 +51,7 @@ type Server struct {
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, memory: newBudget(cfg.MaxInFlightBytes)}
 	s.mu.conns = make(map[*conn]struct{})
+	s.mu.addresses = make(addresses)
 	return s
 }
 
@@ -65,6 +75,9 @@ func (s *Server) accept(l net.Listener, advertised string) {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
+			if s.cfg.TLS != nil {
+				nc = tls.Server(nc, s.cfg.TLS)
+			}
 			if err := s.ServeConn(nc, advertised); err != nil {
 				s.warn("connection refused", nc.RemoteAddr().String(), err)
 			}
@@ -77,13 +90,14 @@ func (s *Server) accept(l net.Listener, advertised string) {
 	}
 }
 
-// ErrTooManyConnections is returned by ServeConn at Config.MaxConnections.
+// ErrTooManyConnections is returned by ServeConn at Config.MaxConnections, and wrapped where it is too many of one address.
 var ErrTooManyConnections = errors.New("too many connections")
 
 // ServeConn serves nc, which it closes when it is done, or at once if it returns an error: ErrTooManyConnections, or
 // net.ErrClosed after Shutdown.
 func (s *Server) ServeConn(nc net.Conn, advertised string) error {
 	c := &conn{server: s, nc: nc, pending: make(chan pending, maxPipelined), peer: peerOf(nc, advertised)}
+	c.address = limitedAddress(nc)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	if err := s.add(c); err != nil {
 		c.cancel(err)
@@ -103,6 +117,9 @@ func (s *Server) add(c *conn) error {
 	if len(s.mu.conns) >= s.cfg.MaxConnections {
 		return ErrTooManyConnections
 	}
+	if err := s.mu.addresses.take(c.address, time.Now(), s.cfg.MaxPerAddress, s.cfg.RatePerAddress); err != nil {
+		return err
+	}
 	s.mu.conns[c] = struct{}{}
 	s.wg.Go(c.read)
 	s.wg.Go(c.write)
@@ -113,6 +130,7 @@ func (s *Server) add(c *conn) error {
 func (s *Server) remove(c *conn, cause error) {
 	s.mu.Lock()
 	delete(s.mu.conns, c)
+	s.mu.addresses.release(c.address)
 	s.mu.Unlock()
 	if cut, ok := errors.AsType[*wire.CutError](cause); ok {
 		// No fault of the broker's, and mostly none of the client's: one that closes, or gives up a request, while it writes leaves a
@@ -180,9 +198,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // peerOf describes the other end of nc.
 func peerOf(nc net.Conn, advertised string) Peer {
-	p := Peer{Host: "/in-process"}
+	p := Peer{Host: "/in-process", InProcess: true}
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		p.Host = "/" + a.IP.String()
+		p.Host, p.InProcess = "/"+a.IP.String(), false
 	}
 	host, port, err := net.SplitHostPort(advertised)
 	if err != nil {

@@ -22,12 +22,17 @@ import (
 
 // fake answers heartbeats (by the generation that they carry) when release says so.
 type fake struct {
+	early   bool // nobody is authenticated
 	mu      sync.Mutex
 	started []int32
 	release func(generation int32) <-chan struct{}
 	most    atomic.Int32
 	now     atomic.Int32
 }
+
+func (f *fake) Admit(*Peer) {}
+
+func (f *fake) Authenticated(*Peer) bool { return !f.early }
 
 func (f *fake) Served(key int16) (wire.Range, bool) {
 	return wire.Range{Min: 0, Max: 4}, key == 12 || key == 0

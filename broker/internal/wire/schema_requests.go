@@ -118,6 +118,10 @@ var schemas = map[int16]*schema{
 		flexible: 3,
 		fields:   []field{listOf[string](str()).from(4), listOf[string](str()).from(5)},
 	},
+	17: { // SaslHandshake
+		flexible: lastVersion,
+		fields:   []field{str()},
+	},
 	18: { // ApiVersions
 		flexible: 3,
 		fields:   []field{str().from(3), str().from(3)},
@@ -192,6 +196,24 @@ var schemas = map[int16]*schema{
 			),
 		},
 	},
+	29: { // DescribeAcls
+		flexible: 2,
+		fields: []field{
+			fixed(int8Size), str(), fixed(int8Size).from(1), str(), str(), fixed(int8Size), fixed(int8Size),
+		},
+	},
+	30: { // CreateAcls
+		flexible: 2,
+		fields: []field{records[kmsg.CreateACLsRequestCreation](
+			fixed(int8Size), str(), fixed(int8Size).from(1), str(), str(), fixed(int8Size), fixed(int8Size),
+		)},
+	},
+	31: { // DeleteAcls
+		flexible: 2,
+		fields: []field{records[kmsg.DeleteACLsRequestFilter](
+			fixed(int8Size), str(), fixed(int8Size).from(1), str(), str(), fixed(int8Size), fixed(int8Size),
+		)},
+	},
 	32: { // DescribeConfigs
 		flexible: 4,
 		fields: []field{
@@ -211,6 +233,10 @@ var schemas = map[int16]*schema{
 	35: { // DescribeLogDirs
 		flexible: 2,
 		fields:   []field{records[kmsg.DescribeLogDirsRequestTopic](str(), listOf[int32](fixed(int32Size)))},
+	},
+	36: { // SaslAuthenticate
+		flexible: 2,
+		fields:   []field{blob()},
 	},
 	37: { // CreatePartitions
 		flexible: 2,
@@ -247,6 +273,15 @@ var schemas = map[int16]*schema{
 		fields: []field{
 			str(),
 			records[kmsg.OffsetDeleteRequestTopic](str(), records[kmsg.OffsetDeleteRequestTopicPartition](fixed(int32Size))),
+		},
+	},
+	50: { // DescribeUserScramCredentials
+		fields: []field{records[kmsg.DescribeUserSCRAMCredentialsRequestUser](str())},
+	},
+	51: { // AlterUserScramCredentials
+		fields: []field{
+			records[kmsg.AlterUserSCRAMCredentialsRequestDeletion](str(), fixed(int8Size)),
+			records[kmsg.AlterUserSCRAMCredentialsRequestUpsertion](str(), fixed(int8Size), fixed(int32Size), blob(), blob()),
 		},
 	},
 	60: { // DescribeCluster

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	s := make(addresses)
+	take := func(name string) bool {
+		err := s.take(name, now, 3, 2)
+		if err != nil && !errors.Is(err, ErrTooManyConnections) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	expect := func(what string, got, want bool) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	expect("first", take("a"), true)
+	expect("second", take("a"), true)
+	expect("third in the same second", take("a"), false)
+	expect("another address", take("b"), true)
+	now = now.Add(500 * time.Millisecond)
+	expect("half a second later", take("a"), true)
+	now = now.Add(time.Minute)
+	expect("fourth at once", take("a"), false)
+	s.release("a")
+	expect("after one has gone", take("a"), true)
+	for range 10 {
+		if err := s.take("", now, 1, 1); err != nil {
+			t.Errorf("not counted: %v", err)
+		}
+		if err := s.take("c", now, 0, 0); err != nil {
+			t.Errorf("no bound: %v", err)
+		}
+	}
+	s.release("a")
+	s.release("unknown")
+	for i := range 5000 {
+		name := fmt.Sprint(i)
+		expect(name, take(name), true)
+		s.release(name)
+		now = now.Add(10 * time.Millisecond)
+	}
+	if len(s) > 1100 {
+		t.Errorf("%d addresses are remembered", len(s))
+	}
+}
+
+func TestLoopbackIsNotLimited(t *testing.T) {
+	t.Parallel()
+	for ip, want := range map[string]string{"127.0.0.1": "", "::1": "", "192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::1"} {
+		if got := limitedAddress(from{addr: &net.TCPAddr{IP: net.ParseIP(ip)}}); got != want {
+			t.Errorf("%s: %q", ip, got)
+		}
+	}
+	client, remote := net.Pipe()
+	defer client.Close()
+	defer remote.Close()
+	if got := limitedAddress(remote); got != "" {
+		t.Errorf("in process: %q", got)
+	}
+}
+
+// from is a connection from an address.
+type from struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (f from) RemoteAddr() net.Addr { return f.addr }
+
+// TestEarlyPeersHurry: who is not authenticated gets ten seconds in all, however the bytes come, and small frames only.
+func TestEarlyPeersHurry(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(net.Conn){
+		"silent": func(net.Conn) {},
+		"byte by byte": func(c net.Conn) {
+			for _, b := range heartbeat(1, 100) {
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		},
+		"requests": func(c net.Conn) {
+			for {
+				if _, err := c.Write(heartbeat(1, 0)); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, &fake{early: true}, nil)
+				c := dial(t, s)
+				began := time.Now()
+				var wg sync.WaitGroup
+				wg.Go(func() { write(c) })
+				defer wg.Wait()
+				if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+				for {
+					if _, err := c.Read(make([]byte, 100)); err != nil {
+						break
+					}
+				}
+				if d := time.Since(began); d < 9*time.Second || d > 11*time.Second {
+					t.Errorf("closed after %v", d)
+				}
+			})
+		})
+	}
+	s := start(t, &fake{early: true}, nil)
+	c := dial(t, s)
+	go func() { _, _ = c.Write(heartbeat(1, 30_000)); _, _ = c.Write([]byte{0, 1, 0, 1}) }() // the server closes in between
+	if got := answer(t, c); got != 1 {
+		t.Error(got)
+	}
+	if _, err := c.Read(make([]byte, 1)); err == nil {
+		t.Error("a large frame is waited for")
+	}
+}
