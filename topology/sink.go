@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"unsafe"
 
 	"github.com/millrace-io/millrace/serde"
 )
@@ -290,7 +291,8 @@ func (s *spread) next(size int, n int32) int32 {
 func nilTest[T any]() func(T) bool {
 	switch reflect.TypeFor[T]().Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
-		return func(v T) bool { return reflect.ValueOf(&v).Elem().IsNil() }
+		// The first word is what the language compares: a slice's data, an interface's type, else the pointer.
+		return func(v T) bool { return *(*unsafe.Pointer)(unsafe.Pointer(&v)) == nil }
 	}
 	return nil
 }

@@ -83,6 +83,7 @@ type Producer struct {
 		lanes    map[TopicPartition]*lane
 		order    []*lane // in the order they were first used
 		free     []*recordbatch.Builder
+		idle     int           // memory that free holds, in bytes
 		err      error         // first failure since Init or End
 		changed  chan struct{} // closed and replaced at each change
 		closed   bool
@@ -152,6 +153,7 @@ func (p *Producer) Builder() *recordbatch.Builder {
 	if n := len(p.mu.free); n > 0 {
 		b := p.mu.free[n-1]
 		p.mu.free = p.mu.free[:n-1]
+		p.mu.idle -= b.Cap()
 		return b
 	}
 	b := recordbatch.NewBuilder(p.cfg.BatchBytes, p.cfg.MaxBatchBytes)
@@ -291,11 +293,13 @@ func (p *Producer) broadcastLocked() {
 	p.mu.changed = make(chan struct{})
 }
 
-// recycleLocked keeps b for Builder, if there are not yet enough to fill the buffer.
+// recycleLocked keeps b for Builder, if those kept do not hold what MaxBufferedBytes of batches need yet: half as much again, for they
+// are not full.
 func (p *Producer) recycleLocked(b *recordbatch.Builder) {
-	if len(p.mu.free) >= max(1, p.cfg.MaxBufferedBytes/p.cfg.BatchBytes) || b.Cap() > 2*p.cfg.BatchBytes {
+	if p.mu.idle+b.Cap() > max(p.cfg.MaxBufferedBytes+p.cfg.MaxBufferedBytes/2, p.cfg.BatchBytes) || b.Cap() > 2*p.cfg.BatchBytes {
 		return
 	}
 	b.Reset()
 	p.mu.free = append(p.mu.free, b)
+	p.mu.idle += b.Cap()
 }

@@ -143,11 +143,16 @@ func (b *Builder) Append(key, value []byte, timestamp int64, headers []topology.
 }
 
 // grow makes the buffer n bytes longer. It doubles: a batch grows from nothing to its full size, and what append does with
-// large slices, a quarter at a time, would copy it five times over.
+// large slices, a quarter at a time, would copy it five times over. From half of the full size on it takes an eighth of that at a time,
+// since a worker sends a batch when it is somewhat larger than half.
 func (b *Builder) grow(n int) {
 	need := len(b.buf) + n
 	if need > cap(b.buf) {
-		larger := make([]byte, len(b.buf), max(need, min(2*cap(b.buf), b.limit)))
+		room := 2 * cap(b.buf)
+		if cap(b.buf) >= b.target/2 {
+			room = cap(b.buf) + b.target/8
+		}
+		larger := make([]byte, len(b.buf), max(need, min(room, b.limit)))
 		copy(larger, b.buf)
 		b.buf = larger
 	}

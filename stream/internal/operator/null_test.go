@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -144,4 +145,24 @@ func join(out []string) string {
 		s += o
 	}
 	return s
+}
+
+// TestIsNil: as the language compares with nil, for every kind that can be.
+func TestIsNil(t *testing.T) {
+	t.Parallel()
+	var none *int
+	for name, got := range map[string][2]bool{
+		"pointer":   {isNil[*int](nil), isNil(new(int))},
+		"slice":     {isNil[[]byte](nil), isNil([]byte{})},
+		"cut slice": {isNil([]byte(nil)[:0]), isNil([]byte("abc")[3:])},
+		"map":       {isNil[map[int]int](nil), isNil(map[int]int{})},
+		"channel":   {isNil[chan int](nil), isNil(make(chan int))},
+		"function":  {isNil[func()](nil), isNil(func() {})},
+		"interface": {isNil[any](nil), isNil[any](none)},
+		"error":     {isNil[error](nil), isNil[error](errors.New("x"))},
+	} {
+		if got != [2]bool{true, false} {
+			t.Errorf("%s: of nil %v, of another value %v", name, got[0], got[1])
+		}
+	}
 }
