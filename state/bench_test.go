@@ -178,3 +178,49 @@ func BenchmarkReference(b *testing.B) {
 	}
 	b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
 }
+
+// BenchmarkRestore restores a million shuffled keys, of 24 bytes with values of 8, into an empty store on disk, up to where a task
+// may run. One by one it pays hash, table, log, sort and memtable for each, about 2 µs of CPU; in bulk log, sort and table: 0.7 µs,
+// compression, filters and checksums included.
+func BenchmarkRestore(b *testing.B) {
+	const n = 1_000_000
+	keys := make([]byte, 0, n*24) // as they come from a log: one behind the other
+	for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
+		keys = fmt.Appendf(keys, "key-%020d", i)
+	}
+	for _, bulk := range []bool{false, true} {
+		b.Run(map[bool]string{false: "one by one", true: "bulk"}[bulk], func(b *testing.B) {
+			for b.Loop() {
+				cpu := cpuTime()
+				benchRestore(b, keys, bulk)
+				b.ReportMetric(float64(cpuTime()-cpu)/n, "cpu-ns/record")
+			}
+		})
+	}
+}
+
+func benchRestore(b *testing.B, keys []byte, bulk bool) {
+	n := len(keys) / 24
+	e, err := pebblestore.Open(b.TempDir(), pebblestore.Options{})
+	must(b, err)
+	db, err := state.NewDB(e, state.Config{})
+	must(b, err)
+	p, err := db.Partition(state.KeyValueSpec("counts", stringSerde{}, int64Serde{}), 0)
+	must(b, err)
+	must(b, p.Reset(state.Position{}))
+	if bulk {
+		if ok, err := p.BeginBulk(int64(n)); err != nil || !ok {
+			b.Fatal(ok, err)
+		}
+	}
+	var value [8]byte
+	for i := range n {
+		must(b, p.Restore(keys[24*i:24*i+24], value[:], 1))
+		if i%10_000 == 9_999 {
+			must(b, p.RestoredTo(int64(i+1)))
+		}
+	}
+	must(b, p.EndBulk())
+	must(b, db.Sync())
+	must(b, db.Close())
+}

@@ -27,6 +27,8 @@ type Config struct {
 	SyncInterval time.Duration
 	// CacheBytes bounds the clean entries kept in memory, over all stores of the instance, typed and as bytes. Default 256 MiB.
 	CacheBytes int64
+	// BulkBytes bounds the runs that are gathered while partitions are restored in bulk, over all of them. Default 128 MiB.
+	BulkBytes int64
 	// Inline applies within Commit instead of in a goroutine of the DB, once ApplyBytes wait, and at Sync and Close: for
 	// tests, which then are deterministic.
 	Inline bool
@@ -40,6 +42,7 @@ func (c Config) withDefaults() Config {
 	c.ApplyIdle = cmp.Or(c.ApplyIdle, time.Second)
 	c.SyncInterval = cmp.Or(c.SyncInterval, time.Minute)
 	c.CacheBytes = cmp.Or(c.CacheBytes, 256<<20)
+	c.BulkBytes = cmp.Or(c.BulkBytes, 128<<20)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -73,6 +76,7 @@ type DB struct {
 	waiting atomic.Int64 // bytes committed and not applied
 	commits atomic.Int64 // how many there were: tells whether the instance is idle
 	share   atomic.Int64 // of CacheBytes for each layer of each partition
+	bulks   atomic.Int64 // partitions that are restored in bulk
 	kick    chan struct{}
 	full    chan struct{}
 	stop    chan struct{}

@@ -36,6 +36,10 @@ type Partition struct {
 		chains map[string]string // of a versioned store: versions by key
 		order  []string          // its keys, in the order of their first records
 		size   int64             // of chains
+
+		bulk bool  // see BeginBulk
+		next int64 // then: the position after log, -1 if there is none
+		open bool  // log holds records of a batch that RestoredTo has not ended
 	}
 
 	mu struct {
@@ -160,6 +164,7 @@ func (p *Partition) Reset(pos Position) error {
 	p.restoring.log.Reset()
 	p.restoring.newest = newest{}
 	p.restoring.chains, p.restoring.order, p.restoring.size = nil, nil, 0
+	p.stopBulk()
 	if err := p.wipeLocked(&pos); err != nil {
 		return p.db.fail(fmt.Errorf("reset store %s: %w", p.id, err))
 	}
@@ -173,8 +178,14 @@ func (p *Partition) wipeLocked(pos *Position) error {
 		r.HasPosition = true
 		r.ClusterID, r.TopicID, r.Partition, r.Next = pos.ClusterID, pos.TopicID, pos.Partition, pos.Next
 	}
+	empty, err := isEmpty(p.db.engine, p.prefix, keyschema.Successor(p.prefix))
+	if err != nil {
+		return err
+	}
 	var b Batch
-	b.DeleteRange(p.prefix, keyschema.Successor(p.prefix))
+	if !empty { // removing nothing would cost a compaction of what comes
+		b.DeleteRange(p.prefix, keyschema.Successor(p.prefix))
+	}
 	b.Set(p.recordKey, keyschema.AppendRecord(nil, &r))
 	if err := p.db.engine.Apply(&b); err != nil {
 		return err
@@ -198,6 +209,7 @@ const maxRestore = 256 << 20
 // the changelog's format is an error.
 func (p *Partition) Restore(key, value []byte, timestamp int64) error {
 	r := &p.restoring
+	r.open = true
 	local := key
 	if p.kind == KindVersioned {
 		if r.size > maxRestore {
@@ -220,19 +232,27 @@ func (p *Partition) Restore(key, value []byte, timestamp int64) error {
 	if r.log.Bytes() > maxRestore {
 		return fmt.Errorf("restore store %s: more than %d bytes without RestoredTo: %w", p.id, maxRestore, ErrTooLarge)
 	}
+	var hash uint64
+	if !r.bulk { // a run needs none
+		hash = layer.Hash(local)
+	}
 	if value == nil {
-		r.log.Bury(layer.Hash(local), local)
+		r.log.Bury(hash, local)
 		return nil
 	}
 	var ts [8]byte
 	binary.BigEndian.PutUint64(ts[:], uint64(timestamp))
-	r.log.Put(layer.Hash(local), local, ts[:], value)
+	r.log.Put(hash, local, ts[:], value)
 	return nil
 }
 
 // RestoredTo makes what was restored part of the partition, atomically with the position next: the offset after the last
-// record read. It blocks while the engine is behind by more than the DB's bound.
+// record read. It blocks while the engine is behind by more than the DB's bound. Between BeginBulk and EndBulk it becomes so a run at a
+// time, later.
 func (p *Partition) RestoredTo(next int64) error {
+	if p.restoring.bulk {
+		return p.gathered(next)
+	}
 	p.settleVersions()
 	err := p.commit(&p.restoring.log, next, p.restoring.newest)
 	p.restoring.log.Reset()
@@ -272,7 +292,11 @@ func (p *Partition) newestSeen() newest {
 
 // lowLocked returns the lowest window start that is kept, and whether there is a limit.
 func (p *Partition) lowLocked() (start int64, ok bool) {
-	if r := &p.mu.rec; p.width > 0 && r.HasNewest {
+	return p.lowOf(&p.mu.rec)
+}
+
+func (p *Partition) lowOf(r *keyschema.Record) (start int64, ok bool) {
+	if p.width > 0 && r.HasNewest {
 		return lowest(r.Newest, p.retention)
 	}
 	return 0, false

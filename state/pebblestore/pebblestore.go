@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -32,9 +33,12 @@ type Options struct {
 // Engine is a state.Engine in a directory. It is safe for use by several goroutines.
 type Engine struct {
 	dir    string
+	fs     vfs.FS
+	opts   *pebble.Options
 	db     *pebble.DB
 	guard  *guard
 	points points
+	tables atomic.Int64 // made for Ingest so far: their names
 
 	mu struct {
 		sync.RWMutex // held for reading by every call
@@ -65,9 +69,14 @@ func Open(dir string, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock state directory %s, which another process may have open: %w", dir, err)
 	}
-	e := &Engine{dir: dir, guard: newGuard(dir, log)}
+	e := &Engine{dir: dir, fs: fs, guard: newGuard(dir, log)}
+	e.opts = e.options(o, fs, lock)
+	e.opts.EnsureDefaults()
 	err = e.guard.run(func() (err error) {
-		e.db, err = pebble.Open(dir, e.options(o, fs, lock))
+		if err := clearIngest(fs, dir); err != nil {
+			return err
+		}
+		e.db, err = pebble.Open(dir, e.opts)
 		return err
 	})
 	if err != nil {

@@ -115,7 +115,7 @@ func runModel(t *testing.T, storage Storage, c cache, newStore func() (store, in
 	s, retention := newStore()
 	d := &driver{
 		t: t, r: newRand(t), storage: storage, s: s, log: &changelog{},
-		conf: state.Config{Inline: true, CacheBytes: c.bytes, ApplyBytes: c.applyBytes},
+		conf: state.Config{Inline: true, CacheBytes: c.bytes, ApplyBytes: c.applyBytes, BulkBytes: 16 << 10},
 		m: &model{
 			committed: map[place]held{}, now: map[place]held{}, emitted: map[place]string{}, headers: map[place]string{},
 			newest: -1, newestBefore: -1, retention: retention,
@@ -179,7 +179,7 @@ func (d *driver) task() {
 	must(d.t, d.s.open(state.Env{Committed: d.part, Changelog: d.log}), "open store")
 }
 
-// restore reads the changelog's tail, in batches.
+// restore reads the changelog's tail, in batches; now and then in bulk.
 func (d *driver) restore() {
 	pos, ok := d.part.Position()
 	if !ok {
@@ -194,6 +194,10 @@ func (d *driver) restore() {
 	if next > int64(len(d.log.committed)) {
 		d.t.Fatalf("position %d, the changelog ends at %d", next, len(d.log.committed))
 	}
+	if d.r.IntN(2) == 0 {
+		_, err := d.part.BeginBulk(1 << 40)
+		must(d.t, err, "begin bulk")
+	}
 	for next < int64(len(d.log.committed)) {
 		n := min(int64(1+d.r.IntN(50)), int64(len(d.log.committed))-next)
 		for _, r := range d.log.committed[next : next+n] {
@@ -202,6 +206,7 @@ func (d *driver) restore() {
 		next += n
 		must(d.t, d.part.RestoredTo(next), "restored")
 	}
+	must(d.t, d.part.EndBulk(), "end bulk")
 	must(d.t, d.s.open(state.Env{Committed: d.part, Changelog: d.log}), "open store")
 }
 

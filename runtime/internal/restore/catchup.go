@@ -1,8 +1,11 @@
 package restore
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,33 +18,40 @@ import (
 // stalled is after how long a changelog that does not move is worth a warning.
 const stalled = 5 * time.Second
 
+// bulkRecords is from how many records on a store is taken for one that is restored in bulk, until it says itself.
+const bulkRecords = 100_000
+
 // catchUp is one store partition on its way to its changelog's end. It belongs to the goroutine of its lane.
 type catchUp struct {
 	task  *Task
 	store *Store
 	bounds
 	next     int64
+	from     int64 // next, to begin with
 	restored int64
+	began    time.Time // reading
+	bulk     bool      // EndBulk is due
 	since    time.Time // of the last record, or of the beginning
 	warned   bool
 }
 
 // catchUp restores the partitions in parallel lanes, each with a fetcher and a goroutine of its own.
 func (r *Restorer) catchUp(ctx context.Context, behind []*catchUp, jobs *progress) error {
-	lanes := make([]map[client.TopicPartition]*catchUp, min(r.cfg.Parallel, len(behind)))
-	for i, c := range behind {
-		lane := i % len(lanes)
-		if lanes[lane] == nil {
-			lanes[lane] = make(map[client.TopicPartition]*catchUp)
-		}
-		lanes[lane][c.store.Changelog] = c
+	lanes := make([]*lane, min(r.cfg.Parallel, len(behind)))
+	for i := range lanes {
+		lanes[i] = &lane{Restorer: r, jobs: jobs, reading: make(map[client.TopicPartition]*catchUp)}
+	}
+	slices.SortStableFunc(behind, func(a, b *catchUp) int { return cmp.Compare(b.end-b.next, a.end-a.next) })
+	for i, c := range behind { // the longest first, so that the lanes end together
+		l := lanes[i%len(lanes)]
+		l.waiting = append(l.waiting, c)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var running sync.WaitGroup
-	for _, lane := range lanes {
+	for _, l := range lanes {
 		running.Go(func() {
-			if err := r.lane(ctx, lane, jobs); err != nil {
+			if err := l.run(ctx); err != nil {
 				cancel(err)
 			}
 		})
@@ -50,29 +60,33 @@ func (r *Restorer) catchUp(ctx context.Context, behind []*catchUp, jobs *progres
 	return context.Cause(ctx)
 }
 
-// lane reads the changelogs of one lane until all are at their ends.
-func (r *Restorer) lane(ctx context.Context, lane map[client.TopicPartition]*catchUp, jobs *progress) error {
-	f, err := r.cfg.NewFetcher()
-	if err != nil {
+// lane reads the changelogs of some partitions until all are at their ends. Those that are restored in bulk take turns, since each of
+// them keeps a core and a share of the memory busy; the others are read at once. It belongs to one goroutine.
+type lane struct {
+	*Restorer
+	jobs    *progress
+	fetcher Fetcher
+	waiting []*catchUp
+	reading map[client.TopicPartition]*catchUp
+	bulk    *catchUp // of those that are read, nil if it is none
+}
+
+func (l *lane) run(ctx context.Context) (err error) {
+	if l.fetcher, err = l.cfg.NewFetcher(); err != nil {
 		return err
 	}
-	defer f.Close()
-	for tp, c := range lane {
-		tell(r.cfg.Listen, c.event(Started))
-		f.Add(tp, c.next)
-	}
-	defer func() {
-		for _, c := range lane {
-			tell(r.cfg.Listen, c.event(Suspended))
-		}
-	}()
+	defer l.fetcher.Close()
+	defer func() { err = errors.Join(err, l.suspend()) }()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var got []client.Fetched
-	for len(lane) > 0 {
-		got = f.Take(got[:0])
+	for {
+		if err := l.begin(); err != nil || len(l.reading) == 0 {
+			return err
+		}
+		got = l.fetcher.Take(got[:0])
 		for i := range got {
-			if err := r.restore(ctx, lane, f, &got[i], jobs); err != nil {
+			if err := l.restore(ctx, &got[i]); err != nil {
 				for _, rest := range got[i+1:] {
 					release(rest)
 				}
@@ -85,12 +99,62 @@ func (r *Restorer) lane(ctx context.Context, lane map[client.TopicPartition]*cat
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-f.Ready():
+		case <-l.fetcher.Ready():
 		case <-tick.C:
-			r.warnStalled(lane)
+			l.warnStalled()
 		}
 	}
+}
+
+// begin starts reading what waits, as far as it may.
+func (l *lane) begin() error {
+	for i := 0; i < len(l.waiting); {
+		c := l.waiting[i]
+		if large := c.end-c.next >= bulkRecords; large && l.bulk != nil {
+			i++
+			continue
+		}
+		l.waiting = slices.Delete(l.waiting, i, i+1)
+		var err error
+		if c.bulk, err = c.store.State.BeginBulk(c.end - c.next); err != nil {
+			return l.failed(c, err)
+		}
+		if c.bulk {
+			l.bulk = c
+		}
+		c.from, c.began = c.next, l.cfg.Now()
+		c.since = c.began
+		l.reading[c.store.Changelog] = c
+		tell(l.cfg.Listen, c.event(Started))
+		l.fetcher.Add(c.store.Changelog, c.next)
+	}
 	return nil
+}
+
+// suspend leaves what is not at its end where it stands: what was read of it is kept.
+func (l *lane) suspend() error {
+	var errs []error
+	for _, c := range l.reading {
+		if err := c.settle(); err != nil {
+			errs = append(errs, l.failed(c, err))
+		}
+		tell(l.cfg.Listen, c.event(Suspended))
+	}
+	return errors.Join(errs...)
+}
+
+// settle makes what was read part of the store.
+func (c *catchUp) settle() error {
+	if !c.bulk {
+		return nil
+	}
+	c.bulk = false
+	return c.store.State.EndBulk()
+}
+
+func (l *lane) failed(c *catchUp, err error) error {
+	return fmt.Errorf("task %s: restore store %q from %s at offset %d: %w",
+		c.task.ID, c.store.Name, partitionName(c.store.Changelog), c.next, err)
 }
 
 func release(f client.Fetched) {
@@ -100,8 +164,8 @@ func release(f client.Fetched) {
 }
 
 // restore takes one answer into the store it is for.
-func (r *Restorer) restore(ctx context.Context, lane map[client.TopicPartition]*catchUp, f Fetcher, got *client.Fetched, jobs *progress) error {
-	c := lane[got.TopicPartition]
+func (l *lane) restore(ctx context.Context, got *client.Fetched) error {
+	c := l.reading[got.TopicPartition]
 	if c == nil { // fetched beyond the end
 		release(*got)
 		return nil
@@ -109,25 +173,30 @@ func (r *Restorer) restore(ctx context.Context, lane map[client.TopicPartition]*
 	err := got.Err
 	if err == nil && got.Batch != nil {
 		err = c.take(got)
-		c.since = r.cfg.Now()
+		c.since = l.cfg.Now()
+	}
+	if err == nil && c.next >= c.end {
+		err = c.settle()
 	}
 	if err != nil {
-		return fmt.Errorf("task %s: restore store %q from %s at offset %d: %w",
-			c.task.ID, c.store.Name, partitionName(c.store.Changelog), c.next, err)
+		return l.failed(c, err)
 	}
 	if got.Batch != nil {
-		tell(r.cfg.Listen, c.event(Progressed))
+		tell(l.cfg.Listen, c.progressed(Progressed, c.since))
 	}
 	if c.next < c.end {
 		return nil
 	}
-	f.Remove(got.TopicPartition)
-	delete(lane, got.TopicPartition)
-	if r.cfg.ExactlyOnce && !jobs.offsets.anyCommitted(c.task) && c.restored > 0 { // T3
-		return r.withoutOffsets(ctx, c)
+	l.fetcher.Remove(got.TopicPartition)
+	delete(l.reading, got.TopicPartition)
+	if l.bulk == c {
+		l.bulk = nil
 	}
-	tell(r.cfg.Listen, c.event(Ended))
-	jobs.done(c)
+	if l.cfg.ExactlyOnce && !l.jobs.offsets.anyCommitted(c.task) && c.restored > 0 { // T3
+		return l.withoutOffsets(ctx, c)
+	}
+	tell(l.cfg.Listen, c.progressed(Ended, c.since))
+	l.jobs.done(c)
 	return nil
 }
 
@@ -178,12 +247,12 @@ func (c *catchUp) take(got *client.Fetched) (err error) {
 }
 
 // warnStalled says, once, which open transaction a restore waits for: it ends by its time-out at the latest.
-func (r *Restorer) warnStalled(lane map[client.TopicPartition]*catchUp) {
-	now := r.cfg.Now()
-	for _, c := range lane {
+func (l *lane) warnStalled() {
+	now := l.cfg.Now()
+	for _, c := range l.reading {
 		if !c.warned && now.Sub(c.since) >= stalled {
 			c.warned = true
-			r.cfg.Logger.Warn("restoring waits for an open transaction on the changelog, which its time-out ends at the latest",
+			l.cfg.Logger.Warn("restoring waits for an open transaction on the changelog, which its time-out ends at the latest",
 				"task", c.task.ID.String(), "store", c.store.Name, "topic", c.store.Changelog.Topic,
 				"partition", c.store.Changelog.Partition, "offset", c.next, "end", c.end)
 		}

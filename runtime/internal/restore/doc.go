@@ -20,6 +20,7 @@
 //
 // Beside that, a [Keeper] keeps copies of stores whose tasks run elsewhere.
 //
-// Prepare runs in a goroutine of the caller's, beside the workers; it restores store partitions in parallel, each in
-// one goroutine.
+// Prepare runs in a goroutine of the caller's, beside the workers; it restores store partitions in parallel lanes, each in
+// one goroutine. Large ones are restored in bulk, one at a time in each lane: their records become sorted runs that the engine ingests. What was
+// read when a restore is interrupted is kept, and the next one goes on from there.
 package restore

@@ -33,6 +33,9 @@ type Partition interface {
 	Reset(state.Position) error
 	Restore(key, value []byte, timestamp int64) error
 	RestoredTo(next int64) error
+	// BeginBulk prepares for about n records, and reports whether that makes a difference; then EndBulk must follow the last of them.
+	BeginBulk(n int64) (bool, error)
+	EndBulk() error
 }
 
 // Store is one store partition and the changelog that it is restored from.
@@ -71,7 +74,8 @@ type Config struct {
 	ClusterID  string
 	Log        Log
 	NewFetcher func() (Fetcher, error)
-	// Parallel is how many fetchers restore side by side. Default 1.
+	// Parallel is how many lanes restore side by side, each with a fetcher of its own; of what is restored in bulk a lane has one
+	// partition at a time. Default 1.
 	Parallel int
 	// ExactlyOnce says that changelog data and offsets are committed together, so that one without the other is an error (T3).
 	ExactlyOnce bool

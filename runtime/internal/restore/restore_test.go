@@ -25,6 +25,7 @@ type fakeLog struct {
 	starts    map[client.TopicPartition]int64
 	records   map[client.TopicPartition][]string // by offset, counted from 0; "" is a control record
 	calls     []string
+	dry       bool // there is nothing to fetch any more
 }
 
 func (l *fakeLog) note(format string, args ...any) {
@@ -81,6 +82,11 @@ func (f *fakeFetcher) Ready() <-chan struct{}          { return f.ready }
 func (f *fakeFetcher) Close()                          {}
 
 func (f *fakeFetcher) Take(dst []client.Fetched) []client.Fetched {
+	f.log.mu.Lock()
+	defer f.log.mu.Unlock()
+	if f.log.dry {
+		return dst
+	}
 	for tp, at := range f.at {
 		all := f.log.records[tp]
 		end := min(at+2, int64(len(all)))
@@ -123,6 +129,11 @@ type fakeStore struct {
 	content []string
 	pending []string
 	resets  int
+
+	large bool // is restored in bulk: pending becomes content with EndBulk
+	bulk  bool
+	next  int64
+	note  func(format string, args ...any)
 }
 
 func (s *fakeStore) Position() (state.Position, bool) { return s.pos, s.known }
@@ -136,7 +147,22 @@ func (s *fakeStore) Restore(_, value []byte, _ int64) error {
 	return nil
 }
 func (s *fakeStore) RestoredTo(next int64) error {
-	s.content, s.pending, s.pos.Next = append(s.content, s.pending...), nil, next
+	if !s.bulk {
+		s.content, s.pending, s.pos.Next = append(s.content, s.pending...), nil, next
+	}
+	s.next = next
+	return nil
+}
+func (s *fakeStore) BeginBulk(int64) (bool, error) {
+	s.bulk = s.large
+	return s.bulk, nil
+}
+func (s *fakeStore) EndBulk() error {
+	if s.bulk {
+		s.note("end of bulk at %d", s.next)
+		s.bulk = false
+		return s.RestoredTo(s.next)
+	}
 	return nil
 }
 
