@@ -1,0 +1,105 @@
+package runtime_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/millrace-io/millrace/broker"
+	"github.com/millrace-io/millrace/broker/brokertest"
+	"github.com/millrace-io/millrace/runtime"
+)
+
+// selfSigned is the certificate of a listener on 127.0.0.1, and those who trust it.
+func selfSigned(t testing.TB) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "broker"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = x509.ParseCertificate(raw); err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(c)
+	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}, pool
+}
+
+// TestSecured runs an application over TLS, authenticated by SCRAM, against a log that lets it do what Kafka Streams' documentation
+// says it needs, and no more: to read its inputs and write its outputs, and everything with topics, groups and transactional ids that
+// begin with its own id.
+func TestSecured(t *testing.T) {
+	t.Parallel()
+	certificate, pool := selfSigned(t)
+	b := brokertest.Start(t, brokertest.Listen(), brokertest.Config(func(c *broker.Config) {
+		c.Security = broker.Security{
+			TLS: &tls.Config{Certificates: []tls.Certificate{certificate}}, Mechanisms: []string{broker.ScramSHA512},
+			Users: []broker.User{{Name: "app", Password: "secret"}}, Authorize: true,
+		}
+	}))
+	l := connectLog(t, b.Brokers(), b.Dial) // in process, as the operator
+	n := newJob(t, l, partitions)
+	permit(t, b, n)
+	top, err := n.topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.write(t, n.In, jobInput(1, 2000, partitions, 0))
+	remote := *l
+	remote.dial = nil // the application comes over TCP
+	app := remote.start(t, top, runtime.Config{ApplicationID: n.App, StateDir: t.TempDir(), Workers: 2,
+		TLS: &tls.Config{RootCAs: pool}, SASL: scram.Auth{User: "app", Pass: "secret"}.AsSha512Mechanism()})
+	eventually(t, 30*time.Second, "all is processed", func() bool { return l.drained(t, n.App, n.inputs()...) })
+	if err := app.stop(); err != nil {
+		t.Fatal(err)
+	}
+	n.check(t, l)
+}
+
+// permit lets the application do what it needs.
+func permit(t *testing.T, b *brokertest.Broker, n jobNames) {
+	t.Helper()
+	adm, err := kadm.NewOptClient(kgo.SeedBrokers(b.Brokers()...), kgo.Dialer(b.Dial))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer adm.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	acl := func() *kadm.ACLBuilder { return kadm.NewACLs().Allow("User:app").AllowHosts() }
+	for _, acls := range []*kadm.ACLBuilder{
+		acl().Topics(n.In).Operations(kadm.OpRead).ResourcePatternType(kadm.ACLPatternLiteral),
+		acl().Topics(n.Copy, n.Counts, n.Windows).Operations(kadm.OpWrite).ResourcePatternType(kadm.ACLPatternLiteral),
+		acl().Topics(n.App).Groups(n.App).TransactionalIDs(n.App).Operations(kadm.OpAll).ResourcePatternType(kadm.ACLPatternPrefixed),
+	} {
+		results, err := adm.CreateACLs(ctx, acls)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range results {
+			if r.Err != nil {
+				t.Fatal(r)
+			}
+		}
+	}
+}
