@@ -25,6 +25,7 @@ type Broker struct {
 	server   *server.Server
 	listener net.Listener // nil without Config.Listen
 	draining chan struct{}
+	meters   *meters // nil without Config.Metrics
 
 	close struct {
 		sync.Once
@@ -50,6 +51,9 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 			return nil, fmt.Errorf("broker: %w", err)
 		}
 	}
+	if cfg.Metrics != nil {
+		b.meters = &meters{}
+	}
 	b.coord = coordinator.New(cfg.Now, cfg.Logger)
 	b.log, err = commitlog.Open(ctx, commitlog.Config{
 		FS: cfg.FS, Dir: cfg.Dir, Durability: commitlog.Durability(cfg.Durability),
@@ -69,6 +73,12 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		}
 		return nil, fmt.Errorf("broker: add users: %w", errors.Join(err, b.Close(ctx)))
 	}
+	if err := b.register(); err != nil {
+		if b.listener != nil {
+			_ = b.listener.Close() // as above
+		}
+		return nil, fmt.Errorf("broker: metrics: %w", errors.Join(err, b.Close(ctx)))
+	}
 	b.serve()
 	cfg.Logger.Info("broker open", "dir", cfg.Dir, "addresses", b.Brokers(), "durability", cfg.Durability.String(), "topics", len(b.log.Topics()))
 	return b, nil
@@ -84,8 +94,13 @@ func (b *Broker) start() {
 		Mechanisms: sec.Mechanisms, SessionLifetime: sec.SessionLifetime,
 		Authorize: sec.Authorize, SuperUsers: sec.superUsers(), AllowIfNoACL: sec.AllowIfNoACL,
 	}, b.log, b.coord)
+	var observer server.Observer
+	if b.meters != nil {
+		observer = b.meters
+	}
 	b.server = server.New(server.Config{
-		Handler: handler, MaxConnections: b.cfg.MaxConnections, MaxRequestBytes: b.cfg.MaxRequestBytes,
+		Observer: observer,
+		Handler:  handler, MaxConnections: b.cfg.MaxConnections, MaxRequestBytes: b.cfg.MaxRequestBytes,
 		MaxInFlightBytes: b.cfg.MaxInFlightBytes, Logger: b.cfg.Logger, TLS: sec.TLS,
 		MaxPerAddress: limit(sec.MaxConnectionsPerAddress, 100), RatePerAddress: limit(sec.MaxConnectionRate, 20),
 	})
@@ -189,9 +204,10 @@ func (b *Broker) Backup(ctx context.Context, dir string) error {
 func (b *Broker) Close(ctx context.Context) error {
 	b.close.Do(func() {
 		close(b.draining)
+		uerr := b.meters.unregister()
 		b.coord.Close()
 		serr := b.server.Shutdown(ctx)
-		if err := errors.Join(serr, b.log.Close()); err != nil {
+		if err := errors.Join(uerr, serr, b.log.Close()); err != nil {
 			b.close.err = fmt.Errorf("broker: close %s: %w", b.cfg.Dir, err)
 		}
 		b.cfg.Logger.Info("broker closed", "dir", b.cfg.Dir)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // Durability says when a produced record is acknowledged.
@@ -79,6 +80,10 @@ type Config struct {
 
 	// Security says who may connect and do what. Default: everybody who reaches a loopback address may do everything.
 	Security Security
+
+	// Metrics, if not nil, is given the broker's instruments, which read counters when they are collected (see doc.go). Default: none, and
+	// nothing is counted.
+	Metrics metric.MeterProvider
 
 	// FS is the file system that holds Dir. Default: the operating system's.
 	FS vfs.FS

@@ -21,6 +21,13 @@
 //
 // Every method of Broker may be called from any goroutine. Close stops everything that Open started and waits for it.
 //
+// # Metrics
+//
+// With Config.Metrics there are instruments: kafka.request.count, .failed and .errors, kafka.network.io, kafka.partition.count;
+// millrace.broker.journal.entries, .written, .syncs and .sync_time; millrace.broker.connections, .groups, .transactions, .segments;
+// millrace.broker.log.size, and by topic and partition log.start_offset, log.stable_offset and log.end_offset. They are read when they are
+// collected; a request costs a few additions.
+//
 // # Left out
 //
 // Replication, by design: this broker is one machine. Whoever needs more points the same program at a Kafka cluster.

@@ -83,7 +83,7 @@ func (a *API) fetch(req *server.Request, r *kmsg.FetchRequest) server.Reply {
 				return server.Response{}, err
 			}
 		}
-		return server.Response{Frame: f.encode(req.Header, refused)}, nil
+		return server.Response{Frame: f.encode(req.Header, refused), Code: f.code(refused)}, nil
 	}
 }
 
@@ -149,6 +149,23 @@ func (a *API) read(ctx context.Context, f *fetch) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// code returns the first error code in the answer, or 0.
+func (f *fetch) code(refused *kerr.Error) int16 {
+	if refused != nil {
+		return refused.Code
+	}
+	if f.failed {
+		for i := range f.topics {
+			for j := range f.topics[i].partitions {
+				if p := &f.topics[i].partitions[j]; p.err != nil {
+					return p.err.Code
+				}
+			}
+		}
+	}
+	return 0
 }
 
 // done reports whether the last pass can be answered with.

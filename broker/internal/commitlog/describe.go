@@ -3,6 +3,8 @@ package commitlog
 import (
 	"maps"
 	"slices"
+
+	"github.com/millrace-io/millrace/broker/internal/journal"
 )
 
 // ProducerState is what a partition knows of a producer.
@@ -49,6 +51,34 @@ func (p *Partition) Bytes() int64 {
 	}
 	return n
 }
+
+// PartitionStats is what a partition is at a moment.
+type PartitionStats struct {
+	Topic     string
+	Partition int32
+	Offsets
+	Segments int
+	Bytes    int64 // in segments or in memory
+}
+
+// EachPartition calls visit for every partition.
+func (l *Log) EachPartition(visit func(PartitionStats)) {
+	for _, p := range l.catalog.partitions() {
+		p.mu.Lock()
+		s := PartitionStats{Topic: p.topic.Name, Partition: p.index, Offsets: p.offsetsLocked(), Segments: len(p.mu.segments), Bytes: p.mu.tail.dirty}
+		for _, x := range p.mu.segments {
+			s.Bytes += x.size
+		}
+		p.mu.Unlock()
+		visit(s)
+	}
+}
+
+// JournalStats counts what the journal did since the log was opened.
+type JournalStats = journal.Stats
+
+// JournalStats returns the counts so far.
+func (l *Log) JournalStats() JournalStats { return l.journal.Stats() }
 
 // DiskUsage returns the size of the data directory's file system and what is left of it, or -1 for both if it does not say.
 func (l *Log) DiskUsage() (total, available int64) {

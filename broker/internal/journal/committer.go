@@ -1,5 +1,7 @@
 package journal
 
+import "time"
+
 // commit is the committer goroutine: take everything pending, write it in groups, sync once, tell.
 func (j *Journal) commit() {
 	var taken pending
@@ -70,14 +72,19 @@ func (j *Journal) writeRound(p *pending, buf []byte) ([]byte, error) {
 		if err := j.file.write(buf); err != nil {
 			return buf, err
 		}
+		j.stats.bytes.Add(int64(len(buf)))
 	}
 	last := p.first + LSN(len(p.entries)) - 1
 	if !j.cfg.Async {
+		began := time.Now()
 		if err := j.file.sync(); err != nil {
 			return buf, err
 		}
+		j.stats.syncNanos.Add(int64(time.Since(began)))
+		j.stats.syncs.Add(1)
 		j.file.synced = last
 	}
+	j.stats.entries.Add(int64(len(p.entries)))
 	j.written.Store(j.file.size)
 	j.publish(last)
 	return buf, nil

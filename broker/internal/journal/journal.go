@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -31,6 +32,7 @@ type Journal struct {
 	durable  atomic.Uint64
 	enqueued atomic.Uint64
 	written  atomic.Int64 // bytes in the present file
+	stats    stats
 
 	mu struct {
 		sync.Mutex
@@ -66,6 +68,22 @@ func Open(cfg Config, epoch uint64, lsn LSN, spares []string) (*Journal, error) 
 	j.file = f
 	j.done.Go(j.commit)
 	return j, nil
+}
+
+// Stats counts what the journal did since it was opened.
+type Stats struct {
+	Entries, Bytes int64
+	// Syncs is how often entries were made durable; SyncTime is what the syncs took.
+	Syncs    int64
+	SyncTime time.Duration
+}
+
+type stats struct{ entries, bytes, syncs, syncNanos atomic.Int64 }
+
+// Stats returns the counts so far.
+func (j *Journal) Stats() Stats {
+	return Stats{Entries: j.stats.entries.Load(), Bytes: j.stats.bytes.Load(), Syncs: j.stats.syncs.Load(),
+		SyncTime: time.Duration(j.stats.syncNanos.Load())}
 }
 
 // Enqueue adds an entry and returns its LSN. The entry's head is copied; its body is kept until it is written, and must not

@@ -176,6 +176,9 @@ func (c *conn) dispatch(frame []byte, p *pending) error {
 	}
 	c.held.Add(p.size)
 	p.header = req.Header
+	if o := c.server.cfg.Observer; o != nil {
+		o.Request(req.Key, len(frame))
+	}
 	p.reply = h.Handle(c.ctx, &Request{Request: req, Peer: &c.peer})
 	select {
 	case c.pending <- *p:
@@ -231,25 +234,37 @@ func (c *conn) write() {
 
 func (c *conn) answer(p pending) error {
 	resp, err := p.reply(c.ctx)
-	if err != nil {
-		return fmt.Errorf("key %d version %d: %w", p.header.Key, p.header.Version, err)
+	var written int64
+	if err == nil {
+		written, err = c.respond(p.header, &resp)
+	} else {
+		err = fmt.Errorf("key %d version %d: %w", p.header.Key, p.header.Version, err)
 	}
+	if o := c.server.cfg.Observer; o != nil {
+		o.Response(p.header.Key, written, resp, err)
+	}
+	if err == nil {
+		err = resp.Close
+	}
+	return err
+}
+
+// respond writes a response and returns its size.
+func (c *conn) respond(h wire.Header, resp *Response) (written int64, err error) {
 	c.setWriteDeadline()
 	switch {
 	case resp.Body != nil:
-		c.out = wire.AppendResponse(c.out[:0], p.header, resp.Body)
+		c.out = wire.AppendResponse(c.out[:0], h, resp.Body)
+		written = int64(len(c.out))
 		_, err = c.nc.Write(c.out)
 		if cap(c.out) > maxPlainRequest {
 			c.out = nil
 		}
 	case resp.Frame != nil:
 		buffers := net.Buffers(resp.Frame)
-		_, err = buffers.WriteTo(c.nc) // one writev on TCP
+		written, err = buffers.WriteTo(c.nc) // one writev on TCP
 	}
-	if err == nil {
-		err = resp.Close
-	}
-	return err
+	return written, err
 }
 
 func isTimeout(err error) bool {

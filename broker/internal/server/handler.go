@@ -45,6 +45,16 @@ type Handler interface {
 	Handle(ctx context.Context, req *Request) Reply
 }
 
+// Observer is told of what goes by. It is called by every connection's goroutines at once, must not block, and must not keep bodies.
+type Observer interface {
+	// Request is a request of a key that was decoded, of that many bytes.
+	Request(key int16, bytes int)
+	// Response is the answer to it: of that many bytes, or 0 if there is none because of err.
+	Response(key int16, bytes int64, resp Response, err error)
+	// Refused is a connection that was not served.
+	Refused()
+}
+
 // Reply is what is left to do for a request: the connection's writer calls it when all earlier responses have been
 // written. It may block, until ctx ends, which is when the connection closes. An error closes the connection without an
 // answer.
@@ -57,6 +67,8 @@ type Response struct {
 	// Frame is a whole response, header included, in pieces that may alias stored bytes. It is used if Body is nil.
 	// Both nil means that the request has no answer.
 	Frame [][]byte
+	// Code is an error code that Frame carries, for an Observer; 0: none.
+	Code int16
 	// Close, if not nil, is why the connection ends once the response is written.
 	Close error
 }

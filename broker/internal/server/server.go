@@ -21,6 +21,9 @@ type Config struct {
 	MaxInFlightBytes int64
 	Logger           *slog.Logger
 
+	// Observer, if not nil, is told of what goes by.
+	Observer Observer
+
 	// TLS, if not nil, encrypts what listeners accept.
 	TLS *tls.Config
 	// MaxPerAddress bounds the connections of one client address, and RatePerAddress how many of them may be new in a second; 0: no bound.
@@ -55,6 +58,13 @@ func New(cfg Config) *Server {
 	return s
 }
 
+// Connections returns how many are open.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.conns)
+}
+
 // Serve accepts connections from l, and tells their clients to come back to advertised, a host:port. It returns at
 // once; Shutdown closes l.
 func (s *Server) Serve(l net.Listener, advertised string) {
@@ -79,6 +89,9 @@ func (s *Server) accept(l net.Listener, advertised string) {
 				nc = tls.Server(nc, s.cfg.TLS)
 			}
 			if err := s.ServeConn(nc, advertised); err != nil {
+				if s.cfg.Observer != nil {
+					s.cfg.Observer.Refused()
+				}
 				s.warn("connection refused", nc.RemoteAddr().String(), err)
 			}
 		case errors.Is(err, net.ErrClosed):
