@@ -28,7 +28,7 @@ func joinedTable(t *testing.T, users, clicks, out string) *topology.Topology {
 }
 
 // a table whose topic is its changelog has no other. Started on an empty disk, it is read from the topic, up to what was committed;
-// started on its own, it goes on from there.
+// started on its own, it goes on from there (D-119).
 func TestTableIsRestoredFromItsTopic(t *testing.T) {
 	t.Parallel()
 	l := openLog(t, false)

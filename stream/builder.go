@@ -2,6 +2,8 @@ package stream
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
@@ -76,8 +78,15 @@ func (b *Builder) Topology() (*topology.Topology, error) {
 }
 
 // From reads a topic as a stream. The records' event time is the time that the log holds unless [Timestamps] says
-// otherwise. A topic is read by one From; its stream may be used any number of times.
+// otherwise. A stream may be used any number of times. Read again, with the same types, a topic gives the same stream; a topic that is read
+// with others ([FromTopics]), or as a table, cannot be read once more. It stands for Kafka Streams' StreamsBuilder.stream.
 func From[K, V any](b *Builder, topic string, key serde.Serde[K], value serde.Serde[V], opts ...SourceOption[K, V]) KStream[K, V] {
+	return FromTopics(b, []string{topic}, key, value, opts...)
+}
+
+// FromTopics is [From] for several topics, whose records come as one stream: in the order of event time within a task, as far as it is known.
+// A task reads the same partition of each topic; joined with another stream, each topic must have as many partitions as that.
+func FromTopics[K, V any](b *Builder, topics []string, key serde.Serde[K], value serde.Serde[V], opts ...SourceOption[K, V]) KStream[K, V] {
 	var c sourceConfig[K, V]
 	for _, o := range opts {
 		o(&c)
@@ -85,7 +94,9 @@ func From[K, V any](b *Builder, topic string, key serde.Serde[K], value serde.Se
 	name := b.plan.Name(c.name, plan.Source)
 	b.require(name, key != nil, "the key serde is nil")
 	b.require(name, value != nil, "the value serde is nil")
-	node := b.plan.AddSource(topology.NewSource(name, []string{topic}, key, value, c.source...))
+	b.require(name, len(topics) > 0, "it is given no topics")
+	node, shared := b.plan.ShareSource(topology.NewSource(name, slices.Clone(topics), key, value, c.source...), fmt.Sprintf("%T, %T", key, value))
+	b.require(name, !shared || len(c.source) == 0, "its topics are read already, by a source with its own Timestamps or without: give Timestamps to the first")
 	return KStream[K, V]{b: b, node: node, key: key, value: value}
 }
 

@@ -38,18 +38,6 @@ func Example() {
 	// be: 2
 }
 
-func ExampleBuilder_Topology() {
-	b := stream.NewBuilder()
-	stream.From(b, "orders", serde.String, serde.String).
-		Filter(func(_, order string) bool { return order != "" }, stream.Named("not empty")).
-		To("valid/orders", serde.String, serde.String)
-	_, err := b.Topology()
-	fmt.Println(err)
-	// Output:
-	// operator name "not empty": only letters, digits, '.', '_' and '-' are allowed, not ' '
-	// node KSTREAM-SINK-0000000002: topic "valid/orders": only letters, digits, '.', '_' and '-' are allowed, not '/'
-}
-
 func ExampleTimestamps() {
 	b := stream.NewBuilder()
 	// The event time stands in front of the text: "1500 hello".

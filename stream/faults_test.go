@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-io/millrace/stream/window"
 )
 
-// TestFaults: a fault of a program is an error of Topology that names the node and the fix; all faults come at once.
+// TestFaults: a fault of a program is an error of Topology that names the node and the fix; all faults come at once (D-151).
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	sum := func(a, b string) string { return a + b }
@@ -24,8 +24,8 @@ func TestFaults(t *testing.T) {
 		{"nothing to do", func(*stream.Builder) {}, []string{"has no source"}},
 		{"a topic read twice", func(b *stream.Builder) {
 			from(b, "in")
-			from(b, "in")
-		}, []string{`source KSTREAM-SOURCE-0000000001: topic "in" is read by source KSTREAM-SOURCE-0000000000 already: call From once and use its stream twice`}},
+			tableFrom(b, "in")
+		}, []string{`source KSTREAM-SOURCE-0000000002: topic "in" is read by source KSTREAM-SOURCE-0000000000 already, as one of ["in"]: read it once`}},
 		{"a name that no topic could have", func(b *stream.Builder) {
 			from(b, "in").Filter(always, stream.Named("no spaces"))
 		}, []string{`operator name "no spaces": only letters, digits, '.', '_' and '-' are allowed, not ' '`}},

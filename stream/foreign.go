@@ -8,6 +8,53 @@ import (
 	"github.com/millrace-io/millrace/topology"
 )
 
+// ForeignOption is an option of the foreign-key joins: [Named], the store of the result by [StoreNamed] or [Materialized], and
+// [PartitionForeign].
+type ForeignOption interface{ foreign(*foreignConfig) }
+
+type foreignConfig struct {
+	tableConfig
+	partitioners []any // func(FK, int32) int32 of some FK
+}
+
+func (n NameOption) foreign(c *foreignConfig) { n.table(&c.tableConfig) }
+func (n StoreName) foreign(c *foreignConfig)  { n.table(&c.tableConfig) }
+func (m Store[V]) foreign(c *foreignConfig)   { m.table(&c.tableConfig) }
+
+// ForeignPartitions says how the right table of a foreign-key join is partitioned. It is made by [PartitionForeign].
+type ForeignPartitions[FK any] struct {
+	partition func(key FK, partitions int32) int32
+}
+
+// PartitionForeign says that the topic of the right table is partitioned by p, not by the hash of its keys: subscriptions then find the
+// rows that they are for. p returns a number from 0 to partitions-1. Answers need no such thing: they go back to the partition that the
+// left row is in. It stands for the partitioners of Kafka Streams' TableJoined.
+func PartitionForeign[FK any](p func(key FK, partitions int32) int32) ForeignPartitions[FK] {
+	return ForeignPartitions[FK]{p}
+}
+
+func (f ForeignPartitions[FK]) foreign(c *foreignConfig) { c.partitioners = append(c.partitioners, f) }
+
+// foreignOptions resolves the options of a foreign-key join.
+func foreignOptions[FK, R any](b *Builder, opts []ForeignOption) (m materialization[R], partition []topology.SinkOption[FK, operator.Subscription]) {
+	var c foreignConfig
+	for _, o := range opts {
+		o.foreign(&c)
+	}
+	m = resolveTable(b, serde.Serde[R](nil), &c.tableConfig)
+	for _, p := range c.partitioners {
+		f, ok := p.(ForeignPartitions[FK])
+		if !ok || f.partition == nil {
+			b.plan.Fail("foreign-key join %s: PartitionForeign is given as %T, want %T that is not nil", m.given, p, f)
+			continue
+		}
+		partition = append(partition, topology.WithPartitioner(func(_ string, r *topology.Record[FK, operator.Subscription], _ []byte, n int32) int32 {
+			return f.partition(r.Key, n)
+		}))
+	}
+	return m, partition
+}
+
 // JoinForeign joins each row of the left table with the row of the right table whose key it holds, foreign(key, row): many left rows
 // may hold one foreign key. A change of either side makes a change of the result, under the left key; a right row that
 // changes makes one for each left row that refers to it. The result goes with either row, and when the foreign key changes to one
@@ -29,7 +76,7 @@ import (
 // A right row that is encoded to no bytes counts as absent. The formats are Kafka Streams'; this is its KTable.join with a
 // foreign key extractor.
 func JoinForeign[K, V, FK, W, R any](
-	left KTable[K, V], right KTable[FK, W], foreign func(key K, row V) FK, join func(left V, right W) R, opts ...TableOption,
+	left KTable[K, V], right KTable[FK, W], foreign func(key K, row V) FK, join func(left V, right W) R, opts ...ForeignOption,
 ) KTable[K, R] {
 	j := &operator.Foreign[K, V, FK, W, R]{Extract: foreign, Join: func(v V, w serde.Maybe[W]) R {
 		row, _ := w.Get()
@@ -41,7 +88,7 @@ func JoinForeign[K, V, FK, W, R any](
 // LeftJoinForeign is [JoinForeign] with a result for each left row: right is absent where there is no row for the foreign key, or the
 // foreign key is nil.
 func LeftJoinForeign[K, V, FK, W, R any](
-	left KTable[K, V], right KTable[FK, W], foreign func(key K, row V) FK, join func(left V, right serde.Maybe[W]) R, opts ...TableOption,
+	left KTable[K, V], right KTable[FK, W], foreign func(key K, row V) FK, join func(left V, right serde.Maybe[W]) R, opts ...ForeignOption,
 ) KTable[K, R] {
 	j := &operator.Foreign[K, V, FK, W, R]{Extract: foreign, Join: join, KeepLeft: true}
 	return joinForeign(left, right, j, foreign != nil && join != nil, opts)
@@ -74,10 +121,10 @@ func nameForeign(p *plan.Graph, given, kept string) foreignNames {
 }
 
 func joinForeign[K, V, FK, W, R any](
-	left KTable[K, V], right KTable[FK, W], j *operator.Foreign[K, V, FK, W, R], given bool, opts []TableOption,
+	left KTable[K, V], right KTable[FK, W], j *operator.Foreign[K, V, FK, W, R], given bool, opts []ForeignOption,
 ) KTable[K, R] {
 	b := left.b
-	m := tableOptions(b, serde.Serde[R](nil), opts)
+	m, partition := foreignOptions[FK, R](b, opts)
 	n := nameForeign(b.plan, m.given, m.name)
 	const fix = "give it where the table begins, or by Materialized"
 	b.require(n.result, given, "the foreign key function or the joiner is nil")
@@ -94,7 +141,7 @@ func joinForeign[K, V, FK, W, R any](
 	registration := topology.RepartitionTopic{Name: n.registration, Suffix: "-topic"}
 	there := b.plan.AddRepartition(plan.Via{
 		Topic:  registration,
-		Sink:   operator.RepartitionSink(n.registrationSink, registration.Topic(), right.key, operator.Subscriptions),
+		Sink:   operator.RepartitionSink(n.registrationSink, registration.Topic(), right.key, operator.Subscriptions, partition...),
 		Source: topology.NewSource(n.registrationSource, []string{registration.Topic()}, right.key, operator.Subscriptions),
 	}, subscribe)
 	receive := b.plan.Add(j.Receive(n.receive), there)

@@ -15,6 +15,7 @@ type Repartitioned[K, V any] struct {
 	value      serde.Serde[V]
 	name       string
 	partitions int32
+	partition  topology.Partitioner[K, V]
 	automatic  bool // an operator needs it, nobody asked for it
 }
 
@@ -33,6 +34,22 @@ func (r Repartitioned[K, V]) Named(name string) Repartitioned[K, V] {
 func (r Repartitioned[K, V]) Partitions(n int32) Repartitioned[K, V] {
 	r.partitions = n
 	return r
+}
+
+// PartitionBy chooses the partition of each record by p, in place of the hash of the key. What is joined or aggregated below must be
+// partitioned in the same way. A negative answer drops the record, counted, but for topology.ByKey. It stands for the partitioner
+// of Kafka Streams' Repartitioned.
+func (r Repartitioned[K, V]) PartitionBy(p topology.Partitioner[K, V]) Repartitioned[K, V] {
+	r.partition = p
+	return r
+}
+
+// sinkOptions returns the options of the sink that writes to the topic.
+func (r Repartitioned[K, V]) sinkOptions() []topology.SinkOption[K, V] {
+	if r.partition == nil {
+		return nil
+	}
+	return []topology.SinkOption[K, V]{topology.WithPartitioner(r.partition)}
 }
 
 // Repartition sends the stream through an internal topic, partitioned by the key, even if nothing asks for it: to spread work
@@ -76,7 +93,7 @@ func repartition[K, V any](b *Builder, base string, r Repartitioned[K, V], paren
 
 		Filter:  operator.KeyFilter[K, V](filter),
 		Relaxed: operator.Pass[K, V](filter),
-		Sink:    operator.RepartitionSink(sink, topic.Topic(), r.key, r.value),
+		Sink:    operator.RepartitionSink(sink, topic.Topic(), r.key, r.value, r.sinkOptions()...),
 		Source:  topology.NewSource(source, []string{topic.Topic()}, r.key, r.value),
 	}, parent)
 }

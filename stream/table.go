@@ -129,7 +129,7 @@ func (s KStream[K, V]) ToTable(opts ...ToTableOption) KTable[K, V] {
 		if r.name != "" {
 			topic = r.name
 		}
-		r.value, r.automatic = m.value, r.partitions == 0
+		r.value, r.automatic = m.value, r.partitions == 0 && r.partition == nil
 		parent = repartition(s.b, topic, r, s.node)
 	}
 	return tableOf(s.b, name, store, m, r.key, parent)

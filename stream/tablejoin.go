@@ -11,7 +11,8 @@ import (
 // other's; its headers are the change's.
 //
 // Both tables get stores if their rows are not stored above, and their topics must have equal partition counts. The result
-// has a store only if it is given one. A delete is passed on also for a result that never was. Without a store, join is
+// has a store only if it is given one. A delete is passed on also for a result that never was, but not where the rows of both sides go
+// within one commit: a reader of the results then keeps the last one, as in Kafka Streams. Without a store, join is
 // called again where somebody needs old or current rows, so it must be deterministic. For an R that can hold nil, returning nil
 // means that there is no row. It stands for Kafka Streams' KTable.join.
 func JoinTables[K, V, W, R any](left KTable[K, V], right KTable[K, W], join func(left V, right W) R, opts ...TableOption) KTable[K, R] {

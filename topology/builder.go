@@ -2,7 +2,6 @@ package topology
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
@@ -29,7 +28,7 @@ func (o Output[K, V]) And(others ...Output[K, V]) Output[K, V] {
 	ids := append([]NodeID(nil), o.ids...)
 	for _, other := range others {
 		if other.b != o.b {
-			o.b.fail(errors.New("outputs of two builders cannot be joined"))
+			o.b.fail(errors.New(at(Where(), "outputs of two builders cannot be joined")))
 			continue
 		}
 		ids = append(ids, other.ids...)
@@ -109,6 +108,9 @@ func (b *Builder) Copartition(topics ...string) {
 // Add adds a node, gives it its id and returns it. It is for layers above, such as the DSL, that make their own nodes.
 func (b *Builder) Add(n *Node) NodeID {
 	n.ID = NodeID(len(b.t.Nodes))
+	if n.Line == "" {
+		n.Line = Where()
+	}
 	b.t.Nodes = append(b.t.Nodes, n)
 	return n.ID
 }
@@ -123,7 +125,8 @@ func (b *Builder) Connect(parent, child NodeID, port int) {
 
 func connect[K, V any](b *Builder, parent Output[K, V], child NodeID) {
 	if parent.b != b {
-		b.fail(fmt.Errorf("node %s: its parent belongs to another builder", b.t.Nodes[child].Name))
+		n := b.t.Nodes[child]
+		b.fail(errors.New(at(n.Line, "node "+n.Name+": its parent belongs to another builder")))
 		return
 	}
 	for _, id := range parent.ids {

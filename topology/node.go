@@ -30,6 +30,7 @@ func EdgeOf[K, V any]() Edge { return Edge{reflect.TypeFor[K](), reflect.TypeFor
 type Node struct {
 	ID       NodeID
 	Name     string // the name contract of DESIGN D10: KSTREAM-FILTER-0000000003 or the user's
+	Line     string // of the program that made it, for messages, see Where; may be empty
 	Kind     Kind
 	In       []Edge // one per port; empty for a source
 	Out      Edge   // zero for a sink, or a node that emits nothing

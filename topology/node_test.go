@@ -111,6 +111,7 @@ func TestSink(t *testing.T) {
 	}
 }
 
+// TestSinkOptions: a sink's partitioner is asked, and topics are chosen (P-28).
 func TestSinkOptions(t *testing.T) {
 	t.Parallel()
 	s := &stage{partitions: 4}

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace-io/millrace/topology"
 )
 
-// edges and shared stores connect, a repartition topic cuts; numbers follow the sources' names, global tables counted.
+// edges and shared stores connect, a repartition topic cuts; numbers follow the sources' names, global tables counted (P-26).
 func TestSubtopologies(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, script, want string }{

@@ -38,6 +38,11 @@ func (v *validation) fault(format string, args ...any) {
 	v.errs = append(v.errs, fmt.Errorf(format, args...))
 }
 
+// of is fault for a fault of a node.
+func (v *validation) of(n *Node, format string, args ...any) {
+	v.errs = append(v.errs, errors.New(at(n.Line, fmt.Sprintf(format, args...))))
+}
+
 // ids checks that nodes stand at their ids and refer to nodes that exist.
 func (v *validation) ids() bool {
 	for i, n := range v.t.Nodes {
@@ -46,15 +51,15 @@ func (v *validation) ids() bool {
 			continue
 		}
 		if n.ID != NodeID(i) {
-			v.fault("node %s has id %d, but is number %d", n.Name, n.ID, i)
+			v.of(n, "node %s has id %d, but is number %d", n.Name, n.ID, i)
 		}
 		for _, id := range slices.Concat(n.Parents, n.Children) {
 			if id < 0 || int(id) >= len(v.t.Nodes) {
-				v.fault("node %s: no node has the id %d", n.Name, id)
+				v.of(n, "node %s: no node has the id %d", n.Name, id)
 			}
 		}
 		if len(n.Ports) != len(n.Parents) {
-			v.fault("node %s has %d parents, but says the ports of %d", n.Name, len(n.Parents), len(n.Ports))
+			v.of(n, "node %s has %d parents, but says the ports of %d", n.Name, len(n.Parents), len(n.Ports))
 		}
 	}
 	return len(v.errs) == 0
@@ -64,11 +69,11 @@ func (v *validation) names() {
 	seen := set{}
 	for _, n := range v.t.Nodes {
 		if n.Name == "" {
-			v.fault("node %d has no name", n.ID)
+			v.of(n, "node %d has no name", n.ID)
 			continue
 		}
 		if _, ok := seen[n.Name]; ok {
-			v.fault("node %s: the name is taken; give one of the two another", n.Name)
+			v.of(n, "node %s: the name is taken; give one of the two another", n.Name)
 		}
 		seen.add(n.Name)
 	}
@@ -79,34 +84,34 @@ func (v *validation) names() {
 
 func (v *validation) node(n *Node) {
 	if n.Build == nil {
-		v.fault("node %s: Build is nil", n.Name)
+		v.of(n, "node %s: Build is nil", n.Name)
 	}
 	if n.Out != (Edge{}) && n.Fan == nil {
-		v.fault("node %s emits %v, but Fan is nil", n.Name, n.Out)
+		v.of(n, "node %s emits %v, but Fan is nil", n.Name, n.Out)
 	}
 	switch n.Kind {
 	case KindSource:
 		if len(n.Topics) == 0 {
-			v.fault("source %s reads no topic", n.Name)
+			v.of(n, "source %s reads no topic", n.Name)
 		}
 		if len(n.Parents) > 0 {
-			v.fault("source %s has parents", n.Name)
+			v.of(n, "source %s has parents", n.Name)
 		}
 	case KindSink:
 		if n.Topic == "" && !n.Dynamic {
-			v.fault("sink %s writes no topic", n.Name)
+			v.of(n, "sink %s writes no topic", n.Name)
 		}
 		if len(n.Children) > 0 {
-			v.fault("sink %s has children", n.Name)
+			v.of(n, "sink %s has children", n.Name)
 		}
 	}
 	for port := range n.In {
 		if n.Kind != KindSource && !slices.Contains(n.Ports, port) {
-			v.fault("node %s: no parent feeds its input %d", n.Name, port)
+			v.of(n, "node %s: no parent feeds its input %d", n.Name, port)
 		}
 	}
 	if n.Kind != KindSource && len(n.In) == 0 {
-		v.fault("node %s takes no input and is no source", n.Name)
+		v.of(n, "node %s takes no input and is no source", n.Name)
 	}
 }
 
@@ -117,19 +122,19 @@ func (v *validation) edges() (agreed bool) {
 		for i, id := range n.Parents {
 			parent := v.t.Nodes[id]
 			if !slices.Contains(parent.Children, n.ID) {
-				v.fault("node %s has the parent %s, which does not have it as a child", n.Name, parent.Name)
+				v.of(n, "node %s has the parent %s, which does not have it as a child", n.Name, parent.Name)
 				agreed = false
 			}
 			port := n.Ports[i]
 			if port < 0 || port >= len(n.In) {
-				v.fault("node %s: parent %s feeds its input %d, it has %d", n.Name, parent.Name, port, len(n.In))
+				v.of(n, "node %s: parent %s feeds its input %d, it has %d", n.Name, parent.Name, port, len(n.In))
 			} else if n.In[port] != parent.Out {
-				v.fault("node %s takes %v, but its parent %s emits %v", n.Name, n.In[port], parent.Name, parent.Out)
+				v.of(n, "node %s takes %v, but its parent %s emits %v", n.Name, n.In[port], parent.Name, parent.Out)
 			}
 		}
 		for _, id := range n.Children {
 			if child := v.t.Nodes[id]; !slices.Contains(child.Parents, n.ID) {
-				v.fault("node %s has the child %s, which does not have it as a parent", n.Name, child.Name)
+				v.of(n, "node %s has the child %s, which does not have it as a parent", n.Name, child.Name)
 				agreed = false
 			}
 		}
@@ -144,7 +149,7 @@ func (v *validation) cycles() {
 	}
 	for _, n := range v.t.Nodes {
 		if !slices.Contains(order, n.ID) {
-			v.fault("node %s is on a cycle, or below one; send records back through a topic", n.Name)
+			v.of(n, "node %s is on a cycle, or below one; send records back through a topic", n.Name)
 		}
 	}
 }
@@ -178,7 +183,7 @@ func (v *validation) stores() {
 	for _, n := range v.t.Nodes {
 		for _, s := range n.Stores {
 			if _, ok := specs[s]; !ok {
-				v.fault("node %s uses the store %s, which is not declared", n.Name, s)
+				v.of(n, "node %s uses the store %s, which is not declared", n.Name, s)
 			}
 			used.add(s)
 		}

@@ -14,10 +14,13 @@
 //   - A piped record is processed to the end before the call returns, what went through repartition topics included.
 //   - After every record the driver commits, so that stores emit each change. With [ManualCommit] only Commit does, which
 //     shows what the runtime does between two commits: one change per key.
-//   - Every topic has one partition, so there is one task per sub-topology. The record taken next is the one with the lowest
-//     event time over all of them.
+//   - Every topic has one partition, so there is one task per sub-topology, unless [Partitions] says otherwise. The record taken next is
+//     the one with the lowest event time over all tasks.
 //   - A global table's record is applied at once.
 //   - The wall clock stands still until AdvanceWallClock.
+//
+// Beside it: a [Mock] runs one processor alone; [Trace] shows a record's way through the graph; [OutOfOrder] shuffles records by a seed
+// within bounds; [Golden] compares text, such as a description or [Render]ed output, with a file.
 //
 // A Driver belongs to the goroutine of its test. It closes itself when the test ends.
 package topologytest

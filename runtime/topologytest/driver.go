@@ -23,7 +23,7 @@ type Driver struct {
 	log     *log
 	db      *state.DB
 	tasks   []*task.Task
-	readers map[string]*task.Task        // by full topic name
+	readers map[task.Input]*task.Task    // topics by their full names
 	globals map[string]state.GlobalLayer // by topic
 	now     time.Time
 	err     error // what stopped it
@@ -35,10 +35,10 @@ func New(tb testing.TB, top *topology.Topology, options ...Option) *Driver {
 	tb.Helper()
 	d := &Driver{
 		tb:      tb,
-		cfg:     config{applicationID: "app", start: time.Unix(0, 0), logger: slog.New(slog.DiscardHandler)},
+		cfg:     config{applicationID: "app", partitions: 1, start: time.Unix(0, 0), logger: slog.New(slog.DiscardHandler)},
 		top:     top,
 		log:     newLog(),
-		readers: map[string]*task.Task{},
+		readers: map[task.Input]*task.Task{},
 		globals: map[string]state.GlobalLayer{},
 	}
 	for _, o := range options {
@@ -49,6 +49,7 @@ func New(tb testing.TB, top *topology.Topology, options ...Option) *Driver {
 	if err := top.Validate(); err != nil {
 		tb.Fatalf("topologytest: topology: %v", err)
 	}
+	d.top = d.cfg.trace.wrap(top)
 	tb.Cleanup(d.close)
 	if err := d.open(); err != nil {
 		tb.Fatalf("topologytest: %v", err)
@@ -70,30 +71,78 @@ func (d *Driver) open() error {
 		}
 		d.globals[g.Topic], byStore[g.Store] = layer, layer
 	}
+	counts, err := d.partition()
+	if err != nil {
+		return err
+	}
 	for _, sub := range d.top.Subtopologies() {
-		t, err := task.New(task.Config{
-			Topology:        d.top,
-			ApplicationID:   d.cfg.applicationID,
-			Subtopology:     sub.Number,
-			Output:          d.log,
-			Committed:       d.committed,
-			Globals:         byStore,
-			Now:             d.now,
-			MaxIdle:         d.cfg.maxIdle,
-			Deserialization: d.cfg.handlers.deserialization,
-			Processing:      d.cfg.handlers.processing,
-			Production:      d.cfg.handlers.production,
-			DeadLetterTopic: d.cfg.deadLetters,
-			Logger:          d.cfg.logger,
-		})
-		if err != nil {
-			return err
+		for n := range counts.Tasks[sub.Number] {
+			if err := d.openTask(sub, n, counts, byStore); err != nil {
+				return err
+			}
 		}
-		d.tasks = append(d.tasks, t)
-		for _, in := range t.Inputs() {
-			d.readers[in.Topic] = t
-			t.Lag(in, true, 0) // what is piped has arrived
+	}
+	return nil
+}
+
+// partition finds out how many partitions topics have, and sub-topologies tasks.
+func (d *Driver) partition() (topology.Partitions, error) {
+	users := map[string]int32{}
+	for _, topic := range d.top.UserTopics() {
+		users[topic] = d.cfg.partitionsOf(topic)
+	}
+	counts, err := d.top.Partition(users)
+	if err != nil {
+		return counts, err
+	}
+	d.log.others = d.cfg.partitions
+	for topic, n := range users {
+		d.log.counts[topic] = n
+	}
+	for topic, n := range d.cfg.byTopic {
+		d.log.counts[topic] = n
+	}
+	for topic, n := range counts.Topics {
+		d.log.counts[d.top.Internal(d.cfg.applicationID, topic)] = n
+	}
+	for _, topic := range d.top.InternalTopics(d.cfg.applicationID, counts) {
+		d.log.counts[topic.Name] = topic.Partitions
+	}
+	return counts, nil
+}
+
+// openTask makes the task of a sub-topology for partition n.
+func (d *Driver) openTask(sub topology.Subtopology, n int32, counts topology.Partitions, globals map[string]state.GlobalLayer) error {
+	inputs := []task.Input{}
+	for _, source := range sub.Sources {
+		if n < counts.Topics[source] {
+			inputs = append(inputs, task.Input{Topic: d.top.Internal(d.cfg.applicationID, source), Partition: n})
 		}
+	}
+	t, err := task.New(task.Config{
+		Topology:        d.top,
+		ApplicationID:   d.cfg.applicationID,
+		Subtopology:     sub.Number,
+		Partition:       n,
+		Inputs:          inputs,
+		Output:          d.log,
+		Committed:       func(spec *state.Spec) (*state.Partition, error) { return d.committed(spec, n) },
+		Globals:         globals,
+		Now:             d.now,
+		MaxIdle:         d.cfg.maxIdle,
+		Deserialization: d.cfg.handlers.deserialization,
+		Processing:      d.cfg.handlers.processing,
+		Production:      d.cfg.handlers.production,
+		DeadLetterTopic: d.cfg.deadLetters,
+		Logger:          d.cfg.logger,
+	})
+	if err != nil {
+		return err
+	}
+	d.tasks = append(d.tasks, t)
+	for _, in := range t.Inputs() {
+		d.readers[in] = t
+		t.Lag(in, true, 0) // what is piped has arrived
 	}
 	return nil
 }
@@ -112,39 +161,52 @@ func (d *Driver) openGlobal(g topology.GlobalTable) (state.GlobalLayer, error) {
 }
 
 // committed gives a task the committed layer of a store, which begins empty, at the start of its changelog.
-func (d *Driver) committed(spec *state.Spec) (*state.Partition, error) {
-	p, err := d.db.Partition(spec, 0)
+func (d *Driver) committed(spec *state.Spec, n int32) (*state.Partition, error) {
+	p, err := d.db.Partition(spec, n)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Reset(state.Position{ClusterID: "topologytest"}); err != nil {
+	if err := p.Reset(state.Position{ClusterID: "topologytest", Partition: n}); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
 // deliver hands a record that a task sent to the task that reads its topic, if there is one.
-func (d *Driver) deliver(topic string, r topology.Raw) {
-	if t := d.readers[topic]; t != nil {
+func (d *Driver) deliver(in task.Input, r topology.Raw) {
+	if t := d.readers[in]; t != nil {
 		// The input is one of t's; if t has failed, its error surfaces where it is stepped.
-		_ = t.Offer(task.Input{Topic: topic}, &single{record: r})
+		_ = t.Offer(in, &single{record: r})
 	}
-	if g := d.globals[topic]; g != nil {
+	if g := d.globals[in.Topic]; g != nil {
 		d.err = errors.Join(d.err, g.Apply(r.Key, r.Value, r.Timestamp))
 	}
 }
 
 // TryPipeRaw pipes a record as bytes, which need not be decodable, into a topic that the topology reads, and processes it to the
-// end. Offset is ignored.
+// end. Offset is ignored. The partition is that of the key, as Kafka's default partitioner chooses it; of a null key the first.
 func (d *Driver) TryPipeRaw(topic string, r topology.Raw) error {
+	var n int32
+	if r.Key != nil {
+		n = topology.PartitionOf(r.Key, d.log.Partitions(d.top.Internal(d.cfg.applicationID, topic)))
+	}
+	return d.TryPipeRawTo(topic, n, r)
+}
+
+// TryPipeRawTo is TryPipeRaw into a partition of the topic.
+func (d *Driver) TryPipeRawTo(topic string, partition int32, r topology.Raw) error {
 	if d.err != nil {
 		return d.err
 	}
-	full := d.top.Internal(d.cfg.applicationID, topic)
-	if d.readers[full] == nil && d.globals[topic] == nil {
+	in := task.Input{Topic: d.top.Internal(d.cfg.applicationID, topic), Partition: partition}
+	if d.readers[task.Input{Topic: in.Topic}] == nil && d.globals[topic] == nil {
 		return fmt.Errorf("topic %s: the topology does not read it; it reads %s", topic, strings.Join(d.top.UserTopics(), ", "))
 	}
-	d.deliver(full, d.log.append(full, &r))
+	if n := d.log.Partitions(in.Topic); partition < 0 || partition >= n {
+		return fmt.Errorf("topic %s has the partitions 0 to %d in this test, not %d", topic, n-1, partition)
+	}
+	d.cfg.trace.piped(in, &r)
+	d.deliver(in, d.log.append(in, &r))
 	if d.err == nil {
 		d.err = d.drain()
 	}
@@ -200,12 +262,13 @@ func (d *Driver) commit() error {
 		if !t.Uncommitted() {
 			continue
 		}
+		d.cfg.trace.commits(t)
 		if err := t.Flush(); err != nil {
 			return err
 		}
 		next := map[string]int64{}
 		for _, s := range d.top.Stores {
-			next[s.Name] = d.log.end(topology.ChangelogTopic(d.cfg.applicationID, s.Name))
+			next[s.Name] = d.log.ends[task.Input{Topic: topology.ChangelogTopic(d.cfg.applicationID, s.Name), Partition: t.ID().Partition}]
 		}
 		if err := t.Committed(next); err != nil {
 			return err

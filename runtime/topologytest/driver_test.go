@@ -16,7 +16,7 @@ import (
 	"github.com/millrace-io/millrace/topology"
 )
 
-// T-02, T-03: a record is processed to the end, through the repartition topic, with a commit after each.
+// T-02, T-03: a record is processed to the end, through the repartition topic, with a commit after each (T-01, T-10, T-14).
 func TestWordCount(t *testing.T) {
 	t.Parallel()
 	d := topologytest.New(t, wordCount(t))
@@ -46,7 +46,7 @@ func TestWordCount(t *testing.T) {
 	}
 }
 
-// between commits one change per key, in the order of last writes.
+// between commits one change per key, in the order of last writes, with the headers of those (P-35).
 func TestManualCommit(t *testing.T) {
 	t.Parallel()
 	d := topologytest.New(t, wordCount(t), topologytest.ManualCommit(), topologytest.ApplicationID("wc"))

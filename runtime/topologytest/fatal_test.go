@@ -34,7 +34,7 @@ func expectFatal(t *testing.T, want string, f func(testing.TB)) {
 	f(fatal{t})
 }
 
-// A test that asks for what is not there is told so.
+// A test that asks for what is not there, or for a store of another kind, is told so (T-08).
 func TestFatal(t *testing.T) {
 	t.Parallel()
 	expectFatal(t, "topologytest: topology: the topology has no source", func(tb testing.TB) {

@@ -49,6 +49,14 @@ func (in *Input[K, V]) PipeRecord(r topology.Record[K, V]) {
 	in.d.must(in.TryPipe(r))
 }
 
+// PipeAll pipes records one after the other.
+func (in *Input[K, V]) PipeAll(records ...topology.Record[K, V]) {
+	in.d.tb.Helper()
+	for _, r := range records {
+		in.PipeRecord(r)
+	}
+}
+
 // TryPipe is PipeRecord, but returns the error.
 func (in *Input[K, V]) TryPipe(r topology.Record[K, V]) error {
 	raw := topology.Raw{Timestamp: r.Timestamp, Headers: r.Headers.All()}

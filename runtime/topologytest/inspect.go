@@ -11,13 +11,22 @@ import (
 
 // StoreOf returns a store of the topology, such as StoreOf[*state.KeyValue[string, int64]](d, "counts"). It may be read and,
 // before the first record, filled. It fails the test if there is none of that name and type.
+//
+// Where topics have several partitions it is that of partition 0, see [StoreAt].
 func StoreOf[S state.Layer](d *Driver, name string) S {
+	d.tb.Helper()
+	return StoreAt[S](d, name, 0)
+}
+
+// StoreAt is [StoreOf] for the store of the task that works on a partition.
+func StoreAt[S state.Layer](d *Driver, name string, partition int32) S {
 	d.tb.Helper()
 	var layer state.Layer
 	for _, t := range d.tasks {
-		if layer = t.Store(name); layer != nil {
+		if layer = t.Store(name); layer != nil && t.ID().Partition == partition {
 			break
 		}
+		layer = nil
 	}
 	s, ok := layer.(S)
 	if !ok {
@@ -64,5 +73,22 @@ func (d *Driver) Dropped() int64 {
 // Topics returns the topics that hold records, by their full names, sorted: piped, written, internal.
 func (d *Driver) Topics() []string { return slices.Sorted(maps.Keys(d.log.topics)) }
 
-// Records returns the records of a topic as bytes, from the beginning.
-func (d *Driver) Records(topic string) []topology.Raw { return slices.Clone(d.log.topics[topic]) }
+// Records returns the records of a topic as bytes, from the beginning: those of all partitions, in the order in which they were written.
+func (d *Driver) Records(topic string) []topology.Raw {
+	var records []topology.Raw
+	for _, r := range d.log.topics[topic] {
+		records = append(records, r.Raw)
+	}
+	return records
+}
+
+// RecordsOf returns the records of one partition of a topic.
+func (d *Driver) RecordsOf(topic string, partition int32) []topology.Raw {
+	var records []topology.Raw
+	for _, r := range d.log.topics[topic] {
+		if r.partition == partition {
+			records = append(records, r.Raw)
+		}
+	}
+	return records
+}

@@ -8,40 +8,56 @@ import (
 	"github.com/millrace-io/millrace/topology"
 )
 
-// log is the log that the tasks write to and read from: one partition per topic, in memory.
+// log is the log that the tasks write to and read from, in memory.
 type log struct {
-	topics map[string][]topology.Raw // by full name
-	sent   func(topic string, r topology.Raw)
+	topics map[string][]written // by full name, all partitions, in the order in which they were written
+	ends   map[task.Input]int64
+	counts map[string]int32 // partitions by full name; 0: others
+	others int32            // partitions of topics that only sinks write
+	sent   func(in task.Input, r topology.Raw)
 }
 
-func newLog() *log { return &log{topics: map[string][]topology.Raw{}} }
+// written is a record of a topic.
+type written struct {
+	topology.Raw
+	partition int32
+}
 
-// append adds a copy of r to a topic and returns it, with its offset.
-func (l *log) append(topic string, r *topology.Raw) topology.Raw {
+func newLog() *log {
+	return &log{topics: map[string][]written{}, ends: map[task.Input]int64{}, counts: map[string]int32{}, others: 1}
+}
+
+// append adds a copy of r to a partition and returns it, with its offset.
+func (l *log) append(in task.Input, r *topology.Raw) topology.Raw {
 	c := topology.Raw{
 		Key:       slices.Clone(r.Key),
 		Value:     slices.Clone(r.Value),
 		Timestamp: r.Timestamp,
-		Offset:    l.end(topic),
+		Offset:    l.ends[in],
 	}
 	for _, h := range r.Headers {
 		c.Headers = append(c.Headers, topology.Header{Key: h.Key, Value: slices.Clone(h.Value)})
 	}
-	l.topics[topic] = append(l.topics[topic], c)
+	l.topics[in.Topic] = append(l.topics[in.Topic], written{c, in.Partition})
+	l.ends[in]++
 	return c
 }
 
-func (l *log) end(topic string) int64 { return int64(len(l.topics[topic])) }
-
 // Partitions implements task.Output.
-func (l *log) Partitions(string) int32 { return 1 }
+func (l *log) Partitions(topic string) int32 {
+	if n := l.counts[topic]; n > 0 {
+		return n
+	}
+	return l.others
+}
 
 // Send implements task.Output.
 func (l *log) Send(topic string, partition int32, r *topology.Raw, _ *task.Origin) error {
-	if partition != 0 {
-		return fmt.Errorf("partition %d: topics of the test driver have one partition", partition)
+	if n := l.Partitions(topic); partition < 0 || partition >= n {
+		return fmt.Errorf("topic %s has %d partitions in this test, and a record was sent to partition %d: see Partitions", topic, n, partition)
 	}
-	l.sent(topic, l.append(topic, r))
+	in := task.Input{Topic: topic, Partition: partition}
+	l.sent(in, l.append(in, r))
 	return nil
 }
 

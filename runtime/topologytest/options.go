@@ -1,6 +1,8 @@
 package topologytest
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -39,6 +41,9 @@ type config struct {
 	maxIdle       time.Duration
 	handlers      struct{ deserialization, processing, production Handler }
 	deadLetters   string
+	partitions    int32            // of topics that byTopic does not name
+	byTopic       map[string]int32 // by name
+	trace         *tracer
 	logger        *slog.Logger
 }
 
@@ -48,8 +53,38 @@ func ApplicationID(id string) Option { return func(c *config) { c.applicationID 
 // StartAt sets the wall clock at the start. The default is the Unix epoch.
 func StartAt(t time.Time) Option { return func(c *config) { c.start = t } }
 
+// Partitions gives topics n partitions each; without topics, all that are not named. The default is 1. There is a task for each partition then,
+// internal topics get as many partitions as in the runtime, and sinks choose partitions. It panics unless n is positive.
+func Partitions(n int32, topics ...string) Option {
+	if n < 1 {
+		panic(fmt.Sprintf("topologytest: %d partitions", n))
+	}
+	return func(c *config) {
+		if len(topics) == 0 {
+			c.partitions = n
+		}
+		for _, topic := range topics {
+			if c.byTopic == nil {
+				c.byTopic = map[string]int32{}
+			}
+			c.byTopic[topic] = n
+		}
+	}
+}
+
+func (c *config) partitionsOf(topic string) int32 {
+	if n, ok := c.byTopic[topic]; ok {
+		return n
+	}
+	return c.partitions
+}
+
 // ManualCommit makes the driver commit only when Commit is called, instead of after every record.
 func ManualCommit() Option { return func(c *config) { c.manual = true } }
+
+// Trace writes to w how each record passes through the graph: what is piped, the nodes that it comes to with the record that each gets, what is
+// written, and what a commit sends on. It slows the driver down.
+func Trace(w io.Writer) Option { return func(c *config) { c.trace = &tracer{w: w} } }
 
 // MaxIdle is how long a task waits for an empty input while others have records (max.task.idle.ms); what is piped meanwhile
 // waits for AdvanceWallClock. The default is not at all.

@@ -22,6 +22,14 @@ func NewOutput[K, V any](d *Driver, topic string, key serde.Serde[K], value serd
 	return &Output[K, V]{d: d, topic: topic, key: key, value: value}
 }
 
+// Partition returns the partition of the record that Read returns next, -1 if there is none.
+func (o *Output[K, V]) Partition() int32 {
+	if o.Len() == 0 {
+		return -1
+	}
+	return o.d.log.topics[o.topic][o.next].partition
+}
+
 // Len returns how many records have not been read.
 func (o *Output[K, V]) Len() int { return len(o.d.log.topics[o.topic]) - o.next }
 
@@ -31,7 +39,7 @@ func (o *Output[K, V]) Read() topology.Record[K, V] {
 	if o.Len() == 0 {
 		o.d.tb.Fatalf("topologytest: topic %s: no record after the %d that were read", o.topic, o.next)
 	}
-	r, err := o.decode(&o.d.log.topics[o.topic][o.next])
+	r, err := o.decode(&o.d.log.topics[o.topic][o.next].Raw)
 	o.d.must(err)
 	o.next++
 	return r

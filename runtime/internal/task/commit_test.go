@@ -194,6 +194,7 @@ func TestStart(t *testing.T) {
 	h.expect(h.run(), lines("out-0 k=100@60", "out-0 k=170@170"))
 }
 
+// TestRequestCommit: a node may ask for a commit, which is not done at once (P-15).
 func TestRequestCommit(t *testing.T) {
 	t.Parallel()
 	h := start(t, pipe(proc{process: func(ctx *topology.Context[string, string], r record) error {

@@ -174,6 +174,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
+// TestOutputFailure: no handler is asked about an output that fails (P-32).
 func TestOutputFailure(t *testing.T) {
 	t.Parallel()
 	h := start(t, pipe(proc{}), continuing)

@@ -32,8 +32,8 @@ func byInnerKey[K, V any](key serde.Serde[K], opts []topology.SinkOption[K, V]) 
 }
 
 // RepartitionSink writes to a repartition topic. Windowed keys are partitioned as a whole there, as in Kafka Streams.
-func RepartitionSink[K, V any](name, topic string, key serde.Serde[K], value serde.Serde[V]) *topology.Node {
-	return flagNil[K, V](topology.NewSink(name, topic, key, value))
+func RepartitionSink[K, V any](name, topic string, key serde.Serde[K], value serde.Serde[V], opts ...topology.SinkOption[K, V]) *topology.Node {
+	return flagNil[K, V](topology.NewSink(name, topic, key, value, opts...))
 }
 
 // flagNil makes a node see null where a key or value is nil.

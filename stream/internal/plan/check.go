@@ -10,7 +10,7 @@ import (
 func (g *Graph) check(nodes []*Node) []error {
 	var errs []error
 	errs = append(errs, checkNames(nodes)...)
-	errs = append(errs, checkStores(g.stores)...)
+	errs = append(errs, g.checkStores()...)
 	errs = append(errs, g.checkExplicit()...)
 	return append(errs, checkEdges(nodes)...)
 }
@@ -20,7 +20,7 @@ func checkNames(nodes []*Node) []error {
 	seen := map[string]bool{}
 	for _, n := range nodes {
 		if seen[n.Name] {
-			errs = append(errs, fmt.Errorf("node %s: the name is used twice; give one of the two another one", n.Name))
+			errs = append(errs, at(n.Line, "node %s: the name is used twice; give one of the two another one", n.Name))
 		}
 		seen[n.Name] = true
 	}
@@ -34,11 +34,11 @@ func checkEdges(nodes []*Node) []error {
 		for _, in := range n.inputs {
 			switch {
 			case in.parent == nil || !before[in.parent]:
-				errs = append(errs, fmt.Errorf("node %s: its parent belongs to another builder", n.Name))
+				errs = append(errs, at(n.Line, "node %s: its parent belongs to another builder", n.Name))
 			case in.port >= len(n.In):
-				errs = append(errs, fmt.Errorf("node %s: %s feeds port %d, it has %d", n.Name, in.parent.Name, in.port, len(n.In)))
+				errs = append(errs, at(n.Line, "node %s: %s feeds port %d, it has %d", n.Name, in.parent.Name, in.port, len(n.In)))
 			case in.parent.Out != n.In[in.port]:
-				errs = append(errs, fmt.Errorf("node %s: it takes %s, its parent %s gives %s",
+				errs = append(errs, at(n.Line, "node %s: it takes %s, its parent %s gives %s",
 					n.Name, show(n.In[in.port]), in.parent.Name, show(in.parent.Out)))
 			}
 		}

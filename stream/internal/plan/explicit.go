@@ -1,9 +1,6 @@
 package plan
 
-import (
-	"fmt"
-	"regexp"
-)
+import "regexp"
 
 // madeUp matches names of stores and repartition topics that nobody chose.
 var madeUp = regexp.MustCompile(`^(KSTREAM|KTABLE|COGROUPKSTREAM)-.*[0-9]{10}|-STATE-STORE-[0-9]{10}$`)
@@ -17,15 +14,15 @@ func (g *Graph) checkExplicit() []error {
 		return nil
 	}
 	var errs []error
-	for _, s := range g.stores {
+	for i, s := range g.stores {
 		if s.Logging && s.SourceTopic == "" && madeUp.MatchString(s.Name) {
-			errs = append(errs, fmt.Errorf("store %s: its name is generated, and would change with the program: name the store, by Materialized, "+
+			errs = append(errs, at(g.storeLines[i], "store %s: its name is generated, and would change with the program: name the store, by Materialized, "+
 				"StoreNamed or StoresNamed, or its operator", s.Name))
 		}
 	}
 	for _, n := range g.nodes {
 		if n.via != nil && madeUp.MatchString(n.via.Topic.Name) {
-			errs = append(errs, fmt.Errorf("repartition topic %s: its name is generated, and would change with the program: name the grouping, "+
+			errs = append(errs, at(n.Line, "repartition topic %s: its name is generated, and would change with the program: name the grouping, "+
 				"the join or the repartition by Named", n.via.Topic.Topic()))
 		}
 	}

@@ -14,9 +14,11 @@ type Graph struct {
 	nodes   []*Node
 	globals []topology.GlobalTable
 	stores  []*state.Spec
-	sources map[string]*Node // by user topic
-	names   names
-	errs    []error
+	// storeLines are the lines of the program that declared the stores.
+	storeLines []string
+	sources    map[string]*Node // by user topic
+	names      names
+	errs       []error
 
 	explicit bool      // generated names of topics are refused
 	merging  bool      // see MergeRepartitions
@@ -32,12 +34,13 @@ type Node struct {
 	*topology.Node // its code, name and edges; id, parents and children are set when the plan is lowered
 
 	inputs  []input
-	via     *Via // not nil: a repartition, lowered last
-	relaxed bool // see TakesNullKeys
-	sourced bool // see ReadsSource
-	rekeys  bool // see Rekeys
-	keeps   bool // see Keeps
-	rows    rows // see HoldsTopic
+	via     *Via   // not nil: a repartition, lowered last
+	relaxed bool   // see TakesNullKeys
+	sourced bool   // see ReadsSource
+	rekeys  bool   // see Rekeys
+	keeps   bool   // see Keeps
+	rows    rows   // see HoldsTopic
+	form    string // of a stream's source: in what form records are read; see ShareSource
 }
 
 // input says which parent feeds which port.
@@ -57,14 +60,25 @@ type Via struct {
 	Automatic bool
 }
 
-// Fail records a fault. The format is fmt.Errorf's.
+// Fail records a fault of what the program is calling right now: its line is put in front. The format is fmt.Errorf's.
 func (g *Graph) Fail(format string, args ...any) {
-	g.errs = append(g.errs, fmt.Errorf(format, args...))
+	g.errs = append(g.errs, at(topology.Where(), format, args...))
+}
+
+// at is fmt.Errorf with a line of the program in front.
+func at(line, format string, args ...any) error {
+	if line == "" {
+		return fmt.Errorf(format, args...)
+	}
+	return fmt.Errorf("%s: %w", line, fmt.Errorf(format, args...))
 }
 
 // Add adds a node with its parents, which feed ports 0, 1, … in order if the node has several and port 0 if it has one.
 func (g *Graph) Add(n *topology.Node, parents ...*Node) *Node {
 	p := &Node{Node: n}
+	if n.Line == "" {
+		n.Line = topology.Where()
+	}
 	for i, parent := range parents {
 		port := i
 		if len(n.In) == 1 {
@@ -76,16 +90,39 @@ func (g *Graph) Add(n *topology.Node, parents ...*Node) *Node {
 	return p
 }
 
-// AddSource adds a source of one topic. A topic is read by one source: two would have to agree on serdes and times, which
-// the plan cannot see.
+// ShareSource is AddSource for a stream: if its topics are read as a stream already, all of them and no others, it returns that source
+// . form says in what form records are read; two sources of one must agree in it.
+func (g *Graph) ShareSource(n *topology.Node, form string) (p *Node, shared bool) {
+	for _, t := range n.Topics {
+		first := g.sources[t]
+		if first == nil || first.form == "" || !sameTopics(first.Topics, n.Topics) {
+			continue
+		}
+		if first.Out != n.Out || first.form != form {
+			g.Fail("source %s: topics %q are read by source %s already, as %s by %s; this is %s by %s",
+				n.Name, n.Topics, first.Name, show(first.Out), first.form, show(n.Out), form)
+			break
+		}
+		return first, true
+	}
+	p = g.AddSource(n)
+	p.form = form
+	return p, false
+}
+
+func sameTopics(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// AddSource adds a source. A topic is read by one: two would have to agree on serdes and times, which the plan cannot see.
 func (g *Graph) AddSource(n *topology.Node) *Node {
 	p := g.Add(n)
 	for _, t := range n.Topics {
 		if err := Legal(t); err != nil {
 			g.Fail("source %s: topic %q: %w", n.Name, t, err)
 		}
-		if first, ok := g.sources[t]; ok {
-			g.Fail("source %s: topic %q is read by source %s already: call From once and use its stream twice", n.Name, t, first.Name)
+		if first, ok := g.sources[t]; ok { // it may be n itself, if its topics are not distinct
+			g.Fail("source %s: topic %q is read by source %s already, as one of %q: read it once, and use what it gives twice", n.Name, t, first.Name, first.Topics)
 			continue
 		}
 		g.sources[t] = p
@@ -101,6 +138,11 @@ func (g *Graph) AddRepartition(v Via, parents ...*Node) *Node {
 	// In and Out of the logical node are those of what it becomes.
 	p := g.Add(&topology.Node{Name: v.Topic.Topic(), In: v.first().In, Out: v.Source.Out}, parents...)
 	p.via = &v
+	for _, n := range []*topology.Node{v.Filter, v.Relaxed, v.Sink, v.Source} {
+		if n != nil {
+			n.Line = p.Line
+		}
+	}
 	return p
 }
 
@@ -119,7 +161,10 @@ func (n *Node) TakesNullKeys() { n.relaxed = true }
 func (g *Graph) Copartition(nodes ...*Node) { g.together = append(g.together, nodes) }
 
 // AddStore declares a store.
-func (g *Graph) AddStore(s *state.Spec) { g.stores = append(g.stores, s) }
+func (g *Graph) AddStore(s *state.Spec) {
+	g.stores = append(g.stores, s)
+	g.storeLines = append(g.storeLines, topology.Where())
+}
 
 // AddGlobal declares a global table and its store.
 func (g *Graph) AddGlobal(t topology.GlobalTable, s *state.Spec) {

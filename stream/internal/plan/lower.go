@@ -2,7 +2,6 @@ package plan
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/millrace-io/millrace/topology"
 )
@@ -32,7 +31,7 @@ func lower(nodes []*Node) ([]*Node, []topology.RepartitionTopic, error) {
 		}
 		v := n.via
 		if seen[v.Topic.Name] {
-			errs = append(errs, fmt.Errorf("repartition topic %s: the name is used twice; give one of the two groupings or repartitions another name", v.Topic.Name))
+			errs = append(errs, at(n.Line, "repartition topic %s: the name is used twice; give one of the two groupings or repartitions another name", v.Topic.Name))
 			continue
 		}
 		seen[v.Topic.Name] = true

@@ -111,6 +111,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestLegal: names are what topics may be called (D-150).
 func TestLegal(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"a", "A-1_b.c", "...", strings.Repeat("x", 249)} {

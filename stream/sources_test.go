@@ -1,0 +1,195 @@
+package stream_test
+
+import (
+	"fmt"
+	goruntime "runtime"
+	"strings"
+	"testing"
+
+	"github.com/millrace-io/millrace/runtime/topologytest"
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// TestSharedSource: a topic that is read twice has one source, which feeds both streams; so have several topics, in any order (X-23).
+func TestSharedSource(t *testing.T) {
+	t.Parallel()
+	b := stream.NewBuilder()
+	toText(from(b, "in"), "one")
+	toText(from(b, "in"), "two")
+	both := stream.FromTopics(b, []string{"a", "b"}, serde.String, serde.String)
+	toText(both, "three")
+	toText(stream.FromTopics(b, []string{"b", "a"}, serde.String, serde.String), "four")
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources := 0
+	for _, n := range top.Nodes {
+		if n.Kind == topology.KindSource {
+			sources++
+		}
+	}
+	if sources != 2 || !strings.Contains(top.Describe(), "(topics: [a, b])") {
+		t.Errorf("%d sources:\n%s", sources, top.Describe())
+	}
+	d := topologytest.New(t, top)
+	for i, topic := range []string{"in", "a", "b"} {
+		topologytest.NewInput(d, topic, serde.String, serde.String).PipeAt(topic, "v", int64(i))
+	}
+	for topic, want := range map[string]string{"one": "in=v @0\n", "two": "in=v @0\n", "three": "a=v @1\nb=v @2\n", "four": "a=v @1\nb=v @2\n"} {
+		if got := topologytest.Render(topologytest.NewOutput(d, topic, serde.String, serde.String)); got != want {
+			t.Errorf("%s has %q, want %q", topic, got, want)
+		}
+	}
+}
+
+// TestTopicsInOrderOfTime: several topics of one source are taken in the order of event time, and are joined as one (D-01, R-13).
+func TestTopicsInOrderOfTime(t *testing.T) {
+	t.Parallel()
+	b := stream.NewBuilder()
+	all := stream.FromTopics(b, []string{"a", "b", "c"}, serde.String, serde.String)
+	toCounts(all.GroupByKey().Count(stream.Materialized("n", serde.Int64)), "out")
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := topologytest.New(t, top, topologytest.Partitions(2), topologytest.Partitions(5, "b"))
+	for i := range 30 {
+		topic := string(rune('a' + i%3))
+		topologytest.NewInput(d, topic, serde.String, serde.String).PipeAt(fmt.Sprint("k", i%2), "v", int64(i))
+	}
+	total := int64(0)
+	for p := range int32(5) { // as many tasks as the largest topic has partitions
+		for row, err := range topologytest.StoreAt[*state.KeyValue[string, int64]](d, "n", p).Range(serde.None[string](), serde.None[string]()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += row.Value
+		}
+	}
+	if total != 30 {
+		t.Errorf("%d records were counted, want 30", total)
+	}
+}
+
+// TestPartitioners: a repartition topic and a foreign-key join's are partitioned as the program says (D-139).
+func TestPartitioners(t *testing.T) {
+	t.Parallel()
+	const n = 4
+	byLength := func(key string, partitions int32) int32 { return int32(len(key)) % partitions }
+	b := stream.NewBuilder()
+	partition := func(_ string, r *topology.Record[string, string], _ []byte, partitions int32) int32 {
+		if r.Value == "drop" {
+			return -2
+		}
+		return byLength(r.Key, partitions)
+	}
+	with := stream.RepartitionedWith(serde.String, serde.String).Named("r").PartitionBy(partition)
+	toText(from(b, "in").Repartition(with), "out")
+	joined := stream.JoinForeign(tableFrom(b, "l"), tableFrom(b, "r"), value, both, stream.Named("j"), stream.PartitionForeign(byLength))
+	tableToText(joined, "joined")
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := topologytest.New(t, top, topologytest.Partitions(n))
+	in := topologytest.NewInput(d, "in", serde.String, serde.String)
+	left := topologytest.NewInput(d, "l", serde.String, serde.String)
+	for i := range 9 {
+		key := strings.Repeat("k", i)
+		in.PipeAt(key, "v", 1)
+		raw := topology.Raw{Key: []byte(key), Value: []byte("row"), Timestamp: 1}
+		if err := d.TryPipeRawTo("r", byLength(key, n), raw); err != nil { // as its owner partitions it
+			t.Fatal(err)
+		}
+		left.PipeAt(fmt.Sprint("left", i), key, 1)
+	}
+	in.PipeAt("k", "drop", 1)
+	for p := range int32(n) {
+		for topic, records := range map[string][]topology.Raw{
+			"repartition": d.RecordsOf("app-r-repartition", p), "subscriptions": d.RecordsOf("app-j-subscription-registration-topic", p),
+		} {
+			for _, r := range records {
+				if want := byLength(string(r.Key), n); want != p {
+					t.Errorf("%s: %q is in partition %d, want %d", topic, r.Key, p, want)
+				}
+			}
+		}
+	}
+	if got := len(topologytest.NewOutput(d, "out", serde.String, serde.String).ReadAll()); got != 9 || d.Dropped() != 1 {
+		t.Errorf("%d records came through, %d were dropped", got, d.Dropped())
+	}
+	results := topologytest.Latest(topologytest.NewOutput(d, "joined", serde.String, serde.String))
+	if len(results) != 9 || results["left3"] != "kkkrow" {
+		t.Errorf("joined %v", results)
+	}
+}
+
+// TestFaultsOfSources: sources that overlap, or that read one topic in two ways, are refused.
+func TestFaultsOfSources(t *testing.T) {
+	t.Parallel()
+	clock := stream.Timestamps(func(topology.Record[string, string], topology.Coordinates, int64) (int64, error) { return 0, nil })
+	for want, program := range map[string]func(b *stream.Builder){
+		`topic "b" is read by source KSTREAM-SOURCE-0000000000 already, as one of ["a" "b"]`: func(b *stream.Builder) {
+			stream.FromTopics(b, []string{"a", "b"}, serde.String, serde.String)
+			from(b, "b")
+		},
+		"topics [\"a\"] are read by source KSTREAM-SOURCE-0000000000 already, as Record[string, string] by": func(b *stream.Builder) {
+			from(b, "a")
+			stream.From(b, "a", serde.String, serde.Int64)
+		},
+		`topic "t" is read by source`:  func(b *stream.Builder) { tableFrom(b, "t"); from(b, "t") },
+		"give Timestamps to the first": func(b *stream.Builder) { from(b, "a"); from(b, "a", clock) },
+		"it is given no topics":        func(b *stream.Builder) { stream.FromTopics(b, nil, serde.String, serde.String) },
+		"PartitionForeign is given as": func(b *stream.Builder) {
+			stream.JoinForeign(tableFrom(b, "l"), tableFrom(b, "r"), value, both, stream.PartitionForeign(func(int64, int32) int32 { return 0 }))
+		},
+	} {
+		b := stream.NewBuilder()
+		program(b)
+		if _, err := b.Topology(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nwant %s", err, want)
+		}
+	}
+}
+
+// here returns the line that calls it, moved by some lines, as errors name it.
+func here(by int) string {
+	_, _, line, _ := goruntime.Caller(1)
+	return fmt.Sprintf("stream/sources_test.go:%d: ", line+by)
+}
+
+// TestFaultsNameTheLine: all faults come at once, each with the line of the program that it is about.
+func TestFaultsNameTheLine(t *testing.T) {
+	t.Parallel()
+	b := stream.NewBuilder()
+	first := here(1)
+	s := stream.From(b, "in", serde.String, serde.String).Filter(nil)
+	second := here(1)
+	s.GroupByKey().Count(stream.Materialized("c", serde.Int64).Retention(ten))
+	third := here(2)
+	s.Filter(always, stream.Named("f"))
+	s.Filter(always, stream.Named("f"))
+	fourth := here(2)
+	s.GroupByKey().Reduce(later, stream.Materialized("twice", serde.String))
+	s.GroupByKey().Reduce(later, stream.Materialized("twice", serde.String))
+	_, err := b.Topology()
+	for _, want := range []string{
+		first + "node KSTREAM-FILTER-0000000001: the predicate is nil", second + "node KSTREAM-AGGREGATE-0000000002: Retention is for windows",
+		third + "node f: the name is used twice", fourth + "store twice: the name is used twice",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nwant %s", err, want)
+		}
+	}
+	byHand := topology.NewBuilder()
+	in := topology.AddSource(byHand, "s", "in", serde.String, serde.String)
+	fifth := here(1)
+	topology.AddSink(byHand, "s", "out", serde.String, serde.String, in)
+	if _, err := byHand.Build(); err == nil || !strings.Contains(err.Error(), fifth+"node s: the name is taken") {
+		t.Errorf("%v\nwant %snode s: the name is taken", err, fifth)
+	}
+}
