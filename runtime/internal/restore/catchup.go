@@ -81,16 +81,14 @@ func (l *lane) run(ctx context.Context) (err error) {
 	defer tick.Stop()
 	var got []client.Fetched
 	for {
-		if err := l.begin(); err != nil || len(l.reading) == 0 {
-			return err
+		if l.begin(); len(l.reading) == 0 {
+			return nil
 		}
 		got = l.fetcher.Take(got[:0])
 		for i := range got {
+			c := l.reading[got[i].TopicPartition]
 			if err := l.restore(ctx, &got[i]); err != nil {
-				for _, rest := range got[i+1:] {
-					release(rest)
-				}
-				return err
+				l.drop(c, err)
 			}
 		}
 		if len(got) > 0 {
@@ -107,7 +105,8 @@ func (l *lane) run(ctx context.Context) (err error) {
 }
 
 // begin starts reading what waits, as far as it may.
-func (l *lane) begin() error {
+func (l *lane) begin() {
+	l.waiting = slices.DeleteFunc(l.waiting, func(c *catchUp) bool { return l.jobs.failed(c.task.ID) })
 	for i := 0; i < len(l.waiting); {
 		c := l.waiting[i]
 		if large := c.end-c.next >= bulkRecords; large && l.bulk != nil {
@@ -117,7 +116,8 @@ func (l *lane) begin() error {
 		l.waiting = slices.Delete(l.waiting, i, i+1)
 		var err error
 		if c.bulk, err = c.store.State.BeginBulk(c.end - c.next); err != nil {
-			return l.failed(c, err)
+			l.jobs.fail(c.task.ID, l.failed(c, err))
+			continue
 		}
 		if c.bulk {
 			l.bulk = c
@@ -128,7 +128,20 @@ func (l *lane) begin() error {
 		tell(l.cfg.Listen, c.event(Started))
 		l.fetcher.Add(c.store.Changelog, c.next)
 	}
-	return nil
+}
+
+// drop gives a partition up, and its task with it; the others go on.
+func (l *lane) drop(c *catchUp, err error) {
+	l.fetcher.Remove(c.store.Changelog)
+	delete(l.reading, c.store.Changelog)
+	if l.bulk == c {
+		l.bulk = nil
+	}
+	if left := c.settle(); left != nil {
+		err = errors.Join(err, l.failed(c, left))
+	}
+	tell(l.cfg.Listen, c.event(Suspended))
+	l.jobs.fail(c.task.ID, err)
 }
 
 // suspend leaves what is not at its end where it stands: what was read of it is kept.
@@ -136,7 +149,7 @@ func (l *lane) suspend() error {
 	var errs []error
 	for _, c := range l.reading {
 		if err := c.settle(); err != nil {
-			errs = append(errs, l.failed(c, err))
+			errs = append(errs, &TaskError{c.task.ID, l.failed(c, err)})
 		}
 		tell(l.cfg.Listen, c.event(Suspended))
 	}
@@ -153,8 +166,7 @@ func (c *catchUp) settle() error {
 }
 
 func (l *lane) failed(c *catchUp, err error) error {
-	return fmt.Errorf("task %s: restore store %q from %s at offset %d: %w",
-		c.task.ID, c.store.Name, partitionName(c.store.Changelog), c.next, err)
+	return fmt.Errorf("restore store %q from %s at offset %d: %w", c.store.Name, partitionName(c.store.Changelog), c.next, err)
 }
 
 func release(f client.Fetched) {
@@ -208,12 +220,12 @@ func (r *Restorer) withoutOffsets(ctx context.Context, c *catchUp) error {
 		return err
 	}
 	if len(at) > 0 {
-		return fmt.Errorf("task %s: offsets were committed while its store %q was restored: another instance runs it", c.task.ID, c.store.Name)
+		return fmt.Errorf("offsets were committed while its store %q was restored: another instance runs it", c.store.Name)
 	}
-	return commit.Fatal(fmt.Errorf("task %s: group %s has no committed offset for any input, but %s holds %d committed changes of store %q: "+
+	return commit.Fatal(fmt.Errorf("group %s has no committed offset for any input, but %s holds %d committed changes of store %q: "+
 		"going on from the start would count twice. Were the group's offsets deleted, or did they expire? Restore them, "+
 		"or reset the application: delete its changelog topics and %s",
-		c.task.ID, r.cfg.Group, partitionName(c.store.Changelog), c.restored, c.store.Name, r.cfg.StateDir))
+		r.cfg.Group, partitionName(c.store.Changelog), c.restored, c.store.Name, r.cfg.StateDir))
 }
 
 // take puts one batch into the store.

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
@@ -16,6 +17,7 @@ type progress struct {
 		sync.Mutex
 		behind   map[topology.TaskID]int
 		restored map[topology.TaskID]int64
+		failures map[topology.TaskID]error
 	}
 	// handing keeps two lanes from calling ready at the same time; mu is not held during the call.
 	handing sync.Mutex
@@ -25,6 +27,7 @@ func newProgress(tasks []Task, offsets *inputOffsets, ready func(Ready)) *progre
 	p := &progress{tasks: tasks, offsets: offsets, ready: ready}
 	p.mu.behind = make(map[topology.TaskID]int)
 	p.mu.restored = make(map[topology.TaskID]int64)
+	p.mu.failures = make(map[topology.TaskID]error)
 	return p
 }
 
@@ -34,7 +37,7 @@ func (p *progress) expect(id topology.TaskID) { p.mu.behind[id]++ }
 // start hands on the tasks that have nothing to wait for.
 func (p *progress) start() {
 	for i := range p.tasks {
-		if p.mu.behind[p.tasks[i].ID] == 0 {
+		if id := p.tasks[i].ID; p.mu.behind[id] == 0 && !p.failed(id) {
 			p.hand(&p.tasks[i], 0)
 		}
 	}
@@ -46,10 +49,39 @@ func (p *progress) done(c *catchUp) {
 	p.mu.behind[c.task.ID]--
 	p.mu.restored[c.task.ID] += c.restored
 	behind, restored := p.mu.behind[c.task.ID], p.mu.restored[c.task.ID]
+	failed := p.mu.failures[c.task.ID] != nil
 	p.mu.Unlock()
-	if behind == 0 {
+	if behind == 0 && !failed {
 		p.hand(c.task, restored)
 	}
+}
+
+// fail notes why a task cannot be made ready now. Its first failure counts.
+func (p *progress) fail(id topology.TaskID, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.failures[id] == nil {
+		p.mu.failures[id] = err
+	}
+}
+
+func (p *progress) failed(id topology.TaskID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.failures[id] != nil
+}
+
+// err returns the failures, in the order of tasks.
+func (p *progress) err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for i := range p.tasks {
+		if err := p.mu.failures[p.tasks[i].ID]; err != nil {
+			errs = append(errs, &TaskError{p.tasks[i].ID, err})
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (p *progress) hand(t *Task, restored int64) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
@@ -80,6 +81,8 @@ type Config struct {
 	// ExactlyOnce says that changelog data and offsets are committed together, so that one without the other is an error (T3).
 	ExactlyOnce bool
 	StateDir    string // for messages
+	// LookTimeout bounds how long the log is asked for the offsets of several tasks at once, before each is asked for alone. Default 10 s.
+	LookTimeout time.Duration
 	// Listen, if not nil, is told what happens to stores, by several goroutines.
 	Listen func(Event)
 	Logger *slog.Logger
@@ -94,17 +97,32 @@ func New(cfg Config) *Restorer {
 	if cfg.Parallel < 1 {
 		cfg.Parallel = 1
 	}
+	if cfg.LookTimeout <= 0 {
+		cfg.LookTimeout = 10 * time.Second
+	}
 	return &Restorer{cfg: cfg}
 }
 
-// Prepare makes tasks ready and calls ready for each as soon as it is, from one goroutine at a time. It returns when all
-// are, or with the first error; tasks that were handed to ready stay ready.
+// Prepare makes tasks ready and calls ready for each as soon as it is, from one goroutine at a time. It returns when all are, or cannot be
+// for now: one task's failure is no other's. The error says so of each that is not ready (Failures), or is about all of them. Tasks that were
+// handed to ready stay ready.
 func (r *Restorer) Prepare(ctx context.Context, tasks []Task, ready func(Ready)) error {
-	offsets, err := r.inputOffsets(ctx, tasks) // T1: before the ends
+	err := r.prepare(ctx, tasks, r.cfg.LookTimeout, ready)
+	if _, known := Failures(err); err == nil || known || len(tasks) == 1 || ctx.Err() != nil {
+		return err
+	}
+	return r.alone(ctx, tasks, err, ready)
+}
+
+// prepare is Prepare for tasks of which the log has to tell within a time. An error that is not of single tasks came before any was ready.
+func (r *Restorer) prepare(ctx context.Context, tasks []Task, within time.Duration, ready func(Ready)) error {
+	looking, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	offsets, err := r.inputOffsets(looking, tasks) // T1: before the ends
 	if err != nil {
 		return err
 	}
-	ends, starts, err := r.changelogBounds(ctx, tasks)
+	ends, starts, err := r.changelogBounds(looking, tasks)
 	if err != nil {
 		return err
 	}
@@ -120,7 +138,8 @@ func (r *Restorer) Prepare(ctx context.Context, tasks []Task, ready func(Ready))
 			}
 			from, err := r.begin(t, s, target, offsets.anyCommitted(t))
 			if err != nil {
-				return fmt.Errorf("task %s: restore store %q from %s: %w", t.ID, s.Name, partitionName(s.Changelog), err)
+				jobs.fail(t.ID, fmt.Errorf("restore store %q from %s: %w", s.Name, partitionName(s.Changelog), err))
+				break
 			}
 			if from < target.end {
 				jobs.expect(t.ID)
@@ -128,8 +147,12 @@ func (r *Restorer) Prepare(ctx context.Context, tasks []Task, ready func(Ready))
 			}
 		}
 	}
+	behind = slices.DeleteFunc(behind, func(c *catchUp) bool { return jobs.failed(c.task.ID) })
 	jobs.start()
-	return r.catchUp(ctx, behind, jobs)
+	if err := r.catchUp(ctx, behind, jobs); err != nil {
+		return err
+	}
+	return jobs.err()
 }
 
 // inputOffsets are the group's offsets, completed by log starts.
@@ -172,9 +195,8 @@ func (r *Restorer) inputOffsets(ctx context.Context, tasks []Task) (*inputOffset
 				continue
 			}
 			if tasks[i].Known[in] {
-				return nil, fmt.Errorf("task %s: group %s has no committed offset for %s, but this instance has committed one: "+
-					"were the group's offsets deleted? Stop all instances before resetting an application",
-					tasks[i].ID, r.cfg.Group, partitionName(in))
+				return nil, fmt.Errorf("group %s has no committed offset for %s, but this instance has committed one: "+
+					"were the group's offsets deleted? Stop all instances before resetting an application", r.cfg.Group, partitionName(in))
 			}
 			o.fresh[in] = true
 			missing = append(missing, in)

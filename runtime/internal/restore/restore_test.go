@@ -26,6 +26,8 @@ type fakeLog struct {
 	records   map[client.TopicPartition][]string // by offset, counted from 0; "" is a control record
 	calls     []string
 	dry       bool // there is nothing to fetch any more
+	// What cannot be asked for, and what cannot be read.
+	broken, unreadable map[client.TopicPartition]error
 }
 
 func (l *fakeLog) note(format string, args ...any) {
@@ -52,6 +54,9 @@ func (l *fakeLog) ListOffsets(_ context.Context, spec client.OffsetSpec, tps []c
 	l.note("%s of %s", map[client.OffsetSpec]string{client.LogStart: "start", client.HighWatermark: "high watermark"}[spec], tps[0].Topic)
 	found := make(map[client.TopicPartition]int64)
 	for _, tp := range tps {
+		if err := l.broken[tp]; err != nil {
+			return nil, err
+		}
 		found[tp] = l.starts[tp]
 		if spec == client.HighWatermark {
 			found[tp] = int64(len(l.records[tp]))
@@ -88,6 +93,10 @@ func (f *fakeFetcher) Take(dst []client.Fetched) []client.Fetched {
 		return dst
 	}
 	for tp, at := range f.at {
+		if err := f.log.unreadable[tp]; err != nil {
+			dst = append(dst, client.Fetched{TopicPartition: tp, Err: err})
+			continue
+		}
 		all := f.log.records[tp]
 		end := min(at+2, int64(len(all)))
 		if at >= end {

@@ -189,7 +189,8 @@ func (w *Worker) abandon() error {
 }
 
 func inputError(in *input, err error) error {
-	return commit.Fatal(fmt.Errorf("task %s: read %s-%d: %w", in.owner.spec.ID, in.tp.Topic, in.tp.Partition, err))
+	id := in.owner.spec.ID
+	return commit.Fatal(taskFailure{id, fmt.Errorf("task %s: read %s-%d: %w", id, in.tp.Topic, in.tp.Partition, err)})
 }
 
 // taskError classes an error of a task: what the log did not take is what the log says, all else is the program's.

@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -49,6 +50,7 @@ type world struct {
 
 	configure   func(*task.Config)
 	align       *skew.Board
+	unready     func(restore.Task) error
 	uncaught    func(error) Verdict
 	taskTimeout time.Duration
 	unbuildable topology.TaskID // if its partition is not 0
@@ -295,8 +297,16 @@ func (w *world) prepare(_ context.Context, tasks []restore.Task, ready func(rest
 	if err := w.note("prepare"); err != nil {
 		return err
 	}
+	var errs []error
 	for _, t := range tasks {
 		w.mu.Lock()
+		if w.unready != nil {
+			if err := w.unready(t); err != nil {
+				errs = append(errs, err)
+				w.mu.Unlock()
+				continue
+			}
+		}
 		r := restore.Ready{ID: t.ID, Offsets: map[client.TopicPartition]client.Committed{}, Fresh: map[client.TopicPartition]bool{}}
 		for _, in := range t.Inputs {
 			c, ok := w.offsets[in]
@@ -308,7 +318,7 @@ func (w *world) prepare(_ context.Context, tasks []restore.Task, ready func(rest
 		w.mu.Unlock()
 		ready(r)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 var (

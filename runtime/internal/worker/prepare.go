@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -23,7 +24,7 @@ type preparation struct {
 type prepared struct {
 	from  *preparation
 	ready restore.Ready
-	err   error
+	err   error // of all that are left, or of a single one if it is a *restore.TaskError
 }
 
 // Back-off of a preparation that failed for a reason that may pass.
@@ -55,23 +56,48 @@ func (w *Worker) prepare(ctx context.Context, tasks []restore.Task) {
 	})
 }
 
-// prepareUntilReady runs in the preparation's goroutine. It tries again what may pass, until the task time-out.
+// prepareUntilReady runs in the preparation's goroutine. It tries again what may pass, until the task time-out, which each task has for
+// itself: one that cannot be made ready keeps none of the others from running.
 func (w *Worker) prepareUntilReady(ctx context.Context, p *preparation, tasks []restore.Task) error {
-	begun, wait := w.cfg.Now(), firstRetry
-	handed := make(map[topology.TaskID]bool, len(tasks))
+	wait := firstRetry
+	since := make(map[topology.TaskID]time.Time) // the first failure of each
+	gone := make(map[topology.TaskID]bool)       // handed over, or given up
 	for {
+		begun := w.cfg.Now()
 		err := w.cfg.Prepare(ctx, tasks, func(r restore.Ready) {
-			handed[r.ID] = true
+			gone[r.ID] = true
 			w.tell(ctx, prepared{from: p, ready: r})
 		})
-		tasks = slices.DeleteFunc(tasks, func(t restore.Task) bool { return handed[t.ID] })
-		switch {
-		case err == nil || ctx.Err() != nil:
+		if err == nil || ctx.Err() != nil {
 			return nil
-		case commit.Classify(err) == commit.ClassFatal:
-			return err
-		case w.cfg.Now().Sub(begun) >= w.cfg.TaskTimeout:
-			return fmt.Errorf("no progress for %v: %w", w.cfg.TaskTimeout, err)
+		}
+		failures, single := restore.Failures(err)
+		if !single { // it is about all that are left
+			if commit.Classify(err) == commit.ClassFatal {
+				return err
+			}
+			for _, t := range tasks {
+				if !gone[t.ID] {
+					failures = append(failures, &restore.TaskError{ID: t.ID, Err: err})
+				}
+			}
+		}
+		for _, f := range failures {
+			if _, failing := since[f.ID]; !failing {
+				since[f.ID] = begun
+			}
+			if lasted := w.cfg.Now().Sub(since[f.ID]); commit.Classify(f) != commit.ClassFatal {
+				if lasted < w.cfg.TaskTimeout {
+					continue
+				}
+				f.Err = fmt.Errorf("no progress for %v: %w", lasted.Round(time.Second), f.Err)
+			}
+			gone[f.ID] = true
+			w.tell(ctx, prepared{from: p, err: f})
+		}
+		tasks = slices.DeleteFunc(tasks, func(t restore.Task) bool { return gone[t.ID] })
+		if len(tasks) == 0 {
+			return nil
 		}
 		w.log.Warn("tasks cannot be made ready yet", "err", err, "retry_in", wait)
 		select {
@@ -95,10 +121,15 @@ func (w *Worker) start(ctx context.Context, p prepared) error {
 	if !slices.Contains(w.batches, p.from) {
 		return nil // cancelled meanwhile
 	}
-	if p.err != nil {
+	id := p.ready.ID
+	failure, single := errors.AsType[*restore.TaskError](p.err)
+	switch {
+	case single:
+		id = failure.ID
+	case p.err != nil:
 		return w.failed(ctx, unready(p.err))
 	}
-	i := slices.IndexFunc(p.from.tasks, func(t restore.Task) bool { return t.ID == p.ready.ID })
+	i := slices.IndexFunc(p.from.tasks, func(t restore.Task) bool { return t.ID == id })
 	if i < 0 {
 		return nil
 	}
@@ -107,8 +138,12 @@ func (w *Worker) start(ctx context.Context, p prepared) error {
 	if len(p.from.tasks) == 0 {
 		w.batches = slices.DeleteFunc(w.batches, func(b *preparation) bool { return b == p.from })
 	}
-	if err := w.run(spec, p.ready); err != nil {
+	if single {
 		w.parked = append(w.parked, spec) // it is not among the running ones, nor those that are made ready
+		return w.failed(ctx, commit.Fatal(taskFailure{id, failure}))
+	}
+	if err := w.run(spec, p.ready); err != nil {
+		w.parked = append(w.parked, spec) // as above
 		return w.failed(ctx, commit.Fatal(taskFailure{spec.ID, err}))
 	}
 	return nil

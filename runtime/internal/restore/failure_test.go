@@ -1,0 +1,146 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/commit"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// whatever keeps one task from being made ready, the others are, and the error says which one it was, and of what class.
+func TestOneTaskFailsAlone(t *testing.T) {
+	t.Parallel()
+	down := fmt.Errorf("no leader: %w", kerr.LeaderNotAvailable)
+	partition := func(topic string, n int) client.TopicPartition {
+		return client.TopicPartition{Topic: topic, Partition: int32(n)}
+	}
+	for _, c := range []struct {
+		name  string
+		harm  func(l *fakeLog, tasks []Task, stores []*fakeStore)
+		cause error
+		fatal bool
+	}{
+		{"its changelog has no leader", func(l *fakeLog, _ []Task, _ []*fakeStore) {
+			l.broken = map[client.TopicPartition]error{partition("changelog", 2): down}
+		}, kerr.LeaderNotAvailable, false},
+		{"its input has no leader", func(l *fakeLog, _ []Task, _ []*fakeStore) {
+			delete(l.committed, partition("in", 2))
+			l.broken = map[client.TopicPartition]error{partition("in", 2): down}
+		}, kerr.LeaderNotAvailable, false},
+		{"its changelog cannot be read", func(l *fakeLog, _ []Task, _ []*fakeStore) {
+			l.unreadable = map[client.TopicPartition]error{partition("changelog", 2): down}
+		}, kerr.LeaderNotAvailable, false},
+		{"its state is of another log", func(l *fakeLog, _ []Task, stores []*fakeStore) {
+			stores[2].pos.ClusterID, stores[2].pos.Next = "other", 7
+			l.records[partition("changelog", 2)] = nil
+		}, nil, true},
+		{"its offsets are gone", func(l *fakeLog, tasks []Task, _ []*fakeStore) {
+			delete(l.committed, partition("in", 2))
+			tasks[2].Known = map[client.TopicPartition]bool{partition("in", 2): true}
+		}, nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			l := &fakeLog{
+				committed: make(map[client.TopicPartition]client.Committed), records: make(map[client.TopicPartition][]string),
+			}
+			var tasks []Task
+			var stores []*fakeStore
+			for i := range 4 {
+				s := &fakeStore{pos: here(1), known: true}
+				s.pos.Partition = int32(i)
+				stores = append(stores, s)
+				l.committed[partition("in", i)] = client.Committed{Offset: 5}
+				l.records[partition("changelog", i)] = []string{"a", "b", "c", "d", "e"}
+				tasks = append(tasks, Task{
+					ID: topology.TaskID{Partition: int32(i)}, Inputs: []client.TopicPartition{partition("in", i)},
+					Stores: []Store{{Name: "counts", Changelog: partition("changelog", i), TopicID: topicID, State: s}},
+				})
+			}
+			c.harm(l, tasks, stores)
+			r := New(Config{
+				Group: "app", ClusterID: "c1", Log: l, NewFetcher: l.fetcher, Parallel: 2, ExactlyOnce: true, StateDir: "/state",
+				Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+			})
+			var ready []int32
+			err := r.Prepare(t.Context(), tasks, func(r Ready) { ready = append(ready, r.ID.Partition) })
+			slices.Sort(ready)
+			if !slices.Equal(ready, []int32{0, 1, 3}) {
+				t.Errorf("ready: %v", ready)
+			}
+			failures, all := Failures(err)
+			if !all || len(failures) != 1 || failures[0].ID != (topology.TaskID{Partition: 2}) || c.cause != nil && !errors.Is(err, c.cause) {
+				t.Fatalf("Prepare = %v", err)
+			}
+			if class := commit.Classify(failures[0]); (class == commit.ClassFatal) != c.fatal {
+				t.Errorf("class %v of %v", class, err)
+			}
+			for i, s := range stores {
+				if i != 2 && len(s.content) != 4 {
+					t.Errorf("store %d holds %v", i, s.content)
+				}
+			}
+		})
+	}
+}
+
+// Where the log answers for nobody, it is not asked for ever: the error is about all tasks.
+func TestLogIsDown(t *testing.T) {
+	t.Parallel()
+	l := &downLog{}
+	r := New(Config{
+		Group: "app", Log: l, LookTimeout: 40 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+	})
+	tasks := make([]Task, 100)
+	for i := range tasks {
+		tasks[i] = Task{ID: topology.TaskID{Partition: int32(i)}, Inputs: []client.TopicPartition{{Topic: "in", Partition: int32(i)}}}
+	}
+	err := r.Prepare(t.Context(), tasks, func(Ready) { t.Error("ready") })
+	failures, all := Failures(err)
+	if !all || len(failures) != len(tasks) || commit.Classify(failures[99]) == commit.ClassFatal {
+		t.Errorf("Prepare = %v", err)
+	}
+	if l.calls != 1+maxAlone {
+		t.Errorf("asked %d times", l.calls)
+	}
+}
+
+// downLog does not answer.
+type downLog struct{ calls int }
+
+func (l *downLog) CommittedOffsets(ctx context.Context, _ string, _ []client.TopicPartition) (map[client.TopicPartition]client.Committed, error) {
+	l.calls++
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (l *downLog) ListOffsets(ctx context.Context, _ client.OffsetSpec, _ []client.TopicPartition) (map[client.TopicPartition]int64, error) {
+	return nil, errors.New("not reached")
+}
+
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	one, two := &TaskError{ID: topology.TaskID{Partition: 1}, Err: io.EOF}, &TaskError{ID: topology.TaskID{Partition: 2}, Err: io.EOF}
+	for _, c := range []struct {
+		err  error
+		n    int
+		want bool
+	}{
+		{nil, 0, false}, {io.EOF, 0, false}, {one, 1, true}, {errors.Join(one, errors.Join(two)), 2, true},
+		{errors.Join(one, io.EOF), 0, false}, {fmt.Errorf("all: %w", one), 0, false},
+	} {
+		if got, all := Failures(c.err); len(got) != c.n || all != c.want {
+			t.Errorf("%v: %v, %v", c.err, got, all)
+		}
+	}
+}

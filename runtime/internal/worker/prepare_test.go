@@ -1,0 +1,101 @@
+package worker
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/topology"
+)
+
+var errNoLeader = errors.New("no leader")
+
+// second is a task that the world cannot make ready as long as fails says.
+func (w *world) second(fails func() bool) restore.Task {
+	id := topology.TaskID{Partition: 1}
+	w.unready = func(t restore.Task) error {
+		if t.ID == id && fails() {
+			return &restore.TaskError{ID: id, Err: errNoLeader}
+		}
+		return nil
+	}
+	return restore.Task{ID: id, Inputs: []client.TopicPartition{{Topic: "in", Partition: 1}}, Known: make(map[client.TopicPartition]bool)}
+}
+
+// a task that cannot be made ready is tried again while others run, those that came with it as well, and runs when it can.
+func TestUnreadyTaskIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tries := 0
+	bad := w.second(func() bool { tries++; return tries <= 3 })
+	r := w.run()
+	good := restore.Task{ID: topology.TaskID{Partition: 2}, Inputs: []client.TopicPartition{{Topic: "in", Partition: 2}}, Known: make(map[client.TopicPartition]bool)}
+	if err := r.Assign(t.Context(), []restore.Task{bad, good}); err != nil {
+		t.Fatal(err)
+	}
+	w.await("the other one of the two runs", func() bool {
+		return slices.ContainsFunc(r.Snapshot().Running, func(s TaskSnapshot) bool { return s.ID == good.ID })
+	})
+	w.feed(0, "a")
+	w.await("the first one goes on", func() bool { return w.committed() == 1 })
+	w.await("all run", func() bool { return len(r.Snapshot().Running) == 3 })
+	if s := r.Snapshot(); s.Aborts != 0 {
+		t.Errorf("%d transactions were lost", s.Aborts)
+	}
+}
+
+// After the task time-out it has failed for good, it alone: with Park the others go on, else Run ends and says which it was.
+func TestUnreadyTaskTimesOut(t *testing.T) {
+	t.Parallel()
+	for _, verdict := range []Verdict{Park, End} {
+		w := newWorld(t)
+		w.taskTimeout = time.Nanosecond
+		w.uncaught = func(err error) Verdict {
+			if id, known := culprit(err); !known || id != (topology.TaskID{Partition: 1}) || !errors.Is(err, errNoLeader) {
+				t.Errorf("asked about %v", err)
+			}
+			return verdict
+		}
+		bad := w.second(always)
+		r := w.run()
+		err := r.Assign(t.Context(), []restore.Task{bad})
+		if verdict == End {
+			err = <-r.ended
+			r.ended <- err
+			if !errors.Is(err, errNoLeader) || !strings.HasPrefix(err.Error(), "task 0_1: no progress for") {
+				t.Errorf("Run: %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.await("it is parked", func() bool { return len(r.Snapshot().Failed) == 1 && len(r.Snapshot().Running) == 1 })
+		w.feed(0, "a")
+		w.await("the other one goes on", func() bool { return w.committed() == 1 })
+	}
+}
+
+func always() bool { return true }
+
+// An input that cannot be read is a failure of its task alone.
+func TestUnreadableInput(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.uncaught = func(err error) Verdict {
+		if id, known := culprit(err); !known || id != task0 || !strings.HasPrefix(err.Error(), "task 0_0: read in-0: offset 7 of in-0 is out of range") {
+			t.Errorf("asked about %v", err)
+		}
+		return Park
+	}
+	r := w.run()
+	w.mu.Lock()
+	w.fetched = append(w.fetched, client.Fetched{TopicPartition: input0, Err: &client.OutOfRangeError{TopicPartition: input0, Offset: 7}})
+	w.mu.Unlock()
+	w.ready <- struct{}{}
+	w.await("it is parked", func() bool { return len(r.Snapshot().Failed) == 1 })
+}
