@@ -172,16 +172,6 @@ func TestFetch(t *testing.T) {
 		t.Errorf("three partitions: %+v", ps)
 	}
 
-	// A session is refused by id 0; one that was never given is unknown.
-	req = fetchRequest("t", 0, 0)
-	req.SessionEpoch = 0
-	if r := ask[*kmsg.FetchResponse](t, c, 12, req); r.SessionID != 0 || r.ErrorCode != 0 {
-		t.Errorf("session: %+v", r)
-	}
-	req.SessionID, req.SessionEpoch = 77, 3
-	if r := ask[*kmsg.FetchResponse](t, c, 12, req); r.ErrorCode != kerr.FetchSessionIDNotFound.Code {
-		t.Errorf("unknown session: %d", r.ErrorCode)
-	}
 }
 
 // TestFetchWaitsForMinBytes: small appends do not end the wait before there are enough of them.

@@ -16,9 +16,8 @@ package api
 //	17  replica directory
 //	18  high watermark of followers
 //
-// Left out: sessions. Every answer has session id 0, which refuses one, so that every fetch is a full one and lists every
-// partition that was asked for. Left out too: preferred replicas, and the diverging epoch, since the log is never cut
-// below what was readable.
+// Sessions live in memory: after a restart, or when many others were used since, a client begins another. Left out: preferred replicas,
+// and the diverging epoch, since the log is never cut below what was readable.
 
 import (
 	"context"
@@ -63,6 +62,7 @@ type fetch struct {
 	maxBytes  int
 	maxWait   time.Duration
 	topics    []fetchTopic
+	sessionID int32 // 0: none
 
 	bytes  int  // read in the last pass
 	failed bool // a partition has an error
@@ -70,18 +70,29 @@ type fetch struct {
 
 func (a *API) fetch(req *server.Request, r *kmsg.FetchRequest) server.Reply {
 	var refused *kerr.Error
+	var session *fetchSession
 	switch {
 	case r.ReplicaID >= 0 || r.ReplicaState.ID >= 0:
 		refused = kerr.ClusterAuthorizationFailed // nobody follows this broker
-	case r.SessionID != 0 && r.SessionEpoch > 0:
-		refused = kerr.FetchSessionIDNotFound
+	default:
+		session, refused = a.sessions.begin(r, a.sessionOf(req.Peer).principal, a.cfg.Now())
+	}
+	incremental := session != nil && r.SessionEpoch != initialEpoch
+	if incremental {
+		r.Topics = session.wanted()
 	}
 	f := a.newFetch(req, r, refused)
+	if session != nil {
+		f.sessionID = session.id
+	}
 	return func(ctx context.Context) (server.Response, error) {
 		if refused == nil {
 			if err := a.read(ctx, f); err != nil {
 				return server.Response{}, err
 			}
+		}
+		if session != nil {
+			session.tell(f, incremental)
 		}
 		return server.Response{Frame: f.encode(req.Header, refused), Code: f.code(refused)}, nil
 	}

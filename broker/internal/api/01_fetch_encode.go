@@ -31,7 +31,7 @@ func (f *fetch) encode(h wire.Header, refused *kerr.Error) [][]byte {
 	e.int32(0) // throttle
 	if f.version >= 7 {
 		e.int16(code(refused))
-		e.int32(0) // session id
+		e.int32(f.sessionID)
 	}
 	topics := f.topics
 	if refused != nil && f.version >= 7 {

@@ -41,11 +41,12 @@ type Config struct {
 
 // API is the server.Handler.
 type API struct {
-	cfg     Config
-	keys    map[int16]key
-	log     *commitlog.Log
-	coord   *coordinator.Coordinator
-	saltKey []byte // see access.NewExchange
+	cfg      Config
+	keys     map[int16]key
+	log      *commitlog.Log
+	coord    *coordinator.Coordinator
+	saltKey  []byte // see access.NewExchange
+	sessions *fetchSessions
 }
 
 // New returns the handler of requests to log and coord.
@@ -53,7 +54,7 @@ func New(cfg Config, log *commitlog.Log, coord *coordinator.Coordinator) *API {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &API{cfg: cfg, keys: servedKeys(), log: log, coord: coord, saltKey: []byte(rand.Text())}
+	return &API{cfg: cfg, keys: servedKeys(), log: log, coord: coord, saltKey: []byte(rand.Text()), sessions: newFetchSessions()}
 }
 
 // Served implements server.Handler.
