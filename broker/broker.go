@@ -87,9 +87,12 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 // start starts every goroutine of the broker but the listener's; Close stops them.
 func (b *Broker) start() {
 	b.coord.Start(b.log)
+	if b.cfg.OffsetsRetention > 0 {
+		b.coord.RetainOffsets(b.cfg.OffsetsRetention, b.cfg.OffsetsRetentionInterval)
+	}
 	sec := &b.cfg.Security
 	handler := api.New(api.Config{
-		AutoCreateTopics: b.cfg.AutoCreateTopics, DefaultPartitions: b.cfg.DefaultPartitions,
+		AutoCreateTopics: b.cfg.AutoCreateTopics, DefaultPartitions: b.cfg.DefaultPartitions, OffsetsRetention: b.cfg.OffsetsRetention,
 		MaxRequestBytes: b.cfg.MaxRequestBytes, Draining: b.draining, Now: b.cfg.Now,
 		Mechanisms: sec.Mechanisms, SessionLifetime: sec.SessionLifetime,
 		Authorize: sec.Authorize, SuperUsers: sec.superUsers(), AllowIfNoACL: sec.AllowIfNoACL,

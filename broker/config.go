@@ -57,6 +57,13 @@ type Config struct {
 	// (log.retention.check.interval.ms), at least 1 ms. Default: 5 min.
 	RetentionInterval time.Duration
 
+	// OffsetsRetention is how long a group without members keeps its committed offsets (offsets.retention.minutes), at least 1 ms; -1: for
+	// ever. Default: 7 days.
+	OffsetsRetention time.Duration
+	// OffsetsRetentionInterval is how often it is looked for such groups (offsets.retention.check.interval.ms), at least 1 ms.
+	// Default: 10 min.
+	OffsetsRetentionInterval time.Duration
+
 	// CompactionInterval is how often it is looked for compacted topics with enough to compact (log.cleaner.backoff.ms), at
 	// least 1 ms. Default: 15 s.
 	CompactionInterval time.Duration
@@ -117,6 +124,12 @@ func (c Config) Validate() error {
 	if c.RetentionInterval != 0 && c.RetentionInterval < time.Millisecond {
 		errs = append(errs, fmt.Errorf("broker: RetentionInterval %v is below 1 ms", c.RetentionInterval))
 	}
+	if c.OffsetsRetention != 0 && c.OffsetsRetention != -1 && c.OffsetsRetention < time.Millisecond {
+		errs = append(errs, fmt.Errorf("broker: OffsetsRetention %v is below 1 ms", c.OffsetsRetention))
+	}
+	if c.OffsetsRetentionInterval != 0 && c.OffsetsRetentionInterval < time.Millisecond {
+		errs = append(errs, fmt.Errorf("broker: OffsetsRetentionInterval %v is below 1 ms", c.OffsetsRetentionInterval))
+	}
 	if c.CompactionInterval != 0 && c.CompactionInterval < time.Millisecond {
 		errs = append(errs, fmt.Errorf("broker: CompactionInterval %v is below 1 ms", c.CompactionInterval))
 	}
@@ -145,6 +158,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RetentionInterval == 0 {
 		c.RetentionInterval = 5 * time.Minute
+	}
+	if c.OffsetsRetention == 0 {
+		c.OffsetsRetention = 7 * 24 * time.Hour
+	}
+	if c.OffsetsRetentionInterval == 0 {
+		c.OffsetsRetentionInterval = 10 * time.Minute
 	}
 	if c.CompactionInterval == 0 {
 		c.CompactionInterval = 15 * time.Second

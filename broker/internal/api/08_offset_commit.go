@@ -10,7 +10,7 @@ package api
 //	9   member epochs of KIP-848 groups; GROUP_ID_NOT_FOUND and STALE_MEMBER_EPOCH are theirs
 //	10  topic ids (KIP-516)
 //
-// Left out: the retention time, since offsets do not expire.
+// Left out: the retention time of versions 2 to 4; the broker's counts.
 
 import (
 	"github.com/twmb/franz-go/pkg/kerr"

@@ -21,6 +21,7 @@ type Config struct {
 	AutoCreateTopics  bool
 	DefaultPartitions int32
 	MaxRequestBytes   int
+	OffsetsRetention  time.Duration
 	// Now is the wall clock, for the end of sessions. Nil if there is none.
 	Now func() time.Time
 

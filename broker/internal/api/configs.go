@@ -91,6 +91,7 @@ func (a *API) describeBrokerConfigs() []described {
 		static("node.id", strconv.Itoa(nodeID), kmsg.ConfigTypeInt, "The id of the one broker."),
 		static("num.partitions", strconv.Itoa(int(a.cfg.DefaultPartitions)), kmsg.ConfigTypeInt, "Partitions of a topic that asks for none."),
 		static("offset.metadata.max.bytes", "4096", kmsg.ConfigTypeInt, "The longest metadata of a committed offset."),
+		static("offsets.retention.minutes", strconv.Itoa(int(a.cfg.OffsetsRetention.Minutes())), kmsg.ConfigTypeInt, "How long a group without members keeps its offsets; 0: for ever, or less than a minute."),
 		static("socket.request.max.bytes", strconv.Itoa(a.cfg.MaxRequestBytes), kmsg.ConfigTypeInt, "The largest request."),
 		static("transaction.max.timeout.ms", "900000", kmsg.ConfigTypeInt, "The longest transaction."),
 	}

@@ -64,7 +64,9 @@ func TestSessionsAreBounded(t *testing.T) {
 func TestSessionsCount(t *testing.T) {
 	t.Parallel()
 	c, now := newFetchSessions(), time.Unix(0, 0)
-	begin := func(r *kmsg.FetchRequest, principal string) (*fetchSession, *kerr.Error) { return c.begin(r, principal, now) }
+	begin := func(r *kmsg.FetchRequest, principal string) (*fetchSession, *kerr.Error) {
+		return c.begin(r, principal, now)
+	}
 	s, _ := begin(fullFetch(3), "User:a")
 	if _, err := begin(incremental(s, 2), "User:a"); err != kerr.InvalidFetchSessionEpoch {
 		t.Errorf("another epoch: %v", err)

@@ -102,6 +102,39 @@ func TestTimersRun(t *testing.T) {
 	})
 }
 
+// TestOffsetsExpire: those of a group without members go when their time has come, and stay gone after a restart.
+func TestOffsetsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		c, topic, done := open(t, fs)
+		c.RetainOffsets(time.Hour, time.Minute)
+		_, lsn, err := c.CommitOffsets(group.CommitRequest{Group: "h", Generation: -1, Offsets: []group.Offset{{Partition: group.Partition{Topic: topic.ID}, At: 5}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Wait(t.Context(), lsn); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(59*time.Minute + time.Second)
+		if at, err := offset(c, topic); at != 5 || err != nil {
+			t.Errorf("before the time: %d, %v", at, err)
+		}
+		time.Sleep(2 * time.Minute)
+		if at, err := offset(c, topic); at != -1 || err != nil {
+			t.Errorf("after the time: %d, %v", at, err)
+		}
+		done()
+		c, topic, done = open(t, fs)
+		defer done()
+		if at, err := offset(c, topic); at != -1 || err != nil {
+			t.Errorf("after a restart: %d, %v", at, err)
+		}
+		if _, ok, _ := c.DescribeGroup("h"); ok {
+			t.Error("the group is there")
+		}
+	})
+}
+
 // TestRestartKeepsTime: a session starts anew, a transaction has the time that was left.
 func TestRestartKeepsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,11 @@
 package coordinator
 
-import "time"
+import (
+	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
+	"github.com/millrace-io/millrace/broker/internal/group"
+)
 
 // alarm is when a machine's timer goroutine wakes up next.
 type alarm struct {
@@ -39,6 +44,42 @@ func (c *Coordinator) run(a *alarm, tick func() (time.Time, bool)) {
 			timer.Stop()
 		}
 	}
+}
+
+// RetainOffsets begins to look, every interval, for offsets that nobody has used for the retention, and for groups that have nothing left.
+// It ends with Close.
+func (c *Coordinator) RetainOffsets(retention, interval time.Duration) {
+	c.wg.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-c.closing:
+				return
+			case <-ticker.C:
+			}
+			if err := c.expireOffsets(retention); err != nil {
+				c.logger.Error("expiry of offsets", "err", err)
+				return // the log has stopped: there is nothing more to do
+			}
+		}
+	})
+}
+
+// expireOffsets drops what is due. It is decided here, by the clock, and stands in the journal.
+func (c *Coordinator) expireOffsets(retention time.Duration) error {
+	c.groups.Lock()
+	defer c.groups.Unlock()
+	expired := c.groups.ExpireOffsets(c.now(), retention, func(id group.TopicID) (string, bool) {
+		t, ok := c.log.TopicByID(id)
+		return t.Name, ok
+	})
+	if len(expired) == 0 {
+		return nil
+	}
+	c.logger.Info("group offsets expired", "records", len(expired))
+	_, _, err := c.log.Commit(commitlog.Update{Records: records(groupMachineID, expired...)})
+	return err
 }
 
 func (c *Coordinator) tickTxns() (time.Time, bool) {

@@ -35,7 +35,7 @@
 //
 // # Left out
 //
-// KIP-848 groups, expiry of offsets, deletion of groups.
+// KIP-848 groups.
 //
 // # Sources
 //

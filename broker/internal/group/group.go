@@ -59,6 +59,7 @@ type group struct {
 	instances    map[string]string // instance id to member id
 	offsets      map[Partition]offset
 	lastOrder    int
+	emptySince   int64  // Empty: when the last member went, in milliseconds; 0: not known, or there was none
 	recorded     []byte // the last generation record, which a snapshot repeats
 
 	// Memory only (G2).

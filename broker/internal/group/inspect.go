@@ -58,7 +58,7 @@ func describeOffsets(d *fields.Decoder, it *inspect.Item) {
 
 func (g *group) describe() inspect.Item {
 	it := inspect.New("group.generation", "group", g.name, "state", g.state.String(), "generation", g.generation,
-		"protocolType", g.protocolType, "protocol", g.protocol, "leader", g.leader)
+		"protocolType", g.protocolType, "protocol", g.protocol, "leader", g.leader, "emptySince", g.emptySince)
 	members := []string{}
 	for _, m := range g.ordered() {
 		s := m.id

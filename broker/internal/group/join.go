@@ -249,6 +249,7 @@ func (g *group) completeJoin(now time.Time, e *Effects) {
 	g.generation++
 	if len(g.members) == 0 {
 		g.state, g.protocol, g.leader = Empty, "", ""
+		g.emptySince = now.UnixMilli()
 		e.Records = append(e.Records, g.record())
 		return
 	}
@@ -260,7 +261,7 @@ func (g *group) completeJoin(now time.Time, e *Effects) {
 			}
 		}
 	}
-	g.state, g.protocol = CompletingRebalance, g.choose()
+	g.state, g.protocol, g.emptySince = CompletingRebalance, g.choose(), 0
 	for _, m := range g.members {
 		m.assignment = nil
 	}

@@ -17,7 +17,7 @@ const (
 	recordDelete        byte = 6 // group: it is gone, with its offsets
 	recordDeleteOffsets byte = 7 // group, partitions: their offsets are gone
 
-	generationVersion = 1
+	generationVersion = 2 // 1 does not say since when a group has been empty
 )
 
 // record encodes the present generation. PreparingRebalance is never recorded (G2).
@@ -29,6 +29,7 @@ func (g *group) record() []byte {
 	b = fields.AppendString(b, g.protocolType)
 	b = fields.AppendString(b, g.protocol)
 	b = fields.AppendString(b, g.leader)
+	b = binary.AppendVarint(b, g.emptySince)
 	members := g.ordered()
 	b = binary.AppendVarint(b, int64(len(members)))
 	for _, m := range members {
@@ -50,7 +51,8 @@ func (g *group) record() []byte {
 
 // decodeGeneration reads a record, without kind, into a new group.
 func decodeGeneration(d *fields.Decoder) *group {
-	if d.Byte() != generationVersion {
+	version := d.Byte()
+	if version < 1 || version > generationVersion {
 		d.Fail()
 		return nil
 	}
@@ -58,6 +60,9 @@ func decodeGeneration(d *fields.Decoder) *group {
 	g.state = State(d.Byte())
 	g.generation = int32(d.Int())
 	g.protocolType, g.protocol, g.leader = d.String(), d.String(), d.String()
+	if version >= 2 {
+		g.emptySince = d.Int()
+	}
 	for range d.Count(1) {
 		m := &member{id: d.String(), instance: d.String(), clientID: d.String(), host: d.String()}
 		m.session = time.Duration(d.Int()) * time.Millisecond

@@ -64,6 +64,7 @@ func (c *Coordinator) replayGeneration(d *fields.Decoder, record []byte) error {
 	}
 	g.state, g.generation = next.state, next.generation
 	g.protocolType, g.protocol, g.leader = next.protocolType, next.protocol, next.leader
+	g.emptySince = next.emptySince
 	g.members, g.instances, g.lastOrder = next.members, next.instances, max(g.lastOrder, next.lastOrder)
 	g.recorded = bytes.Clone(record)
 	return nil
