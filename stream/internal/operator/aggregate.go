@@ -25,7 +25,7 @@ type Fold[K, V, A any] struct {
 
 // guarded returns the fold for a task.
 func (f Fold[K, V, A]) guarded(e env) *Fold[K, V, A] {
-	f.private = e.Guarded()
+	f.private = e.scope.Guarded()
 	return &f
 }
 

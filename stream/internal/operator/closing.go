@@ -18,13 +18,13 @@ func newClosing(e env, st *Store) *closing {
 	if !st.OnClose {
 		return nil
 	}
-	return &closing{env: e, interval: st.EmitInterval, next: e.Now() + st.EmitInterval, last: e.LastClose(st.Name)}
+	return &closing{env: e, interval: st.EmitInterval, next: e.scope.Now() + st.EmitInterval, last: e.scope.LastClose(st.Name)}
 }
 
 // due reports whether windows are to be looked for that have closed up to a time. It is false if the last look is less than the
 // interval ago, unless now is given because the store would lose windows, and if time has not moved.
 func (c *closing) due(closed int64, now bool) bool {
-	wall := c.env.Now()
+	wall := c.env.scope.Now()
 	if wall < c.next && !now {
 		return false
 	}

@@ -120,7 +120,7 @@ func (s *subscriber[K, V, FK, W, R]) message(key K, row serde.Maybe[V]) (m Subsc
 	if s.key, err = s.Key.Append(s.key[:0], key); err != nil {
 		return m, err
 	}
-	m.primary, m.partition = string(s.key), s.env.Partition()
+	m.primary, m.partition = string(s.key), s.env.scope.Partition()
 	m.hash, s.value, err = hashRow(s.value, s.Value, row)
 	return m, err
 }

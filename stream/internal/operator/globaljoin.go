@@ -48,7 +48,7 @@ func globalJoin[K, V, GK, GV, R any](
 			} else {
 				v, _, ok, err := rows.Get(k)
 				if err != nil {
-					_ = e.Fail(e.node, err) // the handler has decided; a refusal is sticky in the task
+					_ = e.scope.Fail(e.node, err) // the handler has decided; a refusal is sticky in the task
 					return
 				}
 				if ok {

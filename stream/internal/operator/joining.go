@@ -44,12 +44,12 @@ func (s *joining[K, V, W, T, O, R]) open() (err error) {
 
 // firstTime returns the clock as a task finds it: not before what the two stores have seen.
 func (s *joining[K, V, W, T, O, R]) firstTime() (joinTime, error) {
-	t := joinTime{stream: s.env.OperatorTime(s.join.LeftStore), parked: nothingParked, look: nothingParked}
+	t := joinTime{stream: s.env.scope.OperatorTime(s.join.LeftStore), parked: nothingParked, look: nothingParked}
 	if s.parked != nil {
-		t.nextEmit = s.env.Now() + s.join.EmitInterval
+		t.nextEmit = s.env.scope.Now() + s.join.EmitInterval
 	}
 	for _, name := range []string{s.join.LeftStore, s.join.RightStore} {
-		if kept, ok := s.env.Store(name).(interface{ Newest() (int64, bool) }); ok {
+		if kept, ok := s.env.scope.Store(name).(interface{ Newest() (int64, bool) }); ok {
 			if newest, ok := kept.Newest(); ok {
 				*t.stream = max(*t.stream, newest)
 			}
@@ -157,7 +157,7 @@ func (s *joining[K, V, W, T, O, R]) emitDue() error {
 	if t.look == nothingParked || s.isOpen(t.look, s.after) {
 		return nil
 	}
-	now := s.env.Now()
+	now := s.env.scope.Now()
 	if now < t.nextEmit {
 		return nil
 	}

@@ -9,7 +9,7 @@ import (
 
 // env is what an operator's code reaches in one task.
 type env struct {
-	topology.Scope
+	scope  topology.Scope
 	node   topology.NodeID
 	closer *[]func() error // what is to be called when the task closes
 }
@@ -48,12 +48,12 @@ func (e env) abandon() error {
 // failed hands err, if it is one, to the processing handler, which decides; a refusal is sticky in the task.
 func (e env) failed(err error) {
 	if err != nil {
-		_ = e.Fail(e.node, err)
+		_ = e.scope.Fail(e.node, err)
 	}
 }
 
 // drop counts and logs the record that is being processed as left out by this operator.
-func (e env) drop(reason topology.Reason) { e.Scope.Drop(e.node, reason, nil) }
+func (e env) drop(reason topology.Reason) { e.scope.Drop(e.node, reason, nil) }
 
 // processor makes a node that takes Record[K, V] on one port and emits Record[K2, V2].
 func processor[K, V, K2, V2 any](
@@ -100,7 +100,7 @@ func stateless[K, V, K2, V2 any](name string, open func(e env, down topology.Emi
 
 // store returns the layer of a store of this task, which must be an S.
 func store[S any](e env, name string) (S, error) {
-	layer := e.Store(name)
+	layer := e.scope.Store(name)
 	s, ok := layer.(S)
 	if !ok {
 		return s, fmt.Errorf("store %s is a %T, want %T", name, layer, s)

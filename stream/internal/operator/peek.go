@@ -19,7 +19,7 @@ func Peek[K, V any](name string, f func(K, V)) *topology.Node {
 func Foreach[K, V any](name string, f func(K, V)) *topology.Node {
 	n := &topology.Node{Name: name, Kind: topology.KindProcessor, In: []topology.Edge{topology.EdgeOf[K, V]()}}
 	n.Build = func(s topology.Scope, _ any) (topology.Instance, error) {
-		e, sees := env{Scope: s, node: n.ID}, nilable[V]()
+		e, sees := env{scope: s, node: n.ID}, nilable[V]()
 		port := topology.Emit[K, V](func(r topology.Record[K, V]) {
 			if !sees && !r.HasValue() {
 				e.drop(topology.ReasonNullValue)

@@ -24,7 +24,7 @@ type shared[T any] struct {
 func (p *perTask[T]) in(e env, first func() (T, error)) (*T, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.mu.tasks[e.Scope]
+	s := p.mu.tasks[e.scope]
 	if s == nil {
 		v, err := first()
 		if err != nil {
@@ -34,14 +34,14 @@ func (p *perTask[T]) in(e env, first func() (T, error)) (*T, error) {
 			p.mu.tasks = map[topology.Scope]*shared[T]{}
 		}
 		s = &shared[T]{value: v}
-		p.mu.tasks[e.Scope] = s
+		p.mu.tasks[e.scope] = s
 	}
 	s.users++
 	e.atClose(func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if s.users--; s.users == 0 {
-			delete(p.mu.tasks, e.Scope)
+			delete(p.mu.tasks, e.scope)
 		}
 		return nil
 	})

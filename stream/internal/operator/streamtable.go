@@ -66,7 +66,7 @@ func openStreamTable[K, V, W, R any](
 		if j.buffer, err = store[*state.RecordBuffer[K, V]](e, t.Buffer); err != nil {
 			return nil, err
 		}
-		j.due, j.time = j.joinBuffered, e.OperatorTime(t.Buffer)
+		j.due, j.time = j.joinBuffered, e.scope.OperatorTime(t.Buffer)
 	}
 	if rows.asOf != nil {
 		var err error
@@ -98,7 +98,7 @@ func (j *streamTable[K, V, W, R]) takeLater(r topology.Record[K, V]) {
 	if r.Timestamp < open || !hasKey(&r, j.nilableKey) {
 		err = j.join(&r)
 	} else {
-		err = j.buffer.Add(r.Key, r.Value, r.Timestamp, r.Headers, j.env.Source())
+		err = j.buffer.Add(r.Key, r.Value, r.Timestamp, r.Headers, j.env.scope.Source())
 	}
 	if err == nil {
 		err = j.buffer.Take(open, j.due)
@@ -111,9 +111,9 @@ func (j *streamTable[K, V, W, R]) joinBuffered(b state.Buffered[K, V]) error {
 	value, _ := b.Change.New.Get()
 	r := topology.NewRecord(b.Key, value, b.Timestamp)
 	r.Headers = b.Headers
-	was := j.env.SetSource(b.Source)
+	was := j.env.scope.SetSource(b.Source)
 	err := j.join(&r)
-	j.env.SetSource(was)
+	j.env.scope.SetSource(was)
 	return err
 }
 

@@ -35,7 +35,7 @@ func (s *Suppress[K, V]) Node(name string, parent *Table[K, V]) (*topology.Node,
 		if err != nil {
 			return nil, nil, err
 		}
-		held := &suppressed[K, V]{env: e, Suppress: s, buffer: buffer, time: e.OperatorTime(s.Store), down: down}
+		held := &suppressed[K, V]{env: e, Suppress: s, buffer: buffer, time: e.scope.OperatorTime(s.Store), down: down}
 		return func(r topology.Record[K, state.Change[V]]) { e.failed(held.take(&r)) }, nil, nil
 	})
 	t := &Table[K, V]{AskOld: parent.AskOld, View: func() View[K, V] { return s.view(parent.View()) }}
@@ -58,7 +58,7 @@ func (s *suppressed[K, V]) take(r *topology.Record[K, state.Change[V]]) error {
 		at = s.At(r.Key)
 	}
 	err := s.buffer.Put(at, state.Buffered[K, V]{
-		Key: r.Key, Change: r.Value, Timestamp: r.Timestamp, Headers: r.Headers, Source: s.env.Source(),
+		Key: r.Key, Change: r.Value, Timestamp: r.Timestamp, Headers: r.Headers, Source: s.env.scope.Source(),
 	})
 	if err != nil {
 		return err
@@ -96,9 +96,9 @@ func (s *suppressed[K, V]) emit() error {
 	if !s.Final || b.Change.New.Present() {
 		out := topology.NewRecord(b.Key, b.Change, b.Timestamp)
 		out.Headers = b.Headers
-		was := s.env.SetSource(b.Source)
+		was := s.env.scope.SetSource(b.Source)
 		s.down(out)
-		s.env.SetSource(was)
+		s.env.scope.SetSource(was)
 	}
 	return s.buffer.Remove()
 }

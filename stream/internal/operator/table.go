@@ -52,9 +52,9 @@ type Store struct {
 // time returns where the operator of a node keeps its time. Nodes that share a store have one each.
 func (s *Store) time(e env, node string) *int64 {
 	if s.Shared > 0 {
-		return e.OperatorTime(s.Name + "/" + node)
+		return e.scope.OperatorTime(s.Name + "/" + node)
 	}
-	return e.OperatorTime(s.Name)
+	return e.scope.OperatorTime(s.Name)
 }
 
 // Stored returns the store of an operator that forwards its changes with the commit.

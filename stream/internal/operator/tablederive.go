@@ -64,7 +64,7 @@ func TableTransform[K, V, R any](
 	nilableResult := nilable[R]()
 	n, table := d.node(name)
 	d.open = func(e env) (row[K, V, R], error) {
-		t, err := open(e, n)
+		t, err := open(e.scope, n)
 		if err != nil {
 			return nil, err
 		}

@@ -139,7 +139,7 @@ func TableAggregate[K, V, A any](name string, s *Store, fold TableFold[K, V, A])
 			return nil, nil, err
 		}
 		nilableKey, fold := nilable[K](), fold
-		fold.private = e.Guarded()
+		fold.private = e.scope.Guarded()
 		return func(r topology.Record[K, state.Change[V]]) {
 			if !hasKey(&r, nilableKey) || !r.HasValue() {
 				e.failed(errNullChange)
