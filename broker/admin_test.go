@@ -203,7 +203,7 @@ func TestDescribeConfigs(t *testing.T) {
 		for _, c := range r.Configs {
 			byName[c.Key] = c
 		}
-		if c := byName["retention.ms"]; *c.Value != "-1" || c.Source != kmsg.ConfigSourceDynamicTopicConfig || len(c.Synonyms) != 2 {
+		if c := byName["retention.ms"]; *c.Value != "-1" || c.Source != kmsg.ConfigSourceDynamicTopicConfig || len(c.Synonyms) != 1 {
 			t.Errorf("retention.ms: %+v", c)
 		}
 		if c := byName["cleanup.policy"]; *c.Value != "delete" || c.Source != kmsg.ConfigSourceDefaultConfig {

@@ -147,7 +147,7 @@ func TestFetch(t *testing.T) {
 		t.Errorf("whole batches: %d bytes", len(p.RecordBatches))
 	}
 	for _, offset := range []int64{-1, 10} {
-		if p := one(func(r *kmsg.FetchRequest) { part(r).FetchOffset = offset }); p.ErrorCode != kerr.OffsetOutOfRange.Code || p.HighWatermark != 9 {
+		if p := one(func(r *kmsg.FetchRequest) { part(r).FetchOffset = offset }); p.ErrorCode != kerr.OffsetOutOfRange.Code || p.HighWatermark != -1 {
 			t.Errorf("offset %d: %+v", offset, p)
 		}
 	}

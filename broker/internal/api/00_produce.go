@@ -125,6 +125,9 @@ func (a *API) append(part *commitlog.Partition, tp txn.Partition, r *kmsg.Produc
 	}
 	if err != nil {
 		describeRefusal(err, op)
+		if tellsLogStart(err) {
+			op.LogStartOffset = part.Offsets().LogStart
+		}
 		kerror := cause(err)
 		if kerror == kerr.InvalidTxnState && r.Version >= 11 {
 			kerror = kerr.TransactionAbortable
@@ -164,6 +167,16 @@ func (a *API) appendBatch(part *commitlog.Partition, tp txn.Partition, r *kmsg.P
 	}
 	res, err = part.Append(raw, commitlog.AppendOptions{})
 	return res, nil, err
+}
+
+// tellsLogStart reports whether Kafka tells the log start with an error: of what it has found in the records, or in the producer's state.
+func tellsLogStart(err error) bool {
+	for _, e := range []error{commitlog.ErrInvalidRecord, commitlog.ErrInvalidTimestamp, commitlog.ErrOutOfOrderSequence, commitlog.ErrInvalidProducerEpoch} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // describeRefusal fills in what versions 8 and later tell about an invalid record.

@@ -59,7 +59,7 @@ func (f *fetch) encode(h wire.Header, refused *kerr.Error) [][]byte {
 
 func (e *fetchEncoder) partition(f *fetch, p *fetchPartition) {
 	offsets := p.Offsets
-	if p.part == nil {
+	if p.part == nil || p.err == kerr.OffsetOutOfRange { // as Kafka
 		offsets = commitlog.Offsets{LogStart: -1, LastStable: -1, HighWatermark: -1}
 	}
 	e.int32(p.index)

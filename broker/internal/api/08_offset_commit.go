@@ -13,6 +13,8 @@ package api
 // Left out: the retention time of versions 2 to 4; the broker's counts.
 
 import (
+	"cmp"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -23,37 +25,48 @@ import (
 
 func (a *API) offsetCommit(req *server.Request, r *kmsg.OffsetCommitRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.OffsetCommitResponse)
-	cr := group.CommitRequest{Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation}
-	groupErr := a.denied(req, opRead, onGroup, r.Group)
-	var codes []*int16 // of cr.Offsets
+	c := committing{CommitRequest: group.CommitRequest{Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation}}
+	refused := a.denied(req, opRead, onGroup, r.Group)
 	for i := range r.Topics {
 		rt := &r.Topics[i]
 		t, terr := a.topic(req, opRead, rt.Topic, rt.TopicID, r.Version, 10)
-		if groupErr != nil {
-			terr = groupErr
-		}
 		out := kmsg.NewOffsetCommitResponseTopic()
 		out.Topic, out.TopicID = rt.Topic, rt.TopicID
 		out.Partitions = make([]kmsg.OffsetCommitResponseTopicPartition, len(rt.Partitions))
 		for j := range rt.Partitions {
 			rp, op := &rt.Partitions[j], &out.Partitions[j]
 			op.Partition = rp.Partition
-			if op.ErrorCode = code(known(t, rp.Partition, terr)); op.ErrorCode != 0 {
-				continue
-			}
-			cr.Offsets = append(cr.Offsets, group.Offset{
-				Partition: group.Partition{Topic: t.ID, Index: rp.Partition},
-				At:        rp.Offset, LeaderEpoch: rp.LeaderEpoch, Metadata: or(rp.Metadata, ""),
-			})
-			codes = append(codes, &op.ErrorCode)
+			c.add(t, cmp.Or(refused, terr), rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, &op.ErrorCode)
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
-	results, lsn, err := a.coord.CommitOffsets(cr)
-	for i, res := range results {
-		*codes[i] = code(res)
-	}
+	results, lsn, err := a.coord.CommitOffsets(c.CommitRequest)
+	c.tell(results)
 	return a.durable(lsn, err, resp)
+}
+
+// committing is a commit of offsets, and where the results go.
+type committing struct {
+	group.CommitRequest
+	codes []*int16 // of Offsets
+}
+
+// add adds the offset of a partition, unless that is not there, which is told at once; refused is what was found wrong before.
+func (c *committing) add(t commitlog.Topic, refused *kerr.Error, index int32, at int64, epoch int32, metadata *string, told *int16) {
+	if *told = code(known(t, index, refused)); *told != 0 {
+		return
+	}
+	c.Offsets = append(c.Offsets, group.Offset{
+		Partition: group.Partition{Topic: t.ID, Index: index}, At: at, LeaderEpoch: epoch, Metadata: or(metadata, ""),
+	})
+	c.codes = append(c.codes, told)
+}
+
+// tell tells the results.
+func (c *committing) tell(results []*kerr.Error) {
+	for i, res := range results {
+		*c.codes[i] = code(res)
+	}
 }
 
 // known checks that t has the partition; err is what was found wrong with the topic.

@@ -30,6 +30,9 @@ func (a *API) createTopics(req *server.Request, r *kmsg.CreateTopicsRequest) ser
 	}
 	for i := range r.Topics {
 		rt := &r.Topics[i]
+		if times[rt.Topic] == 0 {
+			continue // it was answered
+		}
 		out := kmsg.NewCreateTopicsResponseTopic()
 		out.Topic, out.NumPartitions, out.ReplicationFactor = rt.Topic, -1, -1
 		out.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
@@ -55,6 +58,7 @@ func (a *API) createTopics(req *server.Request, r *kmsg.CreateTopicsRequest) ser
 				out.Configs = append(out.Configs, oc)
 			}
 		}
+		times[rt.Topic] = 0
 		resp.Topics = append(resp.Topics, out)
 	}
 	return a.durable(a.log.Enqueued(), nil, resp)

@@ -11,6 +11,9 @@ package api
 // The offsets become visible by EndTxn. Left out: version 6, topic ids.
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -21,46 +24,29 @@ import (
 
 func (a *API) txnOffsetCommit(req *server.Request, r *kmsg.TxnOffsetCommitRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
-	cr := group.CommitRequest{Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation}
-	refused := a.denied(req, opWrite, onTxn, r.TransactionalID)
-	if refused == nil {
-		refused = a.denied(req, opRead, onGroup, r.Group)
-	}
-	var codes []*int16 // of cr.Offsets
+	c := committing{CommitRequest: group.CommitRequest{Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation}}
+	refused := cmp.Or(a.denied(req, opWrite, onTxn, r.TransactionalID), a.denied(req, opRead, onGroup, r.Group))
 	for i := range r.Topics {
 		rt := &r.Topics[i]
 		t, terr := a.topicNamed(req, opRead, rt.Topic)
-		if refused != nil {
-			terr = refused
-		}
 		out := kmsg.NewTxnOffsetCommitResponseTopic()
 		out.Topic = rt.Topic
 		out.Partitions = make([]kmsg.TxnOffsetCommitResponseTopicPartition, len(rt.Partitions))
 		for j := range rt.Partitions {
 			rp, op := &rt.Partitions[j], &out.Partitions[j]
 			op.Partition = rp.Partition
-			if op.ErrorCode = code(known(t, rp.Partition, terr)); op.ErrorCode != 0 {
-				continue
-			}
-			cr.Offsets = append(cr.Offsets, group.Offset{
-				Partition: group.Partition{Topic: t.ID, Index: rp.Partition},
-				At:        rp.Offset, LeaderEpoch: rp.LeaderEpoch, Metadata: or(rp.Metadata, ""),
-			})
-			codes = append(codes, &op.ErrorCode)
+			c.add(t, cmp.Or(refused, terr), rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, &op.ErrorCode)
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
 	producer := txn.Producer{ID: r.ProducerID, Epoch: r.ProducerEpoch}
-	results, txnErr, lsn, err := a.coord.StageOffsets(r.TransactionalID, producer, r.Version >= 5, cr)
+	results, txnErr, lsn, err := a.coord.StageOffsets(r.TransactionalID, producer, r.Version >= 5, c.CommitRequest)
 	if txnErr == kerr.ProducerFenced { // this key never had that code
 		txnErr = kerr.InvalidProducerEpoch
 	}
-	for i, c := range codes {
-		if txnErr != nil {
-			*c = txnErr.Code
-			continue
-		}
-		*c = code(results[i])
+	if txnErr != nil {
+		results = slices.Repeat([]*kerr.Error{txnErr}, len(c.codes))
 	}
+	c.tell(results)
 	return a.durable(lsn, err, resp)
 }

@@ -19,25 +19,17 @@ import (
 
 func (a *API) alterConfigs(req *server.Request, r *kmsg.AlterConfigsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.AlterConfigsResponse)
-	times := make(map[configResource]int, len(r.Resources))
+	resources := make([]configResource, len(r.Resources))
 	for i := range r.Resources {
-		times[configResource{r.Resources[i].ResourceType, r.Resources[i].ResourceName}]++
+		resources[i] = configResource{r.Resources[i].ResourceType, r.Resources[i].ResourceName}
 	}
-	for i := range r.Resources {
-		rr := &r.Resources[i]
+	refused := a.changeAll(req, resources, r.ValidateOnly, func(i int, _ map[string]string) (map[string]string, error) {
+		return replace(r.Resources[i].Configs)
+	})
+	for i, res := range resources {
 		out := kmsg.NewAlterConfigsResponseResource()
-		out.ResourceType, out.ResourceName = rr.ResourceType, rr.ResourceName
-		var err error
-		if times[configResource{rr.ResourceType, rr.ResourceName}] > 1 {
-			err = refusal{kerr.InvalidRequest, namedTwice}
-		} else {
-			err = a.changeConfigs(req, rr.ResourceType, rr.ResourceName, r.ValidateOnly, func(map[string]string) (map[string]string, error) {
-				return replace(rr.Configs)
-			})
-		}
-		if err != nil {
-			out.ErrorCode, out.ErrorMessage = refusalCode(err).Code, pointer(err.Error())
-		}
+		out.ResourceType, out.ResourceName = res.kind, res.name
+		out.ErrorCode, out.ErrorMessage = refused[i].told()
 		resp.Resources = append(resp.Resources, out)
 	}
 	return a.durable(a.log.Enqueued(), nil, resp)

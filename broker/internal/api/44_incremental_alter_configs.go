@@ -24,25 +24,17 @@ import (
 
 func (a *API) incrementalAlterConfigs(req *server.Request, r *kmsg.IncrementalAlterConfigsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
-	times := make(map[configResource]int, len(r.Resources))
+	resources := make([]configResource, len(r.Resources))
 	for i := range r.Resources {
-		times[configResource{r.Resources[i].ResourceType, r.Resources[i].ResourceName}]++
+		resources[i] = configResource{r.Resources[i].ResourceType, r.Resources[i].ResourceName}
 	}
-	for i := range r.Resources {
-		rr := &r.Resources[i]
+	refused := a.changeAll(req, resources, r.ValidateOnly, func(i int, configs map[string]string) (map[string]string, error) {
+		return alter(configs, r.Resources[i].Configs)
+	})
+	for i, res := range resources {
 		out := kmsg.NewIncrementalAlterConfigsResponseResource()
-		out.ResourceType, out.ResourceName = rr.ResourceType, rr.ResourceName
-		var err error
-		if times[configResource{rr.ResourceType, rr.ResourceName}] > 1 {
-			err = refusal{kerr.InvalidRequest, namedTwice}
-		} else {
-			err = a.changeConfigs(req, rr.ResourceType, rr.ResourceName, r.ValidateOnly, func(configs map[string]string) (map[string]string, error) {
-				return alter(configs, rr.Configs)
-			})
-		}
-		if err != nil {
-			out.ErrorCode, out.ErrorMessage = refusalCode(err).Code, pointer(err.Error())
-		}
+		out.ResourceType, out.ResourceName = res.kind, res.name
+		out.ErrorCode, out.ErrorMessage = refused[i].told()
 		resp.Resources = append(resp.Resources, out)
 	}
 	return a.durable(a.log.Enqueued(), nil, resp)
@@ -54,7 +46,37 @@ type configResource struct {
 	name string
 }
 
-const namedTwice = "the request names the resource more than once"
+// outcome is how a change went; nil: well.
+type outcome struct{ error }
+
+// told returns the outcome's code and message for the client.
+func (o outcome) told() (int16, *string) {
+	if o.error == nil {
+		return 0, nil
+	}
+	return refusalCode(o.error).Code, pointer(o.Error())
+}
+
+// changeAll changes the configs of resources, each by itself, and refuses those that are named more than once. change is called with the
+// number of the resource.
+func (a *API) changeAll(req *server.Request, resources []configResource, validateOnly bool,
+	change func(i int, configs map[string]string) (map[string]string, error)) []outcome {
+	times := make(map[configResource]int, len(resources))
+	for _, r := range resources {
+		times[r]++
+	}
+	out := make([]outcome, len(resources))
+	for i, r := range resources {
+		if times[r] > 1 {
+			out[i] = outcome{refusal{kerr.InvalidRequest, "the request names the resource more than once"}}
+			continue
+		}
+		out[i] = outcome{a.changeConfigs(req, r.kind, r.name, validateOnly, func(configs map[string]string) (map[string]string, error) {
+			return change(i, configs)
+		})}
+	}
+	return out
+}
 
 // changeConfigs replaces the configs of a resource by what change makes of them, or, if they are to be validated only, checks
 // whether it could.

@@ -65,12 +65,14 @@ func (a *API) describePartitions(req *server.Request, name string, from, most in
 	out = kmsg.NewDescribeTopicPartitionsResponseTopic()
 	out.Topic = pointer(strings.Clone(name))
 	t, kerror := a.topicNamed(req, opDescribe, name)
+	if kerror != kerr.TopicAuthorizationFailed {
+		out.AuthorizedOperations = a.operations(req, onTopic, name)
+	}
 	if kerror != nil {
 		out.ErrorCode = kerror.Code
 		return out, 0
 	}
 	out.TopicID = t.ID
-	out.AuthorizedOperations = a.operations(req, onTopic, name)
 	to := min(t.Partitions, from+most)
 	replicas := []int32{nodeID}
 	for i := from; i < to; i++ {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -52,23 +53,32 @@ type described struct {
 	readOnly    bool
 	doc         string
 	fallback    *described // what the value would be without its source
+	inherited   bool       // it is what fallback is, and goes by its name there
 }
 
 // synonyms returns where the value comes from, the closest source first.
-func (d *described) synonyms() []*described {
-	if d.fallback == nil {
-		return []*described{d}
+func (d *described) synonyms() (all []*described) {
+	if !d.inherited {
+		all = append(all, d)
 	}
-	return append([]*described{d}, d.fallback.synonyms()...)
+	if d.fallback != nil {
+		all = append(all, d.fallback.synonyms()...)
+	}
+	return all
 }
+
+// unset are the broker configs that Kafka does not set by default: it goes on to others, and does not name them.
+var unset = []string{"log.flush.interval.ms", "log.retention.ms", "log.roll.jitter.ms", "log.roll.ms"}
 
 func describeTopicConfigs(t commitlog.Topic) []described {
 	out := make([]described, 0, len(topicConfigs))
 	for _, c := range topicConfigs {
-		fallback := &described{name: c.broker, value: c.fallback, kind: c.kind, source: kmsg.ConfigSourceDefaultConfig}
-		d := described{name: c.name, value: c.fallback, kind: c.kind, source: kmsg.ConfigSourceDefaultConfig, doc: c.doc}
+		d := described{name: c.name, value: c.fallback, kind: c.kind, source: kmsg.ConfigSourceDefaultConfig, doc: c.doc, inherited: true}
+		if !slices.Contains(unset, c.broker) {
+			d.fallback = &described{name: c.broker, value: c.fallback, kind: c.kind, source: kmsg.ConfigSourceDefaultConfig}
+		}
 		if v, ok := t.Configs[c.name]; ok {
-			d.value, d.source, d.fallback = v, kmsg.ConfigSourceDynamicTopicConfig, fallback
+			d.value, d.source, d.inherited = v, kmsg.ConfigSourceDynamicTopicConfig, false
 		}
 		out = append(out, d)
 	}
