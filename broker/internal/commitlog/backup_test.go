@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -12,13 +13,14 @@ import (
 // pausedFS calls a function before the first file of a backup is made.
 type pausedFS struct {
 	vfs.FS
-	pause func()
+	pause atomic.Pointer[func()]
 }
 
 func (fs *pausedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if f := fs.pause; f != nil && strings.Contains(name, partialSuffix) {
-		fs.pause = nil
-		f()
+	if strings.Contains(name, partialSuffix) {
+		if f := fs.pause.Swap(nil); f != nil {
+			(*f)()
+		}
 	}
 	return fs.FS.Create(name, c)
 }
@@ -41,7 +43,7 @@ func TestBackupKeepsWhatItCopies(t *testing.T) {
 	gone, cut := create(t, l, "gone", 1, nil), create(t, l, "cut", 1, nil)
 	fill(t, l, gone, 10)
 	fill(t, l, cut, 10)
-	fs.pause = func() {
+	pause := func() {
 		lsn, err := l.DeleteTopic(gone.ID)
 		if err != nil {
 			t.Error(err)
@@ -57,6 +59,7 @@ func TestBackupKeepsWhatItCopies(t *testing.T) {
 			}
 		}
 	}
+	fs.pause.Store(&pause)
 	if err := l.Backup(ctx, "copy"); err != nil {
 		t.Fatal(err)
 	}
