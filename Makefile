@@ -48,7 +48,7 @@ fuzz:
 # go test ./runtime/internal/sim -run TestSimulation -seed N -v
 sim:
 	go test -count=1 -v -run '^TestSimulation$$' ./runtime/internal/sim -seeds $(SEEDS)
-	go test -count=1 -v -run '^TestPlanted$$' -tags planted ./runtime/internal/sim
+	go test -count=1 -v -run '^TestPlanted$$' -tags planted ./runtime/internal/sim ./state/memstore
 
 # Power cuts at every sync point of the broker's storage and of the state.
 crash:

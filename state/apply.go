@@ -130,8 +130,8 @@ func (db *DB) applyLocked() error {
 	if len(runs) == 0 {
 		return nil
 	}
-	planted, err := db.applyApart(runs)
-	if !planted {
+	done, err := db.applyApart(runs)
+	if !done {
 		err = db.engine.Apply(&b)
 	}
 	if err != nil {

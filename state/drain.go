@@ -72,7 +72,7 @@ func (t *transaction[V]) change(s layer.Slot) (c Change[V], some bool, err error
 		}
 	}
 	c.New = serde.Some(it.v)
-	if !t.plain { // handed over (T2)
+	if !t.plain && !planted(plantedAliased) { // handed over (T2)
 		var none V
 		it.v, it.flags = none, it.flags&^flagObject
 	}
@@ -169,7 +169,9 @@ func (t *transaction[V]) commit(next int64) error {
 
 // settle ends the transaction: entries written become clean, or are forgotten.
 func (t *transaction[V]) settle(forget bool) {
+	aliased := planted(plantedAliased) && !t.plain && !forget
 	switch {
+	case aliased:
 	case !t.plain:
 		t.table.Reset() // objects that user code may have changed or kept (T2)
 	default:
@@ -200,6 +202,9 @@ func (t *transaction[V]) settle(forget bool) {
 		t.bytes, t.blobs = nil, nil
 	}
 	t.bytes = t.bytes[:0]
+	if aliased {
+		t.keepObjects()
+	}
 }
 
 // drop forgets the transaction.

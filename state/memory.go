@@ -80,6 +80,9 @@ func (p *Partition) expireLocked() {
 		return
 	}
 	first := keyschema.BucketOf(low, p.width)
+	if planted(plantedExpiry) {
+		first++
+	}
 	n, _ := slices.BinarySearch(p.mu.ids, first)
 	for _, id := range p.mu.ids[:n] {
 		delete(p.mu.buckets, id)
@@ -117,7 +120,7 @@ func (p *Partition) evictLocked() {
 			continue
 		case i < len(p.mu.ids)-1 && b.last <= p.mu.applied: // P2
 			total -= b.m.Bytes()
-			b.m, b.complete, b.loaded = layer.Map{}, false, true
+			b.m, b.complete, b.loaded = layer.Map{}, planted(plantedComplete), true
 		case i == len(p.mu.ids)-1:
 			p.thinOut(b, max(limit-(total-b.m.Bytes()), 0))
 		}
@@ -133,7 +136,7 @@ func (p *Partition) thinOut(b *bucket, limit int64) {
 	n := 2 * b.m.Len() // once round to forget what has been asked for, once to find what has not
 	switch evicted := b.m.Evict(limit, p.mu.applied, min(n, steps)); {
 	case evicted > 0:
-		b.complete, b.loaded = false, true
+		b.complete, b.loaded = planted(plantedComplete), true
 	case n <= steps:
 		b.sweep = p.mu.applied + 1 // all of it waits for the engine
 	}

@@ -115,7 +115,7 @@ func (c *scan) next() bool {
 		c.p.mu.Lock()
 		c.advanceMemoryLocked()
 		c.p.mu.Unlock()
-		if order == 0 {
+		if order == 0 && !(tombstone && planted(plantedTombstone)) {
 			c.advanceBelow() // memory is newer
 		}
 		if !tombstone {

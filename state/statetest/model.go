@@ -97,7 +97,7 @@ func (m *model) text(p place) string {
 
 // driver runs one store against the model.
 type driver struct {
-	t       *testing.T
+	t       testing.TB
 	r       *rand.Rand
 	storage Storage
 	conf    state.Config
@@ -111,7 +111,7 @@ type driver struct {
 
 var logID = state.Position{ClusterID: "cluster", TopicID: [16]byte{7}, Partition: 3}
 
-func runModel(t *testing.T, storage Storage, c cache, newStore func() (store, int64)) {
+func runModel(t testing.TB, storage Storage, c cache, newStore func() (store, int64)) {
 	s, retention := newStore()
 	d := &driver{
 		t: t, r: newRand(t), storage: storage, s: s, log: &changelog{},
@@ -179,34 +179,18 @@ func (d *driver) task() {
 	must(d.t, d.s.open(state.Env{Committed: d.part, Changelog: d.log}), "open store")
 }
 
-// restore reads the changelog's tail, in batches; now and then in bulk.
+// restore reads the changelog's tail.
 func (d *driver) restore() {
-	pos, ok := d.part.Position()
-	if !ok {
-		pos = logID
-		must(d.t, d.part.Reset(pos), "reset")
-	}
-	next := pos.Next
-	pos.Next = 0
-	if pos != logID {
-		d.t.Fatalf("position names another log: %+v", pos)
-	}
-	if next > int64(len(d.log.committed)) {
-		d.t.Fatalf("position %d, the changelog ends at %d", next, len(d.log.committed))
-	}
-	if d.r.IntN(2) == 0 {
-		_, err := d.part.BeginBulk(1 << 40)
-		must(d.t, err, "begin bulk")
-	}
-	for next < int64(len(d.log.committed)) {
-		n := min(int64(1+d.r.IntN(50)), int64(len(d.log.committed))-next)
-		for _, r := range d.log.committed[next : next+n] {
-			must(d.t, d.part.Restore(r.key, r.value, r.ts), "restore")
+	if pos, ok := d.part.Position(); ok {
+		next := pos.Next
+		if pos.Next = 0; pos != logID {
+			d.t.Fatalf("position names another log: %+v", pos)
 		}
-		next += n
-		must(d.t, d.part.RestoredTo(next), "restored")
+		if next > int64(len(d.log.committed)) {
+			d.t.Fatalf("position %d, the changelog ends at %d", next, len(d.log.committed))
+		}
 	}
-	must(d.t, d.part.EndBulk(), "end bulk")
+	must(d.t, restoreTail(d.r, d.part, d.log.committed), "restore")
 	must(d.t, d.s.open(state.Env{Committed: d.part, Changelog: d.log}), "open store")
 }
 
@@ -364,7 +348,11 @@ func (d *driver) place() place {
 		p.key = p.key[:1+d.r.IntN(len(p.key))] // keys that others begin with
 	}
 	if d.m.retention > 0 {
-		p.start = max(0, d.m.newest+d.r.Int64N(windowStep)-d.r.Int64N(d.m.retention+d.m.retention/4))
+		p.start = d.m.newest + d.r.Int64N(windowStep)
+		if d.r.IntN(8) > 0 {
+			p.start -= d.r.Int64N(d.m.retention + d.m.retention/4)
+		}
+		p.start = max(0, p.start)
 		p.start -= p.start % 10
 	}
 	return p

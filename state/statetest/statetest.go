@@ -26,31 +26,28 @@ type Storage interface {
 func Run(t *testing.T, newStorage func(testing.TB) Storage) {
 	t.Run("engine", func(t *testing.T) { t.Parallel(); runEngine(t, newStorage) })
 	t.Run("reopen", func(t *testing.T) { t.Parallel(); runReopen(t, newStorage) })
-	for _, c := range caches {
-		t.Run("keyvalue/plain/"+c.name, func(t *testing.T) {
-			t.Parallel()
-			runModel(t, newStorage(t), c, keyValueOf(plainValues))
-		})
-		t.Run("keyvalue/pointer/"+c.name, func(t *testing.T) {
-			t.Parallel()
-			runModel(t, newStorage(t), c, keyValueOf(pointerValues))
-		})
-		t.Run("window/plain/"+c.name, func(t *testing.T) {
-			t.Parallel()
-			runModel(t, newStorage(t), c, windowOf(plainValues))
-		})
-		t.Run("session/plain/"+c.name, func(t *testing.T) {
-			t.Parallel()
-			runModel(t, newStorage(t), c, sessionOf(plainValues))
-		})
-		t.Run("session/pointer/"+c.name, func(t *testing.T) {
-			t.Parallel()
-			runModel(t, newStorage(t), c, sessionOf(pointerValues))
-		})
-		t.Run("window/pointer/"+c.name, func(t *testing.T) {
-			t.Parallel()
-			runModel(t, newStorage(t), c, windowOf(pointerValues))
-		})
+	models := map[string]func(testing.TB, cache){
+		"keyvalue/plain":   func(t testing.TB, c cache) { runModel(t, newStorage(t), c, keyValueOf(plainValues)) },
+		"keyvalue/pointer": func(t testing.TB, c cache) { runModel(t, newStorage(t), c, keyValueOf(pointerValues)) },
+		"window/plain":     func(t testing.TB, c cache) { runModel(t, newStorage(t), c, windowOf(plainValues)) },
+		"window/pointer":   func(t testing.TB, c cache) { runModel(t, newStorage(t), c, windowOf(pointerValues)) },
+		"session/plain":    func(t testing.TB, c cache) { runModel(t, newStorage(t), c, sessionOf(plainValues)) },
+		"session/pointer":  func(t testing.TB, c cache) { runModel(t, newStorage(t), c, sessionOf(pointerValues)) },
+		"join/plain":       func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newJoinWindow(plainValues)) },
+		"join/pointer":     func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newJoinWindow(pointerValues)) },
+		"versioned":        func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newVersioned()) },
+		"buffer":           func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newBuffer()) },
+		"record buffer":    func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newRecordBuffer()) },
+	}
+	for name, run := range models {
+		for _, c := range caches {
+			t.Run(name+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				for range runs {
+					run(t, c)
+				}
+			})
+		}
 	}
 }
 
@@ -66,8 +63,12 @@ type cache struct {
 	bytes, applyBytes int64
 }
 
-// opsPerRun makes a run of an engine about fifty thousand operations, a fifth of them under the race detector.
-const opsPerRun = 4_000 / raceFactor
+// A model does runs times opsPerRun operations at each bound of the caches: of both engines together a quarter of a million, more than a
+// million with the tag invariants.
+const (
+	runs      = invariantsFactor
+	opsPerRun = 4_000 / raceFactor
+)
 
 // newRand returns the run's source of random numbers, and prints its seed if the test fails.
 func newRand(t testing.TB) *rand.Rand {

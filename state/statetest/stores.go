@@ -246,7 +246,7 @@ func (w *window[V]) list(r *rand.Rand, m *model) (got, want []string, err error)
 
 // encoded orders places as the bytes of their keys are: key, then start (8).
 func encoded(p place) string {
-	return p.key + fmt.Sprintf("\x80%s", []byte{0, 0, 0, byte(p.start >> 24), byte(p.start >> 16), byte(p.start >> 8), byte(p.start)})
+	return p.key + string([]byte{0x80, 0, 0, 0, byte(p.start >> 24), byte(p.start >> 16), byte(p.start >> 8), byte(p.start)})
 }
 
 func (w *window[V]) changes(f func(change) error) error {

@@ -1,0 +1,5 @@
+//go:build !invariants
+
+package statetest
+
+const invariantsFactor = 1
