@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"flag"
 	"fmt"
@@ -70,16 +69,15 @@ func brokerFlags(fs *flag.FlagSet) func(args []string) (broker.Config, error) {
 
 // readConfigFile sets the flags that a file names and the command line did not.
 func readConfigFile(fs *flag.FlagSet, path string) error {
-	f, err := os.Open(path)
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	given := map[string]bool{"config": true}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+	for i, line := range strings.Split(string(raw), "\n") {
+		n := i + 1
+		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
@@ -97,5 +95,5 @@ func readConfigFile(fs *flag.FlagSet, path string) error {
 			return usageError{fmt.Sprintf("%s, line %d: %s: %v", path, n, name, err)}
 		}
 	}
-	return lines.Err()
+	return nil
 }

@@ -124,7 +124,7 @@ func askForBackup(ctx context.Context, dir, to string) (asked bool, err error) {
 	if err != nil {
 		return false, nil //nolint:nilerr // whoever opens the directory next finds out whether somebody has it
 	}
-	defer nc.Close()
+	defer func() { _ = nc.Close() }() // what it said was read
 	defer context.AfterFunc(ctx, func() { _ = nc.Close() })()
 	if err := json.NewEncoder(nc).Encode(order{Backup: to}); err != nil {
 		return true, fmt.Errorf("ask the broker on %s: %w", dir, err)

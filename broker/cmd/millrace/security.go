@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"flag"
@@ -74,22 +73,20 @@ func readTLS(cert, key, ca string) (*tls.Config, error) {
 
 // readUsers reads users. An error does not show what is in the file.
 func readUsers(path string) (users []broker.User, err error) {
-	f, err := os.Open(path)
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+	for i, line := range strings.Split(string(raw), "\n") {
+		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		name, password, ok := strings.Cut(line, ":")
 		if !ok || name == "" || password == "" {
-			return nil, usageError{fmt.Sprintf("%s, line %d: want name:password", path, n)}
+			return nil, usageError{fmt.Sprintf("%s, line %d: want name:password", path, i+1)}
 		}
 		users = append(users, broker.User{Name: name, Password: password})
 	}
-	return users, lines.Err()
+	return users, nil
 }

@@ -158,8 +158,9 @@ func TestUnknownUsersHaveSalt(t *testing.T) {
 		}
 		return string(answer)
 	}
-	if first("bob") != first("bob") || first("bob") == first("carol") {
-		t.Errorf("%s, %s, %s", first("bob"), first("bob"), first("carol"))
+	bob, again, carol := first("bob"), first("bob"), first("carol")
+	if bob != again || bob == carol {
+		t.Errorf("%s, %s, %s", bob, again, carol)
 	}
 }
 

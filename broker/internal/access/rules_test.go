@@ -153,8 +153,11 @@ func TestBindingsAtRandom(t *testing.T) {
 			if err := s.Replay(change); err != nil {
 				t.Fatal(err)
 			}
-			s.Refresh()
 		}
+		if i%5 > 0 {
+			continue
+		}
+		s.Refresh()
 		q := Question{Principal: pick("User:x", "User:z"), Host: pick("h", "i"), Operation: []kmsg.ACLOperation{read, write, describe}[rng.IntN(3)],
 			Resource: topic, Name: pick("a", "ab", "abcd", "c", "*")}
 		if got, want := s.Rules().Ask(q), plainAsk(model, q); got != want {

@@ -13,9 +13,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// ErrExists: the directory to copy to is there already.
-var ErrExists = errors.New("the directory exists already")
-
 // partialSuffix names a backup that is under way, or was given up.
 const partialSuffix = ".partial"
 

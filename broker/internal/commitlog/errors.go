@@ -21,6 +21,9 @@ var (
 	// ErrFull: the disk has no room but for the reserve. Appends are accepted again when it has (KAFKA_STORAGE_ERROR).
 	ErrFull = errors.New("the disk is full")
 
+	// ErrExists: the directory to copy to is there already.
+	ErrExists = errors.New("the directory exists already")
+
 	// ErrTopicExists: TOPIC_ALREADY_EXISTS.
 	ErrTopicExists = errors.New("topic exists")
 	// ErrUnknownTopic: no such topic or partition, or it was deleted (UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID).
