@@ -10,6 +10,7 @@ import (
 	"github.com/millrace-io/millrace/runtime"
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/topology"
 )
 
 // Every instance knows who runs what, and who has copies; so a question about a key finds the way to its state.
@@ -59,6 +60,51 @@ func TestHostsAreKnownToAll(t *testing.T) {
 	if _, err := one.HostsOfPartition("counts", 7); !errors.Is(err, runtime.ErrNoHost) {
 		t.Errorf("HostsOfPartition of a partition that there is not: %v", err)
 	}
+}
+
+// the copy of a state is where the client tags say that it does not go down with it, however many instances are nearer.
+func TestStandbysAreSpread(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	n := newJob(t, l, 2)
+	top, err := n.topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var apps []*running
+	for _, endpoint := range []string{"a1:1", "a2:1", "a3:1", "b1:1"} {
+		apps = append(apps, l.start(t, top, runtime.Config{
+			ApplicationID: n.App, StateDir: t.TempDir(), Workers: 1, NumStandbyReplicas: 1, Endpoint: endpoint,
+			ClientTags: map[string]string{"zone": endpoint[:1], "machine": endpoint[:2]}, RackAwareTags: []string{"zone"},
+		}))
+	}
+	eventually(t, 60*time.Second, "each state is in both zones", func() bool {
+		hosts := apps[0].Hosts()
+		if len(hosts) != len(apps) {
+			return false
+		}
+		zones := make(map[topology.TaskID]string)
+		busy := 0
+		for _, h := range hosts {
+			if len(h.Tasks) > 0 {
+				busy++
+			}
+			for _, id := range slices.Concat(h.Tasks, h.Standbys) {
+				zones[id] += h.Endpoint[:1]
+			}
+		}
+		stateful := 0
+		for _, z := range zones {
+			if len(z) == 1 {
+				continue // it has no state, or no copy yet
+			}
+			if z != "ab" && z != "ba" {
+				return false
+			}
+			stateful++
+		}
+		return busy == len(apps) && stateful == 4
+	})
 }
 
 // The state of tasks that have moved away is removed after a while, and restored if they come back.

@@ -1,0 +1,191 @@
+package runtime_test
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/runtime"
+	"github.com/millrace-io/millrace/runtime/internal/client"
+)
+
+// kafka is a client of the log for what the runtime never does.
+func (l *testLog) kafka(t *testing.T) *kgo.Client {
+	t.Helper()
+	opts := []kgo.Opt{kgo.SeedBrokers(l.brokers...)}
+	if l.dial != nil {
+		opts = append(opts, kgo.Dialer(l.dial))
+	}
+	c, err := kgo.NewClient(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// deleteTopic deletes a topic, and returns when the log knows it no more.
+func (l *testLog) deleteTopic(t *testing.T, name string) {
+	t.Helper()
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	topic := kmsg.NewDeleteTopicsRequestTopic()
+	topic.Topic = kmsg.StringPtr(name)
+	req.Topics, req.TopicNames, req.TimeoutMillis = append(req.Topics, topic), []string{name}, 10_000
+	resp, err := req.RequestWith(t.Context(), l.kafka(t))
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 30*time.Second, "the topic is gone", func() bool {
+		found, err := l.client.RefreshTopics(t.Context(), name)
+		return err == nil && len(found) == 0
+	})
+}
+
+// truncate deletes the records of a compacted topic below an offset, which takes some determination.
+func (l *testLog) truncate(t *testing.T, tp client.TopicPartition, before int64) {
+	t.Helper()
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	r := kmsg.NewIncrementalAlterConfigsRequestResource()
+	r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, tp.Topic
+	config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	config.Name, config.Value = "cleanup.policy", kmsg.StringPtr("compact,delete")
+	r.Configs = append(r.Configs, config)
+	req.Resources = append(req.Resources, r)
+	resp, err := req.RequestWith(t.Context(), l.kafka(t))
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Resources[0].ErrorCode)
+	}
+	if err == nil {
+		_, err = l.client.DeleteRecords(t.Context(), map[client.TopicPartition]int64{tp: before})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lines is a logger's output.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+// having returns the first line that has all the parts, empty if there is none.
+func (l *lines) having(parts ...string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.b.String()) {
+		all := true
+		for _, p := range parts {
+			all = all && strings.Contains(line, p)
+		}
+		if all {
+			return line
+		}
+	}
+	return ""
+}
+
+// counted runs the counting of a topic with a state directory until it is drained, and stops it.
+func counted(t *testing.T, l *testLog, app, in, out, dir string) {
+	t.Helper()
+	r := l.start(t, fragile(t, in, out, never), runtime.Config{ApplicationID: app, StateDir: dir, Workers: 1})
+	eventually(t, 30*time.Second, "it is processed", func() bool { return l.drained(t, app, in) })
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func never() bool { return false }
+
+// D5: a changelog that was deleted is created again, empty, but the state that it was for is neither trusted nor touched: the error says which
+// task and store, why, and what to do; and that helps.
+func TestDeletedChangelog(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	app, in, out, dir := unique(t, "app"), unique(t, "in"), unique(t, "out"), t.TempDir()
+	l.createTopics(t, 1, in, out)
+	l.write(t, in, numbered("v", 10))
+	counted(t, l, app, in, out, dir)
+	l.deleteTopic(t, app+"-counts-changelog")
+	cfg := runtime.Config{ApplicationID: app, StateDir: dir, Workers: 1}
+	for range 2 { // nothing was touched: a second try says the same
+		err := l.start(t, fragile(t, in, out, never), cfg).failure(t, 30*time.Second)
+		for _, part := range []string{
+			"task 0_0: ", `store "counts"`, app + "-counts-changelog-0", "the topic was deleted and created again", "the changelog is empty while the store is not",
+			"nothing was touched", "remove " + dir,
+		} {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("Run = %v, which does not say %q", err, part)
+			}
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil { // as it says
+		t.Fatal(err)
+	}
+	l.write(t, in, numbered("v", 1))
+	counted(t, l, app, in, out, dir)
+}
+
+// D5: a state whose position the changelog has deleted is wiped and rebuilt from what is there, which is said with which, where and why.
+func TestTruncatedChangelog(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	app, in, out, dir := unique(t, "app"), unique(t, "in"), unique(t, "out"), t.TempDir()
+	l.createTopics(t, 1, in, out)
+	changelog := client.TopicPartition{Topic: app + "-counts-changelog"}
+	end := func() int64 {
+		t.Helper()
+		ends, err := l.client.ListOffsets(t.Context(), client.HighWatermark, []client.TopicPartition{changelog})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ends[changelog]
+	}
+	l.write(t, in, numbered("v", 10))
+	counted(t, l, app, in, out, dir)
+	was := end()
+	l.write(t, in, numbered("v", 10))
+	counted(t, l, app, in, out, t.TempDir()) // another instance has gone on
+	l.truncate(t, changelog, was+3)
+	said := &lines{}
+	r := l.start(t, fragile(t, in, out, never), runtime.Config{
+		ApplicationID: app, StateDir: dir, Workers: 1, Logger: slog.New(slog.NewTextHandler(said, nil)),
+	})
+	l.write(t, in, numbered("v", 10))
+	eventually(t, 30*time.Second, "it goes on", func() bool { return l.drained(t, app, in) })
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if said.having("level=WARN", "store does not fit its changelog; wiping and rebuilding it", "task=0_0", "store=counts", "topic="+changelog.Topic,
+		"partition=0", "below log start") == "" {
+		t.Errorf("it says\n%s", said.b.String())
+	}
+	counts := make(map[int64]int)
+	last := make(map[string]int64)
+	for _, c := range l.read(t, changelog.Topic) {
+		last[c.key] = int64Of(c.value)
+	}
+	for _, n := range last {
+		counts[n]++
+	}
+	if counts[3] != 7 || counts[1] != 3 { // what was deleted is forgotten, and no more
+		t.Errorf("counts %v", last)
+	}
+}
