@@ -17,6 +17,8 @@
 //
 //	T5  a store whose changelog is an input of its task is read up to that input's committed offset, not to its end: what lies
 //	    beyond will be processed. It has no copies, which would run ahead of the task.
+//	T6  one task's failure is no other's: whatever keeps a task from being made ready, the others are, and the error says
+//	    which it is (Failed).
 //
 // Beside that, a [Keeper] keeps copies of stores whose tasks run elsewhere.
 //

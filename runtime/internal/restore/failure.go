@@ -21,23 +21,27 @@ func (e *TaskError) Error() string { return fmt.Sprintf("task %s: %v", e.ID, e.E
 // Unwrap returns why.
 func (e *TaskError) Unwrap() error { return e.Err }
 
-// Failures returns what an error of Prepare says of single tasks, and whether that is all it says.
-func Failures(err error) (failures []*TaskError, all bool) {
-	if e, ok := err.(*TaskError); ok { //nolint:errorlint // a wrapped one is not all that the error says
-		return []*TaskError{e}, true
+// Failed is the error of Prepare that is about single tasks: these cannot be made ready now, the others are.
+type Failed []*TaskError
+
+// Error returns what each task says, a line for each.
+func (f Failed) Error() string { return errors.Join(f.Unwrap()...).Error() }
+
+// Unwrap returns the failures as errors.
+func (f Failed) Unwrap() []error {
+	errs := make([]error, len(f))
+	for i, e := range f {
+		errs[i] = e
 	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return nil, false
+	return errs
+}
+
+// orNil returns f as an error, nil if nothing has failed.
+func (f Failed) orNil() error {
+	if len(f) == 0 {
+		return nil
 	}
-	for _, err := range joined.Unwrap() {
-		f, ok := Failures(err)
-		if !ok {
-			return nil, false
-		}
-		failures = append(failures, f...)
-	}
-	return failures, true
+	return f
 }
 
 // maxAlone is how many tasks in a row are asked about in vain before the others are not: then it is nobody's fault alone.
@@ -46,7 +50,7 @@ const maxAlone = 3
 // alone makes tasks ready one by one, after the log would not answer for all of them at once because of cause: one partition without a
 // leader, or whose offset an open transaction holds, must not keep other tasks from running.
 func (r *Restorer) alone(ctx context.Context, tasks []Task, cause error, ready func(Ready)) error {
-	var errs []error
+	var all Failed
 	vain := 0
 	for i := range tasks {
 		if ctx.Err() != nil {
@@ -56,25 +60,18 @@ func (r *Restorer) alone(ctx context.Context, tasks []Task, cause error, ready f
 		if vain < maxAlone {
 			err = r.prepare(ctx, tasks[i:i+1], r.cfg.LookTimeout/4, ready)
 		}
-		switch failures, ok := Failures(err); {
+		failed, single := errors.AsType[Failed](err)
+		switch {
 		case err == nil:
 			vain = 0
-		case ok:
-			errs = append(errs, asErrors(failures)...)
+		case single:
+			all = append(all, failed...)
 		default:
-			errs = append(errs, &TaskError{tasks[i].ID, err})
+			all = append(all, &TaskError{tasks[i].ID, err})
 			if commit.Classify(err) != commit.ClassFatal {
 				vain++
 			}
 		}
 	}
-	return errors.Join(errs...)
-}
-
-func asErrors(failures []*TaskError) []error {
-	errs := make([]error, len(failures))
-	for i, f := range failures {
-		errs[i] = f
-	}
-	return errs
+	return all.orNil()
 }

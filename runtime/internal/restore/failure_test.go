@@ -78,7 +78,7 @@ func TestOneTaskFailsAlone(t *testing.T) {
 			if !slices.Equal(ready, []int32{0, 1, 3}) {
 				t.Errorf("ready: %v", ready)
 			}
-			failures, all := Failures(err)
+			failures, all := errors.AsType[Failed](err)
 			if !all || len(failures) != 1 || failures[0].ID != (topology.TaskID{Partition: 2}) || c.cause != nil && !errors.Is(err, c.cause) {
 				t.Fatalf("Prepare = %v", err)
 			}
@@ -106,7 +106,7 @@ func TestLogIsDown(t *testing.T) {
 		tasks[i] = Task{ID: topology.TaskID{Partition: int32(i)}, Inputs: []client.TopicPartition{{Topic: "in", Partition: int32(i)}}}
 	}
 	err := r.Prepare(t.Context(), tasks, func(Ready) { t.Error("ready") })
-	failures, all := Failures(err)
+	failures, all := errors.AsType[Failed](err)
 	if !all || len(failures) != len(tasks) || commit.Classify(failures[99]) == commit.ClassFatal {
 		t.Errorf("Prepare = %v", err)
 	}
@@ -128,19 +128,14 @@ func (l *downLog) ListOffsets(ctx context.Context, _ client.OffsetSpec, _ []clie
 	return nil, errors.New("not reached")
 }
 
-func TestFailures(t *testing.T) {
+// What each task says can be read, and be looked for.
+func TestFailed(t *testing.T) {
 	t.Parallel()
-	one, two := &TaskError{ID: topology.TaskID{Partition: 1}, Err: io.EOF}, &TaskError{ID: topology.TaskID{Partition: 2}, Err: io.EOF}
-	for _, c := range []struct {
-		err  error
-		n    int
-		want bool
-	}{
-		{nil, 0, false}, {io.EOF, 0, false}, {one, 1, true}, {errors.Join(one, errors.Join(two)), 2, true},
-		{errors.Join(one, io.EOF), 0, false}, {fmt.Errorf("all: %w", one), 0, false},
-	} {
-		if got, all := Failures(c.err); len(got) != c.n || all != c.want {
-			t.Errorf("%v: %v, %v", c.err, got, all)
-		}
+	err := Failed{{topology.TaskID{Partition: 1}, io.EOF}, {topology.TaskID{Partition: 2}, kerr.LeaderNotAvailable}}.orNil()
+	if want := "task 0_1: EOF\ntask 0_2: " + kerr.LeaderNotAvailable.Error(); err.Error() != want || !errors.Is(err, io.EOF) || !errors.Is(err, kerr.LeaderNotAvailable) {
+		t.Errorf("%v", err)
+	}
+	if err := (Failed{}).orNil(); err != nil {
+		t.Errorf("nothing failed: %v", err)
 	}
 }

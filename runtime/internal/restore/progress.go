@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"errors"
 	"sync"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
@@ -75,13 +74,13 @@ func (p *progress) failed(id topology.TaskID) bool {
 func (p *progress) err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var errs []error
+	var all Failed
 	for i := range p.tasks {
 		if err := p.mu.failures[p.tasks[i].ID]; err != nil {
-			errs = append(errs, &TaskError{p.tasks[i].ID, err})
+			all = append(all, &TaskError{p.tasks[i].ID, err})
 		}
 	}
-	return errors.Join(errs...)
+	return all.orNil()
 }
 
 func (p *progress) hand(t *Task, restored int64) {

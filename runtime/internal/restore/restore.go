@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -104,11 +105,11 @@ func New(cfg Config) *Restorer {
 }
 
 // Prepare makes tasks ready and calls ready for each as soon as it is, from one goroutine at a time. It returns when all are, or cannot be
-// for now: one task's failure is no other's. The error says so of each that is not ready (Failures), or is about all of them. Tasks that were
+// for now: one task's failure is no other's. The error is a Failed, or about all that were not handed to ready. Tasks that were
 // handed to ready stay ready.
 func (r *Restorer) Prepare(ctx context.Context, tasks []Task, ready func(Ready)) error {
 	err := r.prepare(ctx, tasks, r.cfg.LookTimeout, ready)
-	if _, known := Failures(err); err == nil || known || len(tasks) == 1 || ctx.Err() != nil {
+	if _, single := errors.AsType[Failed](err); err == nil || single || len(tasks) == 1 || ctx.Err() != nil {
 		return err
 	}
 	return r.alone(ctx, tasks, err, ready)

@@ -3,7 +3,6 @@ package worker
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -50,7 +49,7 @@ type world struct {
 
 	configure   func(*task.Config)
 	align       *skew.Board
-	unready     func(restore.Task) error
+	unready     func(restore.Task) *restore.TaskError
 	uncaught    func(error) Verdict
 	taskTimeout time.Duration
 	unbuildable topology.TaskID // if its partition is not 0
@@ -297,12 +296,12 @@ func (w *world) prepare(_ context.Context, tasks []restore.Task, ready func(rest
 	if err := w.note("prepare"); err != nil {
 		return err
 	}
-	var errs []error
+	var failed restore.Failed
 	for _, t := range tasks {
 		w.mu.Lock()
 		if w.unready != nil {
 			if err := w.unready(t); err != nil {
-				errs = append(errs, err)
+				failed = append(failed, err)
 				w.mu.Unlock()
 				continue
 			}
@@ -318,7 +317,10 @@ func (w *world) prepare(_ context.Context, tasks []restore.Task, ready func(rest
 		w.mu.Unlock()
 		ready(r)
 	}
-	return errors.Join(errs...)
+	if len(failed) > 0 {
+		return failed
+	}
+	return nil
 }
 
 var (

@@ -71,7 +71,7 @@ func (w *Worker) prepareUntilReady(ctx context.Context, p *preparation, tasks []
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
-		failures, single := restore.Failures(err)
+		failures, single := errors.AsType[restore.Failed](err)
 		if !single { // it is about all that are left
 			if commit.Classify(err) == commit.ClassFatal {
 				return err

@@ -17,7 +17,7 @@ var errNoLeader = errors.New("no leader")
 // second is a task that the world cannot make ready as long as fails says.
 func (w *world) second(fails func() bool) restore.Task {
 	id := topology.TaskID{Partition: 1}
-	w.unready = func(t restore.Task) error {
+	w.unready = func(t restore.Task) *restore.TaskError {
 		if t.ID == id && fails() {
 			return &restore.TaskError{ID: id, Err: errNoLeader}
 		}
