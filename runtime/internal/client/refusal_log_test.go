@@ -228,7 +228,7 @@ func TestTopicIsGone(t *testing.T) {
 	onEachLog(t, func(t *testing.T, cfg Config) {
 		c := connect(t, cfg)
 		tp, other := TopicPartition{Topic: unique("missing")}, TopicPartition{Topic: createTopic(t, c, 1)}
-		p := newProducer(t, c, ProducerConfig{TransactionalID: unique("id"), DeliveryTimeout: 200 * time.Millisecond})
+		p := newProducer(t, c, ProducerConfig{TransactionalID: unique("id"), DeliveryTimeout: 2 * time.Second})
 		sendKeyed(t, p, tp, "a", "b")
 		sendKeyed(t, p, other, "x")
 		got := decide(t, p, func(r *Refusal) {
