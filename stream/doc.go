@@ -35,7 +35,7 @@
 // # Tables
 //
 // A table passes on changes of rows. One that has a store holds them back and passes on the last of each key with the commit;
-// [Uncached], or [Store.Uncached] for one operator, makes it pass on each. The final rows are the same. Tables have stores only where
+// [Uncached], or [Store.Uncached] for one operator, makes it pass on each. The final rows are the same, but see [JoinTables]. Tables have stores only where
 // one is asked for or needed, see [KTable]. Old rows flow between tables only where an operator below needs them, to take them out
 // of a group or to answer for a foreign key.
 //
@@ -49,11 +49,10 @@
 // # Faults
 //
 // Faults of a program (names used twice, a missing serde, windows without size) are collected and returned by
-// [Builder.Topology], all at once, each naming its node and what to do.
+// [Builder.Topology], all at once, each naming its node, the line of the program that made it, and what to do.
 //
 // # Not there yet
 //
-// Sources over a pattern of topics or several topics, windows of the user's own kind, partitioners for the topics of foreign-key joins,
-// stores that keep headers, the merging of repartition topics, a source topic in place of a changelog. Two calls of From for
-// one topic are refused (Kafka Streams shares the source).
+// Sources over a pattern of topics, windows of the user's own kind, stores that keep headers. PARITY.md goes through Kafka Streams row by
+// row.
 package stream
