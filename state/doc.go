@@ -4,7 +4,7 @@
 //
 // A store has one partition for each partition of its task. A store partition is three layers over each other:
 //
-//   - the transaction layer, typed ([KeyValue], [Window], [Session], [JoinWindow], [Versioned]): what this transaction has written, deduplicated by key. It is the
+//   - the transaction layer, typed ([KeyValue], [LRU], [Window], [Session], [JoinWindow], [Versioned]): what this transaction has written, deduplicated by key. It is the
 //     record cache of Kafka Streams as well: Changes gives one change per key and commit. It belongs to a task.
 //   - the committed layer ([Partition] in a [DB]): bytes in memory, of what is committed and not yet in the engine, and of clean
 //     entries as far as the bound goes. It outlives tasks.
