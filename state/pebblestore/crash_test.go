@@ -148,34 +148,48 @@ func openCrashWorld(t *testing.T, fs vfs.FS) *crashWorld {
 	return w
 }
 
-// commit commits some writes to one store, and now and then syncs.
 func (w *crashWorld) commit(t *testing.T) {
+	t.Helper()
+	must(t, w.tryCommit())
+}
+
+// tryCommit commits some writes to one store, and now and then syncs. What the changelog has by then it keeps, whether that goes well or not.
+func (w *crashWorld) tryCommit() error {
 	s := w.stores[w.rng.IntN(len(w.stores))]
 	for range 1 + w.rng.IntN(40) {
 		key, val, ts := fmt.Sprint("key", w.rng.IntN(300)), fmt.Sprint("value", w.rng.IntN(1000)), w.rng.Int64N(1000)
+		var err error
 		switch l := s.layer.(type) {
 		case *state.KeyValue[string, string]:
 			if w.rng.IntN(4) == 0 {
-				must(t, l.Delete(key, ts, serde.Headers{}))
+				err = l.Delete(key, ts, serde.Headers{})
 			} else {
-				must(t, l.Put(key, val, ts, serde.Headers{}))
+				err = l.Put(key, val, ts, serde.Headers{})
 			}
 		case *state.Window[string, string]:
 			newest, _ := l.Newest()
 			start := max(0, newest+w.rng.Int64N(30)-w.rng.Int64N(350))
 			if w.rng.IntN(4) == 0 {
-				must(t, l.Delete(key, start, ts, serde.Headers{}))
+				err = l.Delete(key, start, ts, serde.Headers{})
 			} else {
-				must(t, l.Put(key, start, val, ts, serde.Headers{}))
+				err = l.Put(key, start, val, ts, serde.Headers{})
 			}
 		}
+		if err != nil {
+			return err
+		}
 	}
-	must(t, s.layer.Flush())
+	if err := s.layer.Flush(); err != nil {
+		return err
+	}
 	s.records, s.open = append(s.records, s.open...), nil
-	must(t, s.layer.Commit(int64(len(s.records))))
-	if w.rng.IntN(30) == 0 {
-		must(t, w.db.Sync())
+	if err := s.layer.Commit(int64(len(s.records))); err != nil {
+		return err
 	}
+	if w.rng.IntN(30) == 0 {
+		return w.db.Sync()
+	}
+	return nil
 }
 
 // check opens the state in fs and compares every store with its changelog. It reports whether one is behind.
