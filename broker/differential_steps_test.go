@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -321,15 +322,22 @@ func compareTransactions(c *comparison, run string) {
 	same[*kmsg.FindCoordinatorResponse](c, "coordinator", 3, &kmsg.FindCoordinatorRequest{CoordinatorKey: run + "-txgroup"})
 	offsets("offsets", 5, 1, -1, "")
 	offsets("offsets of an unknown member", 5, 1, -1, "nobody")
+	committed := func(stable bool) *kmsg.OffsetFetchRequest {
+		return &kmsg.OffsetFetchRequest{Group: run + "-txgroup", RequireStable: stable,
+			Topics: []kmsg.OffsetFetchRequestTopic{{Topic: topic, Partitions: []int32{0}}}}
+	}
 	fetch := func(what string, stable bool) {
 		c.t.Helper()
-		same[*kmsg.OffsetFetchResponse](c, what, 7, &kmsg.OffsetFetchRequest{Group: run + "-txgroup", RequireStable: stable,
-			Topics: []kmsg.OffsetFetchRequestTopic{{Topic: topic, Partitions: []int32{0}}}})
+		same[*kmsg.OffsetFetchResponse](c, what, 7, committed(stable))
 	}
 	fetch("staged", false)
 	fetch("staged, stable", true)
 	same[*kmsg.DescribeTransactionsResponse](c, "open", 0, &kmsg.DescribeTransactionsRequest{TransactionalIDs: []string{id, unknown}})
 	end("commit with a bump", 5, 1, true)
+	eventually(c.t, "the group's marker is written", func() bool { // Kafka answers before it is
+		resp := ask[*kmsg.OffsetFetchResponse](c.t, c.conns[kafkas], 7, committed(true))
+		return resp.Topics[0].Partitions[0].ErrorCode != kerr.UnstableOffsetCommit.Code
+	})
 	fetch("committed", true)
 	end("retried", 5, 1, true)
 	end("the other way", 5, 1, false)
