@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -66,9 +67,13 @@ func (l *testLog) truncate(t *testing.T, tp client.TopicPartition, before int64)
 	if err == nil {
 		err = kerr.ErrorForCode(resp.Resources[0].ErrorCode)
 	}
-	if err == nil {
-		_, err = l.client.DeleteRecords(t.Context(), map[client.TopicPartition]int64{tp: before})
+	if err != nil {
+		t.Fatal(err)
 	}
+	eventually(t, 30*time.Second, "the policy has come to the partition", func() bool {
+		_, err = l.client.DeleteRecords(t.Context(), map[client.TopicPartition]int64{tp: before})
+		return !errors.Is(err, kerr.PolicyViolation)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
