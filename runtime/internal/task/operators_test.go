@@ -1,3 +1,7 @@
+//go:build !invariants
+
+// What is asserted with invariants allocates.
+
 package task_test
 
 import (
