@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/examples/flights/data"
 	"github.com/millrace-io/millrace/examples/internal/cluster"
 )
 
@@ -94,6 +96,7 @@ type killer struct {
 	prefix string
 	args   []string
 	open   func() (*cluster.Log, error) // to look at the log between two processes
+	total  string                       // number of flights, as the process writes it
 
 	rng   *rand.Rand
 	spell time.Duration // how long a process may live at most once it has begun to load
@@ -116,14 +119,42 @@ func (k *killer) test(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills, %s=%d", kills, seedEnv, seed)
+	want := k.data(t, kills)
 	k.rng, k.spell = rand.New(rand.NewPCG(seed, 0)), 300*time.Millisecond
 	began := time.Now()
 	count := k.killAll(t, kills)
 	k.report(t, count, kills, time.Since(began))
 
-	want := referenceOfEmbedded(t)
 	sameRows(t, k.finish(t), want)
 	sameRows(t, k.finish(t), want) // and once more: nothing is counted twice
+}
+
+// data decides what the job works on, and returns the rows that must come of it: the example's own flights; for many kills four times
+// those, for the stages must last long enough to be met by several kills each.
+func (k *killer) data(t *testing.T, kills int) (want string) {
+	t.Helper()
+	k.total = "20,000"
+	if kills < 25 {
+		return referenceOfEmbedded(t)
+	}
+	own, err := data.Flights()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = own.Close() }()
+	array, err := io.ReadAll(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elements := string(bytes.Trim(bytes.TrimSpace(array), "[]"))
+	file := writeArray(t, []string{elements, elements, elements, elements})
+	k.args, k.total = append(k.args, "-data", file), "80,000"
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	return reference(t, f)
 }
 
 // killAll kills one process after the other, and counts at what they were.
@@ -169,11 +200,14 @@ func (m moment) String() string {
 	return fmt.Sprintf("%v after %s", m.after.Round(time.Millisecond), m.what)
 }
 
-var (
-	anything = regexp.MustCompile(`loaded`)
-	loaded   = regexp.MustCompile(`loaded 20,000/20,000 `)
-	enriched = regexp.MustCompile(`loaded 20,000/20,000 .* lag 0\|`)
-)
+var anything = regexp.MustCompile(`loaded`)
+
+func (k *killer) loaded() *regexp.Regexp {
+	return regexp.MustCompile("loaded " + k.total + "/" + k.total + " ")
+}
+func (k *killer) enriched() *regexp.Regexp {
+	return regexp.MustCompile("loaded " + k.total + "/" + k.total + ` .* lag 0\|`)
+}
 
 // aim is the stage that kill i of several should meet: two in five the loading, one in four the enriching, the rest what comes
 // after. Where they land the log will say.
@@ -193,9 +227,9 @@ func (k *killer) next(at, target stage) moment {
 	within := func(d time.Duration) time.Duration { return time.Duration(k.rng.Int64N(int64(d))) }
 	switch {
 	case at < enriching && target == enriching:
-		return moment{within(50 * time.Millisecond), loaded, "all is loaded"}
+		return moment{within(50 * time.Millisecond), k.loaded(), "all is loaded"}
 	case at < aggregating && target == aggregating:
-		return moment{within(20 * time.Millisecond), enriched, "all is enriched"}
+		return moment{within(20 * time.Millisecond), k.enriched(), "all is enriched"}
 	case k.rng.IntN(5) == 0:
 		return moment{within(k.spell), nil, "its start"}
 	case at == enriching || at == aggregating:
