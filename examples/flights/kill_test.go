@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -129,7 +130,7 @@ func (k *killer) test(t *testing.T) {
 	sameRows(t, k.finish(t), want) // and once more: nothing is counted twice
 }
 
-// data decides what the job works on, and returns the rows that must come of it: the example's own flights; for many kills four times
+// data decides what the job works on, and returns the rows that must come of it: the example's own flights; for many kills eight times
 // those, for the stages must last long enough to be met by several kills each.
 func (k *killer) data(t *testing.T, kills int) (want string) {
 	t.Helper()
@@ -147,8 +148,8 @@ func (k *killer) data(t *testing.T, kills int) (want string) {
 		t.Fatal(err)
 	}
 	elements := string(bytes.Trim(bytes.TrimSpace(array), "[]"))
-	file := writeArray(t, []string{elements, elements, elements, elements})
-	k.args, k.total = append(k.args, "-data", file), "80,000"
+	file := writeArray(t, slices.Repeat([]string{elements}, 8))
+	k.args, k.total = append(k.args, "-data", file), "160,000"
 	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +228,7 @@ func (k *killer) next(at, target stage) moment {
 	within := func(d time.Duration) time.Duration { return time.Duration(k.rng.Int64N(int64(d))) }
 	switch {
 	case at < enriching && target == enriching:
-		return moment{within(50 * time.Millisecond), k.loaded(), "all is loaded"}
+		return moment{within(20 * time.Millisecond), k.loaded(), "all is loaded"}
 	case at < aggregating && target == aggregating:
 		return moment{within(20 * time.Millisecond), k.enriched(), "all is enriched"}
 	case k.rng.IntN(5) == 0:
