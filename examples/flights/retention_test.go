@@ -44,9 +44,10 @@ func TestHistoryIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second round began after the first record was gone, so it saw every topic in between
-		for start := int64(0); start < old.Offset+1; {
-			start = startsOf(t, adm, byDefault)[0]
-			time.Sleep(time.Millisecond)
+		for deadline := time.Now().Add(stopTimeout); startsOf(t, adm, byDefault)[0] <= old.Offset; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("record %d of %s is still there after %v", old.Offset, byDefault, stopTimeout)
+			}
 		}
 		if err := client.ProduceSync(t.Context(), old).FirstErr(); err != nil {
 			t.Fatal(err)

@@ -152,7 +152,7 @@ func (b *Board) Observe(now time.Time, seen []Seen) {
 func (b *Board) Missed(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now.Sub(b.mu.heard) < b.patience || b.mu.others == None {
+	if now.Sub(b.mu.heard) < b.patience || b.mu.others == None && len(b.mu.left) == 0 {
 		return false
 	}
 	b.mu.others, b.mu.left = None, nil

@@ -125,3 +125,19 @@ func TestBlind(t *testing.T) {
 		t.Error("too early")
 	}
 }
+
+// A task that left does not hold the others for ever, although nobody sees where it went (A3).
+func TestLeftAndNeverSeen(t *testing.T) {
+	t.Parallel()
+	b := newBoard()
+	b.Observe(start, nil) // nobody else has data
+	b.Leave(start.Add(time.Second), 700)
+	wantLimit(t, b, "it left", 0, 2000, 800)
+	if b.Missed(start.Add(9 * time.Second)) {
+		t.Error("too early")
+	}
+	if !b.Missed(start.Add(10*time.Second)) || b.Missed(start.Add(11*time.Second)) {
+		t.Error("it is said once")
+	}
+	wantLimit(t, b, "nobody saw where it went", 0, 2000, 2100)
+}
