@@ -27,11 +27,12 @@ func (a *API) alterUsers(req *server.Request, r *kmsg.AlterUserSCRAMCredentialsR
 		touched: map[access.Mechanism]map[string]bool{access.SHA256: {}, access.SHA512: {}}}
 	allowed := a.mayCluster(req, opAlter)
 	lsn, err := a.coord.ChangeAccess(func(s *access.State) (changes [][]byte) {
+		if !allowed {
+			u.refuse(r)
+			return nil
+		}
 		u.add(s, r)
 		for _, name := range u.order {
-			if !allowed {
-				u.fail(name, kerr.ClusterAuthorizationFailed, kerr.ClusterAuthorizationFailed.Description)
-			}
 			if _, faulty := u.faults[name]; !faulty {
 				changes = append(changes, u.records[name]...)
 			}
@@ -52,6 +53,22 @@ func (a *API) alterUsers(req *server.Request, r *kmsg.AlterUserSCRAMCredentialsR
 func (u *userChanges) fail(user string, code *kerr.Error, why string) {
 	if _, known := u.faults[user]; !known {
 		u.faults[user] = refusal{code, why}
+	}
+}
+
+// refuse answers a client that may not alter users: which ones there are is not theirs to know.
+func (u *userChanges) refuse(r *kmsg.AlterUserSCRAMCredentialsRequest) {
+	refuse := func(user string) {
+		if _, known := u.faults[user]; !known {
+			u.order = append(u.order, user)
+			u.fail(user, kerr.ClusterAuthorizationFailed, kerr.ClusterAuthorizationFailed.Description)
+		}
+	}
+	for i := range r.Deletions {
+		refuse(r.Deletions[i].Name)
+	}
+	for i := range r.Upsertions {
+		refuse(r.Upsertions[i].Name)
 	}
 }
 
