@@ -95,6 +95,10 @@ func (c *fetchSessions) begin(r *kmsg.FetchRequest, principal string, now time.T
 	had := len(s.partitions)
 	s.update(r)
 	c.partitions += len(s.partitions) - had
+	if c.partitions > maxSessionPartitions && len(s.partitions) > had { // it cannot grow: the client begins another, or does without
+		c.removeLocked(s)
+		return nil, kerr.FetchSessionIDNotFound
+	}
 	s.used = now
 	if s.epoch++; s.epoch < 1 {
 		s.epoch = 1

@@ -51,6 +51,15 @@ func TestSessionsAreBounded(t *testing.T) {
 	if begin(fullFetch(1)) != nil {
 		t.Error("a partition too many")
 	}
+	var large *fetchSession
+	for _, s := range c.all {
+		large = s
+	}
+	more := incremental(large, 1)
+	more.Topics = []kmsg.FetchRequestTopic{{Topic: "u", Partitions: []kmsg.FetchRequestTopicPartition{{Partition: 0}}}}
+	if s, err := c.begin(more, "User:a", now); s != nil || err != kerr.FetchSessionIDNotFound || len(c.all) != 0 || c.partitions != 0 {
+		t.Errorf("grown beyond the bound: %v, %v: %d sessions, %d partitions", s, err, len(c.all), c.partitions)
+	}
 	if begin(&kmsg.FetchRequest{Version: 12}) != nil || begin(&kmsg.FetchRequest{Version: 12, SessionEpoch: finalEpoch, Topics: fullFetch(1).Topics}) != nil ||
 		begin(&kmsg.FetchRequest{Version: 6, Topics: fullFetch(1).Topics}) != nil {
 		t.Error("a session for nothing, for a final fetch, or for a version without")
