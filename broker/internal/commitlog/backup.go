@@ -36,12 +36,15 @@ func (l *Log) Backup(ctx context.Context, dir string) error {
 	} else if !oserror.IsNotExist(err) {
 		return fmt.Errorf("backup: %w", err)
 	}
-	b := backup{l: l, fs: fs, dir: dir + partialSuffix}
+	b := backup{l: l, fs: fs, dir: dir + partialSuffix, name: dir}
+	if abs, err := filepath.Abs(dir); err == nil {
+		b.name = abs
+	}
 	if err := b.begin(); err != nil {
 		return err
 	}
+	defer b.end()
 	err := b.copy(ctx)
-	b.end()
 	if err == nil {
 		err = fs.Rename(b.dir, dir)
 	}
@@ -71,6 +74,7 @@ type backup struct {
 	l        *Log
 	fs       vfs.FS
 	dir      string
+	name     string // in Log.backups
 	snapshot []byte
 	files    []backupFile
 	bytes    int64
@@ -91,7 +95,10 @@ func (b *backup) begin() error {
 	if err != nil {
 		return err
 	}
-	done() // closing waits for flushMu
+	done()                              // closing waits for flushMu
+	if _, ok := l.backups[b.name]; ok { // which would remove, or complete, the other's files
+		return fmt.Errorf("backup to %s, by another call: %w", b.name, ErrExists)
+	}
 	c, state, err := l.checkpointLocked(false)
 	if err != nil {
 		return err
@@ -104,7 +111,7 @@ func (b *backup) begin() error {
 			return err
 		}
 	}
-	l.backups++
+	l.backups[b.name] = struct{}{}
 	return nil
 }
 
@@ -134,7 +141,7 @@ func (b *backup) note(p *Partition) error {
 func (b *backup) end() {
 	b.l.flushMu.Lock()
 	defer b.l.flushMu.Unlock()
-	b.l.backups--
+	delete(b.l.backups, b.name)
 	b.l.reclaim(1)
 }
 

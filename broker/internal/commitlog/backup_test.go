@@ -85,6 +85,29 @@ func TestBackupKeepsWhatItCopies(t *testing.T) {
 	}
 }
 
+// TestBackupToOneDirectoryTwice: of two that are to make the same directory at once, one does, and the other leaves it alone.
+func TestBackupToOneDirectoryTwice(t *testing.T) {
+	t.Parallel()
+	fs := &pausedFS{FS: vfs.NewMem()}
+	l := open(t, testConfig(fs))
+	topic := create(t, l, "t", 1, nil)
+	fill(t, l, topic, 10)
+	pause := func() {
+		if err := l.Backup(ctx, "./copy"); !errors.Is(err, ErrExists) {
+			t.Errorf("the second: %v", err)
+		}
+	}
+	fs.pause.Store(&pause)
+	if err := l.Backup(ctx, "copy"); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(fs)
+	cfg.Dir = "copy"
+	if hs, _, _ := readAll(t, open(t, cfg).Partition(topic.ID, 0), 0, ReadUncommitted); len(hs) != 10 {
+		t.Errorf("%d batches are in the copy", len(hs))
+	}
+}
+
 // TestBackupCrash: whenever the power goes during a backup, the copy is there whole or not at all.
 func TestBackupCrash(t *testing.T) {
 	t.Parallel()

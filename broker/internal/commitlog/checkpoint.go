@@ -111,7 +111,7 @@ func (l *Log) finish(c *capture) (state []byte, err error) {
 		return nil, err
 	}
 	l.space.wake()
-	if l.backups > 0 { // they may be copying what no snapshot needs any more: a later checkpoint removes it
+	if len(l.backups) > 0 { // they may be copying what no snapshot needs any more: a later checkpoint removes it
 		l.catalog.mu.Lock()
 		l.deleted = append(l.deleted, c.deleted...)
 		l.catalog.mu.Unlock()

@@ -48,8 +48,8 @@ type Log struct {
 	flushMu        sync.Mutex
 	flushBuf       []byte
 	dirtyTopicsDir bool
-	deadBytes      int64 // of files that the next checkpoint removes
-	backups        int   // under way: no checkpoint removes files meanwhile
+	deadBytes      int64               // of files that the next checkpoint removes
+	backups        map[string]struct{} // under way, by the directory they make: no checkpoint removes files meanwhile
 
 	deleted []*topic // since the last checkpoint; guarded by the catalog's lock
 	epoch   uint64   // of the journal; guarded by flushMu

@@ -51,7 +51,7 @@ func Open(ctx context.Context, cfg Config, machines map[MachineID]Machine) (*Log
 // newLog returns a log with nothing in it.
 func newLog(cfg Config, machines map[MachineID]Machine) *Log {
 	l := &Log{
-		cfg: cfg, machines: machines, catalog: newCatalog(), files: newFiles(cfg.FS),
+		cfg: cfg, machines: machines, catalog: newCatalog(), files: newFiles(cfg.FS), backups: make(map[string]struct{}),
 		journalDir: cfg.FS.PathJoin(cfg.Dir, "journal"), topicsDir: cfg.FS.PathJoin(cfg.Dir, "topics"),
 		flushC: make(chan struct{}, 1), checkC: make(chan struct{}, 1), quit: make(chan struct{}),
 	}
