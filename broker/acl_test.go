@@ -76,7 +76,7 @@ func denials(topicID [16]byte) []denial {
 		{0, &kmsg.ListPartitionReassignmentsRequest{}, []*kerr.Error{clusterDenied}},
 		{0, &kmsg.OffsetDeleteRequest{Group: "g", Topics: []kmsg.OffsetDeleteRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{}}}}}, []*kerr.Error{groupDenied}},
 		{0, &kmsg.DescribeUserSCRAMCredentialsRequest{}, []*kerr.Error{clusterDenied}},
-		{0, &kmsg.AlterUserSCRAMCredentialsRequest{Deletions: []kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: "alice", Mechanism: 1}}}, []*kerr.Error{clusterDenied}},
+		{0, &kmsg.AlterUserSCRAMCredentialsRequest{Deletions: []kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: "alice", Mechanism: 1}, {Name: "nobody", Mechanism: 1}, {Name: "", Mechanism: 9}}}, []*kerr.Error{clusterDenied}},
 		{2, &kmsg.DescribeClusterRequest{EndpointType: 1}, nil},
 		{0, &kmsg.DescribeProducersRequest{Topics: []kmsg.DescribeProducersRequestTopic{{Topic: "t", Partitions: []int32{0}}}}, []*kerr.Error{topicDenied}},
 		{0, &kmsg.DescribeTransactionsRequest{TransactionalIDs: []string{"tx"}}, []*kerr.Error{txnDenied}},
@@ -278,5 +278,10 @@ func TestAllowIfNoACL(t *testing.T) {
 	err := as(t, b, "alice", "alice-secret", kgo.RequestRetries(0)).ProduceSync(testContext(t), numbered("t", 0, 1)...).FirstErr()
 	if !errors.Is(err, kerr.TopicAuthorizationFailed) {
 		t.Errorf("a topic that bob may read: %v", err)
+	}
+	grant(t, kadm.NewClient(as(t, b, "admin", "admin-secret")), kadm.NewACLs().Clusters().Operations(kadm.OpAlter).Allow("User:bob").AllowHosts())
+	init := &kmsg.InitProducerIDRequest{ProducerID: -1, ProducerEpoch: -1, TransactionTimeoutMillis: 1000}
+	if resp := raw[*kmsg.InitProducerIDResponse](t, as(t, b, "alice", "alice-secret"), init); resp.ErrorCode != 0 {
+		t.Errorf("a producer for topics without entries: code %d", resp.ErrorCode)
 	}
 }

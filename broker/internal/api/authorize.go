@@ -33,9 +33,10 @@ func (a *API) may(req *server.Request, op kmsg.ACLOperation, on kmsg.ACLResource
 	return a.granted(req, (*access.Rules).Ask, op, on, name)
 }
 
-// mayAny reports whether the client may do something with at least one resource of a type.
+// mayAny reports whether the client may do something with at least one resource of a type. As in Kafka a name that stands for those of
+// which no entry knows is asked for first: AllowIfNoACL may allow it.
 func (a *API) mayAny(req *server.Request, op kmsg.ACLOperation, on kmsg.ACLResourceType) bool {
-	return a.granted(req, (*access.Rules).AskAny, op, on, "")
+	return a.may(req, op, on, "hardcode") || a.granted(req, (*access.Rules).AskAny, op, on, "")
 }
 
 func (a *API) granted(req *server.Request, ask func(*access.Rules, access.Question) access.Verdict, op kmsg.ACLOperation,
