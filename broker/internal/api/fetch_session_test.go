@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
 )
 
 func fullFetch(partitions int) *kmsg.FetchRequest {
@@ -113,5 +115,19 @@ func TestSessionsCount(t *testing.T) {
 	done := incremental(o, finalEpoch)
 	if _, err := begin(done, "User:a"); err != nil || c.partitions != 0 || len(c.all) != 0 {
 		t.Errorf("done: %v, %d partitions of %d", err, c.partitions, len(c.all))
+	}
+}
+
+// TestRecordsAreNews: records that an earlier answer had no room for are told, though the client knows all offsets.
+func TestRecordsAreNews(t *testing.T) {
+	t.Parallel()
+	s, _ := newFetchSessions().begin(fullFetch(1), "User:a", time.Unix(0, 0))
+	answer := func(bytes int, incremental bool) int {
+		f := &fetch{topics: []fetchTopic{{name: "t", partitions: []fetchPartition{{ReadResult: commitlog.ReadResult{Bytes: bytes}}}}}}
+		s.tell(f, incremental)
+		return len(f.topics)
+	}
+	if first, rest, nothing := answer(10, false), answer(10, true), answer(0, true); first != 1 || rest != 1 || nothing != 0 {
+		t.Errorf("topics told: %d, then %d of the rest, then %d with nothing new", first, rest, nothing)
 	}
 }
