@@ -108,7 +108,7 @@ type lane struct {
 	sequence  int32 // of the first pending batch
 	inTxn     bool  // the partition is in the transaction (AddPartitionsToTxn; version 1 only)
 	tries     int   // of the first pending batch
-	unsure    bool  // one of them had no answer: the log may hold the batch
+	unsure    bool  // one of them had no answer, or one that may follow an append: the log may hold the batch
 	refusal   *Refusal
 	since     time.Time
 	notBefore time.Time

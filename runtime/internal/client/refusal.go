@@ -30,10 +30,13 @@ type Refusal struct {
 	Final bool
 	// Retriable: the log could not be reached, or could not write, for DeliveryTimeout.
 	Retriable bool
-	// Unknown: the log may hold the records all the same, for an answer was lost. They cannot be left out of this transaction.
+	// Unknown: the log may hold the records all the same, for an answer was lost, or came from a leader that had lost its part. They
+	// cannot be left out of this transaction.
 	Unknown bool
 
-	named map[int]bool // of the first pending batch; nil: all that is pending
+	named   map[int]bool // of the first pending batch; nil: the first pending batches as a whole
+	batches int          // how many, as far as Refusals has told of them
+	err     error        // of each of their records
 }
 
 // Refused is a record of a Refusal.
@@ -60,12 +63,7 @@ func isFinal(err error) bool {
 func (p *Producer) refuseLocked(l *lane, a *kmsg.ProduceResponseTopicPartition, err error) {
 	r := &Refusal{TopicPartition: l.tp, Final: isFinal(err), Retriable: ClassOf(err) == ClassRetry, Unknown: l.unsure}
 	if r.Retriable {
-		err = fmt.Errorf("%w (tried %d times in %v)", err, l.tries+1, p.cfg.DeliveryTimeout)
-		for _, b := range l.pending {
-			for i := range b.Len() {
-				r.add(b, i, err)
-			}
-		}
+		r.err = fmt.Errorf("%w (tried %d times in %v)", err, l.tries+1, p.cfg.DeliveryTimeout)
 	} else {
 		b := l.pending[0]
 		reasons := recordErrors(a, b.Len())
@@ -92,6 +90,17 @@ func (r *Refusal) add(b *recordbatch.Builder, i int, err error) {
 	r.Records = append(r.Records, Refused{o, known, err})
 }
 
+// gather adds the records of what has been sent by now: nobody knows of a refusal, and stops sending, before it is told.
+func (r *Refusal) gather(pending []*recordbatch.Builder) {
+	r.Records = slices.Clip(r.Records) // those who were told before have a slice of their own
+	for _, b := range pending[r.batches:] {
+		for i := range b.Len() {
+			r.add(b, i, r.err)
+		}
+	}
+	r.batches = len(pending)
+}
+
 // recordErrors returns what an answer says of single records, by their place in the batch (KIP-467). Nothing: it is about all of them.
 func recordErrors(a *kmsg.ProduceResponseTopicPartition, n int) map[int]string {
 	reasons := make(map[int]string)
@@ -115,15 +124,18 @@ func (p *Producer) Refusals() []Refusal {
 	defer p.mu.Unlock()
 	var list []Refusal
 	for _, l := range p.mu.order {
-		if l.refusal != nil {
-			list = append(list, *l.refusal)
+		if r := l.refusal; r != nil {
+			if r.named == nil {
+				r.gather(l.pending)
+			}
+			list = append(list, *r)
 		}
 	}
 	slices.SortFunc(list, func(a, b Refusal) int { return compare(a.TopicPartition, b.TopicPartition) })
 	return list
 }
 
-// Resume has a partition go on without the records that were refused. It must not be called after an Unknown refusal, which takes a new
+// Resume has a partition go on without the records that Refusals has told of; what was sent later is tried. It must not be called after an Unknown refusal, which takes a new
 // session.
 func (p *Producer) Resume(tp TopicPartition) error {
 	p.mu.Lock()
@@ -140,16 +152,16 @@ func (p *Producer) Resume(tp TopicPartition) error {
 	p.refused.Add(-1)
 	defer p.broadcastLocked()
 	if r.named == nil {
-		for len(l.pending) > 0 {
+		for range r.batches {
 			p.dequeueLocked(l)
 		}
-		return nil
+	} else {
+		rest, err := p.copyLocked(l.pending[0], func(i int) bool { return !r.named[i] })
+		if err != nil {
+			return p.failed(l, err)
+		}
+		p.replaceLocked(l, rest)
 	}
-	rest, err := p.copyLocked(l.pending[0], func(i int) bool { return !r.named[i] })
-	if err != nil {
-		return p.failed(l, err)
-	}
-	p.replaceLocked(l, rest)
 	if len(l.pending) > 0 {
 		p.crew.wake(l.leader)
 	}
@@ -168,7 +180,9 @@ func (p *Producer) halveLocked(l *lane) error {
 	if err != nil {
 		return err
 	}
+	unsure := l.unsure
 	p.replaceLocked(l, first, second)
+	l.unsure = unsure // if the log holds the whole, it holds the halves
 	return nil
 }
 

@@ -246,6 +246,79 @@ func TestTopicIsGone(t *testing.T) {
 	})
 }
 
+// What is sent after a partition was refused, but before anybody has asked why, is refused with the rest; what is sent while it is decided is
+// not dropped with it, but tried.
+func TestSentWhileRefused(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	c := connect(t, Config{Brokers: b.Brokers(), Dial: b.Dial})
+	tp := TopicPartition{Topic: unique("missing")}
+	p := newProducer(t, c, ProducerConfig{TransactionalID: "id", DeliveryTimeout: 200 * time.Millisecond})
+	told := func(want int) {
+		t.Helper()
+		if err := p.Flush(testContext(t)); !errors.Is(err, ErrRefused) {
+			t.Fatalf("Flush = %v", err)
+		}
+		list := p.Refusals()
+		if len(list) != 1 || len(list[0].Records) != want || list[0].Records[want-1].Err == nil || !list[0].Retriable || list[0].Unknown {
+			t.Fatalf("refusals %+v, want one of %d records", list, want)
+		}
+	}
+	sendKeyed(t, p, tp, "a", "b")
+	if err := p.Flush(testContext(t)); !errors.Is(err, ErrRefused) {
+		t.Fatalf("Flush = %v", err)
+	}
+	sendKeyed(t, p, tp, "c") // by who does not know yet
+	told(3)
+	sendKeyed(t, p, tp, "d") // by the handler
+	if err := p.Resume(tp); err != nil {
+		t.Fatal(err)
+	}
+	told(1)
+	if err := p.Resume(tp); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, p)
+}
+
+// A leader that has lost its part says so of a batch that it has appended and that the next one may have: what became of it is not known.
+func TestRefusedByAFormerLeader(t *testing.T) {
+	t.Parallel()
+	nodes := &twoNodes{b: brokertest.Start(t)}
+	c := connect(t, Config{Brokers: []string{"node-0:1"}, Dial: nodes.Dial})
+	tp := TopicPartition{Topic: createTopic(t, c, 1)}
+	p := newProducer(t, c, ProducerConfig{TransactionalID: "id", DeliveryTimeout: 200 * time.Millisecond})
+	nodes.stale.Store(1 << 20) // nobody tells who leads now
+	nodes.leads.Store(1)
+	sendKeyed(t, p, tp, "a")
+	if err := p.Flush(testContext(t)); !errors.Is(err, ErrRefused) {
+		t.Fatalf("Flush = %v", err)
+	}
+	if list := p.Refusals(); len(list) != 1 || !list[0].Retriable || !list[0].Unknown || !errors.Is(list[0].Records[0].Err, kerr.NotLeaderForPartition) {
+		t.Errorf("refusals %+v", list)
+	}
+}
+
+// What is not known of a batch is not known of its halves.
+func TestHalvesOfAnUnknownBatch(t *testing.T) {
+	t.Parallel()
+	for _, unsure := range []bool{false, true} {
+		b := oneRecord(t)
+		if err := b.Append(nil, nil, 0, nil); err != nil {
+			t.Fatal(err)
+		}
+		p := &Producer{}
+		l := &lane{pending: []*recordbatch.Builder{b}, unsure: unsure}
+		if err := p.halveLocked(l); err != nil {
+			t.Fatal(err)
+		}
+		p.refuseLocked(l, new(kmsg.NewProduceResponseTopicPartition()), kerr.MessageTooLarge)
+		if len(l.pending) != 2 || l.refusal.Unknown != unsure {
+			t.Errorf("unsure %v: %d batches, refusal %+v", unsure, len(l.pending), l.refusal)
+		}
+	}
+}
+
 // what is not about the records is final.
 func TestFinalRefusals(t *testing.T) {
 	t.Parallel()

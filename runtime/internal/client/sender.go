@@ -173,10 +173,20 @@ func (p *Producer) produce(ctx context.Context, node int32, s session, round []*
 			l.unsure = true
 			p.settle(l, nil, errNoAnswer)
 		default:
-			l.unsure = l.unsure || a.ErrorCode == kerr.RequestTimedOut.Code || a.ErrorCode == kerr.NotEnoughReplicasAfterAppend.Code
+			l.unsure = l.unsure || mayBeAppended(a.ErrorCode)
 			p.settle(l, a, produceError(a))
 		}
 	}
+}
+
+// mayBeAppended reports whether a broker may answer so about a batch that it has appended: it waits for the other replicas then, one of
+// which may lead when the answer comes.
+func mayBeAppended(code int16) bool {
+	switch code {
+	case kerr.RequestTimedOut.Code, kerr.NotEnoughReplicasAfterAppend.Code, kerr.NotLeaderForPartition.Code, kerr.KafkaStorageError.Code:
+		return true
+	}
+	return false
 }
 
 // deadline is when the first of the round's batches has been tried for long enough. A batch that is tried for the last time still gets
