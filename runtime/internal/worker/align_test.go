@@ -49,6 +49,10 @@ func TestHeldTaskIsHeardOf(t *testing.T) {
 	if got := board.Limit(7, skew.None); got != 1000 { // the other one alone holds
 		t.Errorf("a worker without data goes on up to %d", got)
 	}
+	other.Next = 500 // nothing else is to be committed now
+	board.Observe(time.Now(), []skew.Seen{other})
+	w.feed(2, "c")
+	w.await("it is heard of again", func() bool { return next() == 1000 && w.committed() == 2 })
 }
 
 // What a task leaves behind holds the others until somebody has looked where it is; a paused worker holds nobody.
