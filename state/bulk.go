@@ -117,8 +117,8 @@ func (p *Partition) ingest() error {
 	defer p.mu.Unlock()
 	p.mu.rec, p.mu.graves = rec, nil
 	for _, id := range run.buckets {
-		if b := p.mu.buckets[id]; b != nil {
-			*b = bucket{}
+		if p.mu.buckets[id] != nil {
+			p.mu.buckets[id] = &bucket{} // a cursor may still be on what was there
 		} else {
 			p.addBucket(id, &bucket{})
 		}

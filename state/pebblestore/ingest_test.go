@@ -181,6 +181,45 @@ func TestBulkThenCommits(t *testing.T) {
 	must(t, db.Close())
 }
 
+// TestBulkUnderScan: an iteration that a run overtakes goes on with what was there when it began.
+func TestBulkUnderScan(t *testing.T) {
+	t.Parallel()
+	w := newBulkWorld(3_000)
+	db, p, err := w.open(t, vfs.NewMem())
+	must(t, err)
+	must(t, p.Reset(state.Position{ClusterID: "c"}))
+	for _, r := range w.log[:1_000] {
+		must(t, p.Restore([]byte(r.key), []byte(r.value), 1))
+	}
+	must(t, p.RestoredTo(1_000)) // all of it is in memory
+	begun, err := p.BeginBulk(1 << 40)
+	must(t, err)
+	l, err := w.spec.Open(state.Env{Committed: p})
+	must(t, err)
+	rows := 0
+	want := make(map[string]bool)
+	for _, r := range w.log[:1_000] {
+		want[r.key] = true
+	}
+	for row, err := range l.(*state.KeyValue[string, string]).Range(serde.None[string](), serde.None[string]()) {
+		must(t, err)
+		if rows++; rows == 10 {
+			for _, r := range w.log[1_000:] {
+				must(t, p.Restore([]byte(r.key), []byte("new"), 1))
+			}
+			must(t, p.RestoredTo(3_000))
+			must(t, p.EndBulk())
+		}
+		if !want[row.Key] || row.Value == "new" {
+			t.Fatalf("row %s = %s came later", row.Key, row.Value)
+		}
+	}
+	if !begun || rows != len(want) {
+		t.Errorf("in bulk %v: %d rows, want %d", begun, rows, len(want))
+	}
+	must(t, db.Close())
+}
+
 // TestBulkCrash: at whatever operation of the file system a crash comes, the store then equals the changelog up to its position.
 func TestBulkCrash(t *testing.T) {
 	t.Parallel()
