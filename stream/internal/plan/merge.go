@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/millrace-io/millrace/topology"
+import (
+	"slices"
+
+	"github.com/millrace-io/millrace/topology"
+)
 
 // Rekeys says that n changes keys, so that what needs them below goes through a repartition topic.
 func (n *Node) Rekeys() *Node {
@@ -78,6 +82,9 @@ func (g *Graph) mergeBelow(anchor *Node, repartitions []*Node) *Node {
 		via.Relaxed.Name = via.Topic.Topic() + "-filter"
 	}
 	merged := &Node{Node: first.Node, via: &via, inputs: []input{{parent: anchor}}}
+	if via.Relaxed != nil && g.othersBetween(anchor, repartitions) {
+		via.Filter = via.Relaxed
+	}
 	for _, r := range repartitions {
 		for n := r; ; n = n.inputs[0].parent {
 			if n.inputs[0].parent == merged { // another repartition's way up has been here
@@ -101,4 +108,20 @@ func (g *Graph) mergeBelow(anchor *Node, repartitions []*Node) *Node {
 		r.via = nil // whoever still has it, as Copartition does, finds the merged one above it
 	}
 	return merged
+}
+
+// othersBetween reports whether something else than repartitions hangs below a node between anchor and them. It takes records without
+// a key too.
+func (g *Graph) othersBetween(anchor *Node, repartitions []*Node) bool {
+	behind := map[*Node]bool{}
+	moved := map[*Node]bool{}
+	for _, r := range repartitions {
+		behind[r] = true
+		for n := r.inputs[0].parent; n != anchor; n = n.inputs[0].parent {
+			behind[n], moved[n] = true, true
+		}
+	}
+	return slices.ContainsFunc(g.nodes, func(n *Node) bool {
+		return !behind[n] && slices.ContainsFunc(n.inputs, func(in input) bool { return moved[in.parent] })
+	})
 }
