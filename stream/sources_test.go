@@ -160,6 +160,58 @@ func TestMergedKeepsNullKeys(t *testing.T) {
 	}
 }
 
+// TestUnmerged: a topic that ToTable is told how to partition is not merged with others, whose records lie elsewhere.
+func TestUnmerged(t *testing.T) {
+	t.Parallel()
+	with := stream.RepartitionedWith(serde.String, serde.String)
+	last := func(_ string, _ *topology.Record[string, string], _ []byte, n int32) int32 { return n - 1 }
+	for what, told := range map[string]stream.Repartitioned[string, string]{"partitions": with.Partitions(7), "partitioner": with.PartitionBy(last)} {
+		b := stream.NewBuilder(stream.Optimized())
+		rekeyed := stream.SelectKey(from(b, "in"), value)
+		toCounts(rekeyed.GroupByKey(grouped).Count(stream.Materialized("n", serde.Int64)), "counts")
+		tableToText(rekeyed.ToTable(told.Named("told"), stream.Materialized("rows", serde.String)), "rows")
+		top, err := b.Topology()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(top.Repartition) != 2 {
+			t.Errorf("%s: repartition topics %v, want two", what, top.Repartition)
+		}
+	}
+}
+
+// TestRowsOfSourceTopic: of a topic that stands for a changelog, what processing would leave out is no row.
+func TestRowsOfSourceTopic(t *testing.T) {
+	t.Parallel()
+	b := stream.NewBuilder(stream.Optimized())
+	stream.Table(b, "in", serde.Int64, serde.Int64, stream.Materialized("rows", serde.Int64))
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, text := make([]byte, 8), []byte("text")
+	spec := top.Stores[0]
+	if spec.SourceTopic != "in" {
+		t.Fatalf("restored from %q", spec.SourceTopic)
+	}
+	for _, c := range []struct {
+		key, value []byte
+		time       int64
+		valid      bool
+	}{
+		{number, number, 0, true},
+		{number, nil, 0, true},
+		{nil, number, 0, false},
+		{text, number, 0, false},
+		{number, text, 0, false},
+		{number, number, -1, false},
+	} {
+		if got := spec.Valid(c.key, c.value, c.time); got != c.valid {
+			t.Errorf("%x = %x @%d: %v, want %v", c.key, c.value, c.time, got, c.valid)
+		}
+	}
+}
+
 // TestFaultsOfSources: sources that overlap, or that read one topic in two ways, are refused.
 func TestFaultsOfSources(t *testing.T) {
 	t.Parallel()
