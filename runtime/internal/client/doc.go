@@ -12,9 +12,9 @@
 //     has been sent. So a retry cannot duplicate or reorder.
 //   - N3: the Producer never has a request in flight for a transaction that End has been called on.
 //   - N4: the Fetcher never moves a position by itself except past what it handed out. An offset out of range is an error.
+//   - N5: every failure that comes out of this package has a class, see ClassOf.
 //   - N6: what a broker refuses it has not appended, unless an answer was lost or the leader had lost its part: the rest of a batch may be
 //     sent again under the same sequence, without the records at fault (Refusal).
-//   - N5: every failure that comes out of this package has a class, see ClassOf.
 //
 // Concurrency: a Client is safe for use by several goroutines. A Producer belongs to one goroutine, which may build a batch
 // while its own sender goroutines send earlier ones. A Fetcher's methods are safe for use by several goroutines; it

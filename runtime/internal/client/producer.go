@@ -258,8 +258,10 @@ func (p *Producer) drain(ctx context.Context) error {
 		}
 		if p.mu.busy == 0 {
 			for _, l := range p.mu.order {
-				for _, b := range l.pending {
-					p.recycleLocked(b)
+				for i, b := range l.pending {
+					if i > 0 || !l.unsure { // as in dequeueLocked
+						p.recycleLocked(b)
+					}
 				}
 				l.pending, l.tries, l.unsure, l.notBefore, l.refusal = nil, 0, false, time.Time{}, nil
 			}

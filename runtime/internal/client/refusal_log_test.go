@@ -59,7 +59,7 @@ func sendKeyed(t *testing.T, p *Producer, tp TopicPartition, values ...string) {
 // decide leaves out what is refused until everything is written, and returns the places of the refused records and why.
 func decide(t *testing.T, p *Producer, look func(*Refusal)) (refused []string) {
 	t.Helper()
-	for {
+	for range 100 {
 		err := p.Flush(testContext(t))
 		if err == nil {
 			return refused
@@ -80,6 +80,8 @@ func decide(t *testing.T, p *Producer, look func(*Refusal)) (refused []string) {
 			}
 		}
 	}
+	t.Fatalf("refused again and again: %v", refused)
+	return nil
 }
 
 // N6: a compacted topic takes no record without a key. The broker names them; without them the rest of the batch is written in the same
@@ -315,6 +317,20 @@ func TestHalvesOfAnUnknownBatch(t *testing.T) {
 		p.refuseLocked(l, new(kmsg.NewProduceResponseTopicPartition()), kerr.MessageTooLarge)
 		if len(l.pending) != 2 || l.refusal.Unknown != unsure {
 			t.Errorf("unsure %v: %d batches, refusal %+v", unsure, len(l.pending), l.refusal)
+		}
+	}
+}
+
+// A batch whose request was given up is not used again: the client may still be about to write it.
+func TestLentBatches(t *testing.T) {
+	t.Parallel()
+	for _, unsure := range []bool{false, true} {
+		var cfg ProducerConfig
+		cfg.setDefaults()
+		p := &Producer{cfg: cfg}
+		p.dequeueLocked(&lane{pending: []*recordbatch.Builder{oneRecord(t)}, unsure: unsure})
+		if again := len(p.mu.free) > 0; again == unsure {
+			t.Errorf("unsure %v: used again %v", unsure, again)
 		}
 	}
 }

@@ -289,13 +289,15 @@ func (p *Producer) settle(l *lane, a *kmsg.ProduceResponseTopicPartition, err er
 	}
 }
 
-// dequeueLocked drops the first batch of a lane.
+// dequeueLocked drops the first batch of a lane. It is not used again if a request that was given up may still be about to write it.
 func (p *Producer) dequeueLocked(l *lane) {
-	b := l.pending[0]
+	b, lent := l.pending[0], l.unsure
 	l.pending = slices.Delete(l.pending, 0, 1)
 	l.tries, l.unsure, l.notBefore = 0, false, time.Time{}
 	p.mu.buffered -= b.Bytes()
-	p.recycleLocked(b)
+	if !lent {
+		p.recycleLocked(b)
+	}
 }
 
 // nextSequence returns the sequence after n records, which goes on with 0 after the largest one.

@@ -139,3 +139,41 @@ func TestFailed(t *testing.T) {
 		t.Errorf("nothing failed: %v", err)
 	}
 }
+
+// What fails for all that are behind does not touch a task that was handed over: it may run already.
+func TestHandedOverIsNotPreparedAgain(t *testing.T) {
+	t.Parallel()
+	l := &fakeLog{committed: map[client.TopicPartition]client.Committed{}, records: map[client.TopicPartition][]string{}}
+	var tasks []Task
+	var stores []*fakeStore
+	for i, next := range []int64{5, 1} {
+		in, changelog := client.TopicPartition{Topic: "in", Partition: int32(i)}, client.TopicPartition{Topic: "changelog", Partition: int32(i)}
+		s := &fakeStore{pos: here(next), known: true}
+		s.pos.Partition = int32(i)
+		stores = append(stores, s)
+		l.committed[in] = client.Committed{Offset: 5}
+		l.records[changelog] = []string{"a", "b", "c", "d", "e"}
+		tasks = append(tasks, Task{
+			ID: topology.TaskID{Partition: int32(i)}, Inputs: []client.TopicPartition{in},
+			Stores: []Store{{Name: "counts", Changelog: changelog, TopicID: topicID, State: s}},
+		})
+	}
+	tries := 0
+	r := New(Config{
+		Group: "app", ClusterID: "c1", Log: l, ExactlyOnce: true, StateDir: "/state",
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+		NewFetcher: func() (Fetcher, error) {
+			if tries++; tries == 1 {
+				return nil, errors.New("no fetcher")
+			}
+			return l.fetcher()
+		},
+	})
+	var ready []int32
+	if err := r.Prepare(t.Context(), tasks, func(r Ready) { ready = append(ready, r.ID.Partition) }); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(ready, []int32{0, 1}) || !slices.Equal(stores[1].content, []string{"b", "c", "d", "e"}) || tries != 2 {
+		t.Errorf("ready %v, the store that was behind holds %v after %d tries", ready, stores[1].content, tries)
+	}
+}

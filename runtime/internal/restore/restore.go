@@ -46,9 +46,9 @@ type Store struct {
 	Changelog client.TopicPartition
 	TopicID   [16]byte
 	State     Partition
-	// Valid, if not nil, says that Changelog is an input of the task, of whose records those count for which it returns true, up to the
-	// committed offset (T5).
-	Valid func(key, value []byte, timestamp int64) bool
+	// Row, if not nil, says that Changelog is an input of the task, which is read up to the committed offset (T5), and what a record of
+	// it makes of which row: see state.Spec.
+	Row func(key, value []byte, timestamp int64) (k, v []byte, ok bool)
 }
 
 // Task is a task to make ready.
@@ -108,14 +108,20 @@ func New(cfg Config) *Restorer {
 // for now: one task's failure is no other's. The error is a Failed, or about all that were not handed to ready. Tasks that were
 // handed to ready stay ready.
 func (r *Restorer) Prepare(ctx context.Context, tasks []Task, ready func(Ready)) error {
-	err := r.prepare(ctx, tasks, r.cfg.LookTimeout, ready)
+	gone := make(map[topology.TaskID]bool)
+	err := r.prepare(ctx, tasks, r.cfg.LookTimeout, func(t Ready) {
+		gone[t.ID] = true
+		ready(t)
+	})
 	if _, single := errors.AsType[Failed](err); err == nil || single || len(tasks) == 1 || ctx.Err() != nil {
 		return err
 	}
-	return r.alone(ctx, tasks, err, ready)
+	left := slices.DeleteFunc(slices.Clone(tasks), func(t Task) bool { return gone[t.ID] })
+	return r.alone(ctx, left, err, ready)
 }
 
-// prepare is Prepare for tasks of which the log has to tell within a time. An error that is not of single tasks came before any was ready.
+// prepare is Prepare for tasks of which the log has to tell within a time. An error that is not of single tasks is about all that were not
+// handed to ready.
 func (r *Restorer) prepare(ctx context.Context, tasks []Task, within time.Duration, ready func(Ready)) error {
 	looking, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -134,7 +140,7 @@ func (r *Restorer) prepare(ctx context.Context, tasks []Task, within time.Durati
 		for j := range t.Stores {
 			s := &t.Stores[j]
 			target := bounds{start: starts[s.Changelog], end: ends[s.Changelog]}
-			if s.Valid != nil {
+			if s.Row != nil {
 				target = offsets.processed(s.Changelog, target)
 			}
 			from, err := r.begin(t, s, target, offsets.anyCommitted(t))
