@@ -279,18 +279,24 @@ func (c Config) Validate() error {
 	if !c.Compression.codec().Valid() {
 		fault("Compression is %d, want one of the constants", c.Compression)
 	}
-	if c.BatchBytes < minBatchBytes || c.BatchBytes > maxBatchBytes {
-		fault("BatchBytes is %d, want %d to %d", c.BatchBytes, minBatchBytes, maxBatchBytes)
-	}
-	if c.MaxRecordBytes != 0 && c.MaxRecordBytes < minBatchBytes {
-		fault("MaxRecordBytes is %d, want at least %d, or 0 for what the topics allow", c.MaxRecordBytes, minBatchBytes)
-	}
 	c.validateCopies(fault)
 	if c.MaxEventTimeSkew < 0 || c.MaxEventTimeSkew > 0 && c.MaxEventTimeSkew < time.Millisecond {
 		fault("MaxEventTimeSkew is %v, want at least 1ms, or 0 for none", c.MaxEventTimeSkew)
 	}
 	if c.ReplicationFactor < -1 {
 		fault("ReplicationFactor is %d, want at least 1, or 0 for the log's default", c.ReplicationFactor)
+	}
+	c.validateSizes(fault)
+	return errors.Join(errs...)
+}
+
+// validateSizes checks what is given in bytes.
+func (c *Config) validateSizes(fault func(format string, args ...any)) {
+	if c.BatchBytes < minBatchBytes || c.BatchBytes > maxBatchBytes {
+		fault("BatchBytes is %d, want %d to %d", c.BatchBytes, minBatchBytes, maxBatchBytes)
+	}
+	if c.MaxRecordBytes != 0 && c.MaxRecordBytes < minBatchBytes {
+		fault("MaxRecordBytes is %d, want at least %d, or 0 for what the topics allow", c.MaxRecordBytes, minBatchBytes)
 	}
 	for _, b := range []struct {
 		name  string
@@ -302,7 +308,6 @@ func (c Config) Validate() error {
 			fault("%s is %d, want at least %d", b.name, b.value, minBytes)
 		}
 	}
-	return errors.Join(errs...)
 }
 
 const (

@@ -210,7 +210,7 @@ func (p *plan) tasks(ctx context.Context, db *state.DB, ids []topology.TaskID) (
 				State:     partition,
 			}
 			if spec.SourceTopic != "" {
-				s.Valid = spec.Valid
+				s.Row = spec.Row
 			}
 			t.Stores = append(t.Stores, s)
 		}

@@ -88,9 +88,10 @@ type Spec struct {
 	Retention, WindowSize time.Duration
 	// SourceTopic, if not empty, is a topic that the application reads and that stands for the changelog: a table whose rows are that topic's
 	// records. There is no other; nothing is appended. Such a store is restored up to the position that was committed for the
-	// topic, and Valid says which records processing took: it must not be nil, and must be safe for use by several goroutines.
+	// topic, and Row says what processing made of a record: the row with its key and value as the store writes them, a nil value for
+	// a delete, or nothing. It must not be nil, must be safe for use by several goroutines, and may return what it was given.
 	SourceTopic string
-	Valid       func(key, value []byte, timestamp int64) bool
+	Row         func(key, value []byte, timestamp int64) (k, v []byte, ok bool)
 	// Hold is how much longer than Retention entries are kept, without the changelog's topic being told.
 	Hold time.Duration
 	// KeySerde and ValueSerde name the serdes, for the record of what the topology is (DESIGN D10).

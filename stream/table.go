@@ -44,23 +44,9 @@ func Table[K, V any](b *Builder, topic string, key serde.Serde[K], value serde.S
 	read := b.plan.AddSource(topology.NewSource(source, []string{topic}, key, value, sourceOptions[K, V](b, name, c.sources)...))
 	t := tableOf(b, name, store, m, key, read)
 	if len(c.sources) == 0 && key != nil && value != nil {
-		t.node.HoldsTopic(store, isRow(key, value))
+		t.node.HoldsTopic(store, operator.RowOf(key, value))
 	}
 	return t
-}
-
-// isRow tells which records of a topic are taken as rows or their deletes: those with a key, that can be decoded, and have a time.
-func isRow[K, V any](key serde.Serde[K], value serde.Serde[V]) func(k, v []byte, timestamp int64) bool {
-	return func(k, v []byte, timestamp int64) bool {
-		if k == nil || timestamp < 0 {
-			return false
-		}
-		_, err := key.Decode(k)
-		if err == nil && v != nil {
-			_, err = value.Decode(v)
-		}
-		return err == nil
-	}
 }
 
 // sourceOptions checks the types of a table's source options.

@@ -200,8 +200,8 @@ func (v *validation) stores() {
 
 // sourceTopic checks a store whose changelog is a source topic.
 func (v *validation) sourceTopic(s *state.Spec) {
-	if s.Valid == nil || !s.Logging || s.Kind != state.KindKeyValue {
-		v.fault("store %s cannot have the topic %s for a changelog: it must be a logged key-value store that says which records are valid", s.Name, s.SourceTopic)
+	if s.Row == nil || !s.Logging || s.Kind != state.KindKeyValue {
+		v.fault("store %s cannot have the topic %s for a changelog: it must be a logged key-value store that says what its records make of its rows", s.Name, s.SourceTopic)
 	}
 	for _, n := range v.t.Nodes {
 		if slices.Contains(n.Stores, s.Name) && slices.ContainsFunc(v.t.Nodes, func(n *Node) bool { return slices.Contains(n.Topics, s.SourceTopic) }) {

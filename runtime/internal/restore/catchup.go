@@ -240,16 +240,19 @@ func (c *catchUp) take(got *client.Fetched) (err error) {
 		if !ok {
 			break
 		}
-		if c.store.Valid != nil && (raw.Offset >= c.end || !c.store.Valid(raw.Key, raw.Value, raw.Timestamp)) {
-			continue
+		key, value := raw.Key, raw.Value
+		if row := c.store.Row; row != nil {
+			if key, value, ok = row(key, value, raw.Timestamp); !ok || raw.Offset >= c.end {
+				continue
+			}
 		}
-		if err := c.store.State.Restore(raw.Key, raw.Value, raw.Timestamp); err != nil {
+		if err := c.store.State.Restore(key, value, raw.Timestamp); err != nil {
 			return commit.Fatal(fmt.Errorf("record at offset %d: %w", raw.Offset, err))
 		}
 		c.restored++
 	}
 	c.next = got.Batch.End()
-	if c.store.Valid != nil {
+	if c.store.Row != nil {
 		c.next = min(c.next, c.end)
 	}
 	if planted.Is(planted.PositionFromEnd) {

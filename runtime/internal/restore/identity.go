@@ -50,7 +50,7 @@ func (r *Restorer) begin(t *Task, s *Store, log bounds, committed bool) (int64, 
 	have, known := s.State.Position()
 	want := state.Position{ClusterID: r.cfg.ClusterID, TopicID: s.TopicID, Partition: s.Changelog.Partition, Next: log.start}
 	v, why := judge(have, known, want, log)
-	if v == refuse && s.Valid != nil {
+	if v == refuse && s.Row != nil {
 		v = rebuild // the input was set back to its start: all of it will be processed again
 	}
 	switch {

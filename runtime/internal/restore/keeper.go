@@ -192,7 +192,7 @@ func (k *Keeper) keep(tasks []Task, promoted func(topology.TaskID) bool) {
 	for i := range tasks {
 		for j := range tasks[i].Stores {
 			s := &tasks[i].Stores[j]
-			if s.Valid != nil {
+			if s.Row != nil {
 				continue // T5
 			}
 			wanted[s.Changelog] = &kept{task: &tasks[i], store: s}

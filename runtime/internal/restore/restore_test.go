@@ -368,7 +368,12 @@ func TestPrepareFromAnInput(t *testing.T) {
 	records := map[client.TopicPartition][]string{orders: {"a1", "x9", "b1", "a2", "c1", "d1"}}
 	change := func(task *Task) {
 		task.Stores[0].Changelog = orders
-		task.Stores[0].Valid = func(key, _ []byte, _ int64) bool { return string(key) != "x" }
+		task.Stores[0].Row = func(key, value []byte, _ int64) (k, v []byte, ok bool) {
+			if string(key) == "c" {
+				value = []byte("c2") // what the task makes of it
+			}
+			return key, value, string(key) != "x"
+		}
 	}
 	for _, c := range []struct {
 		name      string
@@ -378,8 +383,8 @@ func TestPrepareFromAnInput(t *testing.T) {
 		next      int64
 		resets    int
 	}{
-		{"an empty store", committedAt(5), fakeStore{}, []string{"a1", "b1", "a2", "c1"}, 5, 1},
-		{"the tail", committedAt(5), fakeStore{pos: here(3), known: true, content: []string{"a1", "b1"}}, []string{"a1", "b1", "a2", "c1"}, 5, 0},
+		{"an empty store", committedAt(5), fakeStore{}, []string{"a1", "b1", "a2", "c2"}, 5, 1},
+		{"the tail", committedAt(5), fakeStore{pos: here(3), known: true, content: []string{"a1", "b1"}}, []string{"a1", "b1", "a2", "c2"}, 5, 0},
 		{"nothing is missing", committedAt(3), fakeStore{pos: here(3), known: true, content: []string{"a1", "b1"}}, []string{"a1", "b1"}, 3, 0},
 		{"the input was set back", committedAt(3), fakeStore{pos: here(6), known: true, content: []string{"d1"}}, []string{"a1", "b1"}, 3, 1},
 		{"nothing was committed", nil, fakeStore{pos: here(6), known: true, content: []string{"d1"}}, nil, 0, 1},

@@ -191,7 +191,7 @@ func (w *Worker) produce(ctx context.Context) error {
 			continue
 		}
 		for _, s := range r.spec.Stores {
-			if s.Valid != nil {
+			if s.Row != nil {
 				continue
 			}
 			if next, ok := w.cfg.Producer.Next(s.Changelog); ok {
@@ -205,7 +205,7 @@ func (w *Worker) produce(ctx context.Context) error {
 // reached notes how far the stores have come whose changelog is an input: as far as the task.
 func (r *running) reached() {
 	for _, s := range r.spec.Stores {
-		if s.Valid == nil {
+		if s.Row == nil {
 			continue
 		}
 		for _, p := range r.task.Progress() {

@@ -5,13 +5,13 @@ import "github.com/millrace-io/millrace/state"
 // rows says of a node that its store holds the rows of the topic that it reads.
 type rows struct {
 	store string
-	valid func(key, value []byte, timestamp int64) bool // which records make rows
+	row   func(key, value []byte, timestamp int64) (k, v []byte, ok bool) // what a record makes of its row, see state.Spec
 }
 
-// HoldsTopic says that a store of n, if there is one, holds the last record of each key of the one topic that n's parent reads, as it
-// is, but for those that are not valid.
-func (n *Node) HoldsTopic(store string, valid func(key, value []byte, timestamp int64) bool) {
-	n.rows = rows{store, valid}
+// HoldsTopic says that a store of n, if there is one, holds the last record of each key of the one topic that n's parent reads, as
+// row has it.
+func (n *Node) HoldsTopic(store string, row func(key, value []byte, timestamp int64) (k, v []byte, ok bool)) {
+	n.rows = rows{store, row}
 }
 
 // ReuseSources lets Topology restore tables from the topics that they are read from.
@@ -21,12 +21,12 @@ func (g *Graph) ReuseSources() { g.reusing = true }
 // history.
 func (g *Graph) reuseSources() {
 	for _, n := range g.nodes {
-		if n.rows.valid == nil {
+		if n.rows.row == nil {
 			continue
 		}
 		for _, s := range g.stores {
 			if s.Name == n.rows.store && s.Kind == state.KindKeyValue && s.Logging {
-				s.SourceTopic, s.Valid = n.inputs[0].parent.Topics[0], n.rows.valid
+				s.SourceTopic, s.Row = n.inputs[0].parent.Topics[0], n.rows.row
 			}
 		}
 	}
