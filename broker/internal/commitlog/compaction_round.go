@@ -21,7 +21,7 @@ func (p *Partition) compact(r compact.Round) (before, after int64, err error) {
 	end := sources[len(sources)-1].next // closed: does not change
 	aborted, err := p.abortedTxns(sources[0].base, end)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, p.compactionError(sources[0], err)
 	}
 	keys, err := p.scanKeys(sources, aborted, r.Dirty)
 	if err != nil {

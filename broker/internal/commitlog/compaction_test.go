@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -344,4 +345,69 @@ func TestCompactionOfDamage(t *testing.T) {
 	if after := segmentFiles(t, fs, p); !slices.Equal(before, after) {
 		t.Errorf("files before %v, after %v", before, after)
 	}
+}
+
+// TestReplacedUnderReader: a reader that has found its segment and opens the index meets a round that replaces the segment and a
+// checkpoint that removes its files. It reads the new ones.
+func TestReplacedUnderReader(t *testing.T) {
+	t.Parallel()
+	reads := map[string]func(p *Partition) (int64, error){
+		"read": func(p *Partition) (int64, error) {
+			r, err := p.Read(0, ReadOptions{MaxBytes: 1, MinOneBatch: true})
+			return int64(len(r.Batches)), err
+		},
+		"read of what is committed": func(p *Partition) (int64, error) {
+			r, err := p.Read(0, ReadOptions{MaxBytes: 1, MinOneBatch: true, Isolation: ReadCommitted})
+			return int64(len(r.Batches)), err
+		},
+		"look-up by time": func(p *Partition) (int64, error) {
+			found, err := p.OffsetForTimestamp(0, ReadUncommitted)
+			return min(found.Offset, 1), err
+		},
+	}
+	for name, read := range reads {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fs := &watchedFS{FS: vfs.NewMem()}
+			l := open(t, testConfig(fs))
+			p := l.Partition(create(t, l, "t", 1, compactAlways).ID, 0)
+			for range 5 { // of one key, each in a segment of its own
+				plain(1, 20<<10).append(t, l, p)
+			}
+			l = reopen(t, l) // no index is in memory
+			p = l.Partition(p.topic.ID, 0)
+			before := segmentFiles(t, fs, p)
+			fs.opening = func(path string) {
+				if !strings.HasSuffix(path, indexSuffix) {
+					return
+				}
+				fs.opening = nil
+				if !l.compactDirtiest() {
+					t.Error("nothing was compacted")
+				}
+				if err := l.checkpoint(false); err != nil {
+					t.Error(err)
+				}
+			}
+			if n, err := read(p); err != nil || n != 1 {
+				t.Errorf("%d, %v", n, err)
+			}
+			if fs.opening != nil || slices.Equal(before, segmentFiles(t, fs, p)) {
+				t.Error("the files were not replaced under the reader")
+			}
+		})
+	}
+}
+
+// watchedFS tells before a file is opened for reading.
+type watchedFS struct {
+	vfs.FS
+	opening func(path string)
+}
+
+func (fs *watchedFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if fs.opening != nil {
+		fs.opening(name)
+	}
+	return fs.FS.Open(name, opts...)
 }

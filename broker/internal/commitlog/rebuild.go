@@ -8,8 +8,12 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/batch"
 )
 
+// errSegmentGone is met by those who still use a segment that was purged or compacted away. They look again.
+var errSegmentGone = errors.New("segment is no part of the log any more")
+
 // sealedIndex returns the index of a sealed segment, whose open file is given: from memory, from its file, or made anew from
-// the segments if the file is missing or damaged. It stays in memory as long as the segment's file is open.
+// the segments if the file is missing or damaged. It stays in memory as long as the segment's file is open. The error is errSegmentGone
+// if the log does without the segment by now, and its files may be removed.
 func (p *Partition) sealedIndex(f *openFile, s *segment) (*segmentIndex, error) {
 	f.indexMu.Lock()
 	defer f.indexMu.Unlock()
@@ -21,11 +25,12 @@ func (p *Partition) sealedIndex(f *openFile, s *segment) (*segmentIndex, error) 
 	p.mu.Unlock()
 	x, err := p.loadIndex(s, base, size)
 	if err != nil {
-		p.log.cfg.Logger.Warn("commit log: segment index is rebuilt", "topic", p.topic.Name, "partition", p.index,
-			"segment", s.path, "err", err)
+		cause := err
 		if x, err = p.rebuildIndex(s); err != nil {
-			return nil, err
+			return nil, errors.Join(err, cause)
 		}
+		p.log.cfg.Logger.Warn("commit log: segment index was rebuilt", "topic", p.topic.Name, "partition", p.index,
+			"segment", s.path, "err", cause)
 	}
 	f.index = x
 	return x, nil
@@ -47,8 +52,11 @@ func (p *Partition) loadIndex(s *segment, base, size int64) (*segmentIndex, erro
 // here may have begun.
 func (p *Partition) rebuildIndex(target *segment) (*segmentIndex, error) {
 	p.mu.Lock()
-	all := slices.Clone(p.mu.segments)
+	all, replaced := slices.Clone(p.mu.segments), p.mu.replaced
 	p.mu.Unlock()
+	if !slices.Contains(all, target) {
+		return nil, fmt.Errorf("%w: %s", errSegmentGone, target.path)
+	}
 	x := &segmentIndex{}
 	open := map[int64]int64{} // producer -> first offset of its transaction
 	for _, s := range all {
@@ -60,6 +68,9 @@ func (p *Partition) rebuildIndex(target *segment) (*segmentIndex, error) {
 		}); err != nil && (s == target || p.holds(s)) { // else it was purged, and what began there with it
 			return nil, err
 		}
+	}
+	if p.replacedSince(replaced) { // what began before may have been looked for in files that are no more
+		return nil, fmt.Errorf("%w: one before %s", errSegmentGone, target.path)
 	}
 	return x, nil
 }

@@ -15,8 +15,9 @@ const (
 	indexSuffix   = ".index"
 )
 
-// segment is a file of batches, back to back: those with offsets from base up to next, where the next segment's begin. All but the last segment of a partition are sealed: they do not change any more,
-// and their index is in a file beside them. What the file holds beyond size is left from before a crash and means nothing.
+// segment is a file of batches, back to back: those with offsets from base up to next, where the next segment's begin. All but the last
+// segment of a partition are sealed: they do not change any more, and their index is in a file beside them. What the file holds beyond
+// size is left from before a crash and means nothing.
 //
 // Fields are guarded by the partition's lock, except base, generation and path, which do not change, and dirty.
 type segment struct {
