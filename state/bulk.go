@@ -25,7 +25,7 @@ const bulkRecords = 100_000
 
 // BeginBulk prepares for the restoring of about n records: from here to EndBulk they are gathered into runs, which are sorted and
 // ingested by the engine with the position that they reach, rather than put into the layers one by one. Nothing of the
-// partition is in memory then. What was restored is part of the partition when its run is ingested; Position says up to where.
+// partition is in memory meanwhile, so that whoever scans it sees what the engine had before a run, or after it. What was restored is part of the partition when its run is ingested; Position says up to where.
 //
 // It reports whether records are going to be restored so: few are not, nor a versioned store, nor by an engine that is no Ingester. Runs of
 // all partitions together are bounded by Config.BulkBytes.
@@ -46,32 +46,52 @@ func (p *Partition) BeginBulk(n int64) (bool, error) {
 	if p.mu.scans > 0 {
 		return false, nil
 	}
+	p.forgetLocked()
+	p.mu.bulk = true
 	p.restoring.bulk, p.restoring.open, p.restoring.next = true, false, -1
 	p.db.bulks.Add(1)
 	return true, nil
+}
+
+// forgetLocked takes everything out of memory, tombstones as well: the engine has it all. While a run is being ingested, memory that spoke
+// of its keys would lie over what the engine has already.
+func (p *Partition) forgetLocked() {
+	for id := range p.mu.buckets {
+		p.mu.buckets[id] = &bucket{}
+	}
+	p.mu.graves = nil
 }
 
 // EndBulk makes what was restored since the last run part of the partition; if a batch was begun and not ended by RestoredTo, it
 // forgets that instead, and Position says from where to go on. Without a BeginBulk it does nothing.
 func (p *Partition) EndBulk() error {
 	r := &p.restoring
-	if !p.stopBulk() || r.next < 0 && !r.open {
+	if !r.bulk {
 		return nil
 	}
-	if r.open { // the run holds more than next says (P1)
+	defer p.stopBulk()
+	switch {
+	case r.open: // the run holds more than next says (P1)
 		r.log.Reset()
 		r.newest, r.open = newest{}, false
+		return nil
+	case r.next < 0: // all of it is ingested
 		return nil
 	}
 	return p.ingest()
 }
 
-func (p *Partition) stopBulk() (was bool) {
-	if was = p.restoring.bulk; was {
-		p.restoring.bulk = false
+func (p *Partition) stopBulk() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopBulkLocked()
+}
+
+func (p *Partition) stopBulkLocked() {
+	if p.restoring.bulk {
+		p.restoring.bulk, p.mu.bulk = false, false
 		p.db.bulks.Add(-1)
 	}
-	return was
 }
 
 // gathered ends a batch in bulk: the run is ingested when it has this partition's share of the memory.
@@ -113,13 +133,12 @@ func (p *Partition) ingest() error {
 		return p.db.fail(fmt.Errorf("restore store %s: %w", p.id, err))
 	}
 	r.log.Reset()
+	r.next = -1
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mu.rec, p.mu.graves = rec, nil
+	p.mu.rec = rec
 	for _, id := range run.buckets {
-		if p.mu.buckets[id] != nil {
-			p.mu.buckets[id] = &bucket{} // a cursor may still be on what was there
-		} else {
+		if p.mu.buckets[id] == nil { // the others have nothing in memory that the run could have changed
 			p.addBucket(id, &bucket{})
 		}
 	}

@@ -147,7 +147,7 @@ func (p *Partition) thinOut(b *bucket, limit int64) {
 func (p *Partition) get(dst []byte, hash uint64, local []byte) ([]byte, bool, error) {
 	id := p.bucketOf(local)
 	b, e, err := p.lookUp(&dst, id, hash, local)
-	if err == nil && b != nil && e == unknown && !b.loaded {
+	if err == nil && b != nil && e == unknown && !b.loaded && !p.restoring.bulk {
 		if err = p.load(b, id); err == nil {
 			b, e, err = p.lookUp(&dst, id, hash, local)
 		}
@@ -199,6 +199,9 @@ func (p *Partition) fetch(dst []byte, b *bucket, hash uint64, local []byte) ([]b
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.mu.bulk {
+		return val, true, nil
+	}
 	b.m.Put(hash, local, val[n:])
 	if limit := p.db.share.Load(); p.mu.scans == 0 && len(p.mu.ids) == 1 && b.m.Bytes() > limit {
 		b.m.Evict(limit, p.mu.applied, 64)

@@ -56,7 +56,8 @@ type Partition struct {
 		onDisk    bool   // the engine may have buckets from lowest on
 		lowest    keyschema.Bucket
 		graves    []grave
-		scans     int // cursors in use: nothing leaves memory under them
+		scans     int  // cursors in use: nothing leaves memory under them
+		bulk      bool // nothing enters memory: runs are ingested below it
 	}
 }
 
@@ -164,7 +165,7 @@ func (p *Partition) Reset(pos Position) error {
 	p.restoring.log.Reset()
 	p.restoring.newest = newest{}
 	p.restoring.chains, p.restoring.order, p.restoring.size = nil, nil, 0
-	p.stopBulk()
+	p.stopBulkLocked()
 	if err := p.wipeLocked(&pos); err != nil {
 		return p.db.fail(fmt.Errorf("reset store %s: %w", p.id, err))
 	}
