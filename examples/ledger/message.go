@@ -125,6 +125,14 @@ type balance struct {
 	Digest string `json:"digest"` // of the last entry
 }
 
+// funding is a debit with the last credit of its account before it.
+type funding struct {
+	Seq    int64 `json:"seq"`
+	Credit int64 `json:"credit"` // its number
+	// Digest is the credit's.
+	Digest string `json:"digest"`
+}
+
 // statement is an entry with the owner of its account.
 type statement struct {
 	Owner  string `json:"owner"`

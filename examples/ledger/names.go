@@ -32,11 +32,13 @@ func (n names) activity() string   { return n.Prefix + "activity" }   // by acco
 func (n names) settled() string    { return n.Prefix + "settled" }    // by account and window that has closed
 func (n names) visits() string     { return n.Prefix + "visits" }     // by account and session
 func (n names) peers() string      { return n.Prefix + "peers" }      // by account
+func (n names) funded() string     { return n.Prefix + "funded" }     // by account
 func (n names) byPeer() string     { return n.views() + "-" + byPeerName + "-repartition" }
 func (n names) windows() string    { return topology.ChangelogTopic(n.views(), windowsName) }
 func (n names) unsettled() string  { return topology.ChangelogTopic(n.views(), settledName+"-store") }
 func (n names) sessions() string   { return topology.ChangelogTopic(n.views(), sessionsName) }
 func (n names) peerCounts() string { return topology.ChangelogTopic(n.views(), peersName) }
+func (n names) received() string   { return topology.ChangelogTopic(n.views(), receivedName) }
 
 // Names that the topologies give to repartition topics and stores.
 const (
@@ -45,6 +47,7 @@ const (
 	settledName  = "settled"
 	sessionsName = "sessions"
 	peersName    = "peers"
+	receivedName = "received"
 	byPeerName   = "by-peer"
 )
 
@@ -53,6 +56,7 @@ func (n names) all() []string {
 	return []string{
 		n.owners(), n.transfers(), n.credits(), n.entries(), n.rejected(), n.dead(), n.receipts(), n.balances(),
 		n.byPeer(), n.statements(), n.activity(), n.windows(), n.settled(), n.unsettled(), n.visits(), n.sessions(), n.peers(), n.peerCounts(),
+		n.funded(), n.received(),
 	}
 }
 
@@ -65,7 +69,7 @@ func (n names) whole() []string {
 func (n names) created() []string {
 	return []string{
 		n.transfers(), n.credits(), n.entries(), n.rejected(), n.dead(), n.receipts(), n.statements(), n.activity(),
-		n.settled(), n.visits(), n.peers(),
+		n.settled(), n.visits(), n.peers(), n.funded(),
 	}
 }
 

@@ -115,7 +115,7 @@ func (h *history) close() {
 	for _, topic := range []string{h.names.transfers(), h.names.credits(), h.names.entries(), h.names.byPeer()} {
 		h.offsets[topic] = slices.Clone(h.high[topic])
 	}
-	for _, topic := range []string{h.names.balances(), h.names.windows(), h.names.unsettled(), h.names.sessions(), h.names.peerCounts()} {
+	for _, topic := range []string{h.names.balances(), h.names.windows(), h.names.unsettled(), h.names.sessions(), h.names.peerCounts(), h.names.received()} {
 		rows := make(map[string]string)
 		for _, r := range h.visible[topic][0] {
 			switch key := string(r.Key); {
@@ -185,6 +185,8 @@ var doctors = []doctor{
 	}},
 	{"a statement is missing", oracleRef, func(h *history) { h.drop(h.names.statements(), -1) }},
 	{"a statement names another owner", oracleRef, func(h *history) { h.replace(h.names.statements(), 4, "owner-", "owner-x") }},
+	{"a debit is joined with a credit before the last", oracleRef, func(h *history) { h.replace(h.names.funded(), -1, `"credit":`, `"credit":1`) }},
+	{"a debit finds no credit", oracleRef, func(h *history) { h.drop(h.names.funded(), -1) }},
 	{"a window counts a record twice", oracleRef, func(h *history) { h.at(h.names.activity(), -1).Value[7]++ }},
 	{"a peer is counted once too often", oracleRef, func(h *history) { h.at(h.names.peers(), -1).Value[7]++ }},
 	{"a window closes twice", oracleRef, func(h *history) { h.repeat(h.names.settled(), 4) }},
@@ -221,6 +223,8 @@ var doctors = []doctor{
 	{"a changelog goes back", oracleChangelog, func(h *history) { h.repeat(h.names.balances(), 5) }},
 	{"the last row of a changelog is missing", oracleChangelog, func(h *history) { h.drop(h.names.balances(), -1) }},
 	{"a buffer still holds what it has passed on", oracleChangelog, func(h *history) { h.drop(h.names.unsettled(), h.deleted(h.names.unsettled())) }},
+	{"a table goes back", oracleChangelog, func(h *history) { h.repeat(h.names.received(), 2) }},
+	{"the last row of a table is missing", oracleChangelog, func(h *history) { h.drop(h.names.received(), -1) }},
 	{"the last session of a changelog is missing", oracleChangelog, func(h *history) { h.drop(h.names.sessions(), -1) }},
 	{"the last count of a changelog is missing", oracleChangelog, func(h *history) { h.drop(h.names.windows(), -1) }},
 

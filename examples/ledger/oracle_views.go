@@ -9,14 +9,15 @@ import (
 	"strings"
 )
 
-// checkViews recomputes the statements and the activity from the entries.
+// checkViews recomputes from the entries what the views show.
 func (ref *reference) checkViews(v *verdict) {
 	h := ref.h
-	topic := h.names.statements()
 	counts, peers := make(map[string]int64), make(map[string]int64)
 	settled, unsettled, visits := make(map[string]int64), make(map[string]int64), make(map[string]int64)
+	received := make(map[string]entry) // the last credit of each account
 	for p, records := range h.visible[h.names.entries()] {
 		var want []timed[statement]
+		var wantFunded []timed[funding]
 		latest := int64(-1)
 		windows, sessions := make(map[string]int64), make(visitsOf)
 		for _, r := range records {
@@ -29,6 +30,11 @@ func (ref *reference) checkViews(v *verdict) {
 				want = append(want, timed[statement]{message: statement{o, e.Seq, e.Digest}, time: r.Timestamp})
 			}
 			peers[e.Peer]++
+			if e.Kind == credited {
+				received[e.Account] = e
+			} else if c, ok := received[e.Account]; ok {
+				wantFunded = append(wantFunded, timed[funding]{message: funding{e.Seq, c.Seq, c.Digest}, time: r.Timestamp})
+			}
 			// A window is closed once the latest time, this record's included, has reached its end and the grace period.
 			latest = max(latest, r.Timestamp)
 			start := r.Timestamp - r.Timestamp%windowSize.Milliseconds()
@@ -46,18 +52,10 @@ func (ref *reference) checkViews(v *verdict) {
 			}
 		}
 		sessions.count(visits)
-		var got []timed[statement]
-		for _, r := range h.visible[topic][p] {
-			s, err := decode[statement](r)
-			if err != nil {
-				v.add(oracleRef, at(topic, p, r.Offset), "%v", err)
-			}
-			got = append(got, timed[statement]{message: s, time: r.Timestamp})
-		}
-		if i, ok := differ(want, got); ok {
-			v.add(oracleRef, fmt.Sprintf("%s-%d", topic, p), "statement %d: %s", i, difference(want, got, i))
-		}
+		checkMessages(h, v, h.names.statements(), p, want)
+		checkMessages(h, v, h.names.funded(), p, wantFunded)
 	}
+	ref.checkReceived(v, received)
 	ref.checkCounts(v, oracleRef, h.names.peers(), peers, "")
 	ref.checkCounts(v, oracleChangelog, h.names.peerCounts(), peers, "")
 	ref.checkCounts(v, oracleRef, h.names.activity(), counts, "")
@@ -67,6 +65,42 @@ func (ref *reference) checkViews(v *verdict) {
 	ref.checkRows(v, oracleRef, h.names.visits(), visits, count)
 	ref.checkRows(v, oracleChangelog, h.names.sessions(), visits, count)
 	ref.checkCounts(v, oracleChangelog, h.names.windows(), counts, "\x00\x00\x00\x00") // and a number for windows that are kept apart
+}
+
+// checkMessages wants a partition of a topic to hold these messages, in order.
+func checkMessages[T comparable](h *history, v *verdict, topic string, p int, want []timed[T]) {
+	var got []timed[T]
+	for _, r := range h.visible[topic][p] {
+		m, err := decode[T](r)
+		if err != nil {
+			v.add(oracleRef, at(topic, p, r.Offset), "%v", err)
+		}
+		got = append(got, timed[T]{message: m, time: r.Timestamp})
+	}
+	if i, ok := differ(want, got); ok {
+		v.add(oracleRef, fmt.Sprintf("%s-%d", topic, p), "message %d: %s", i, difference(want, got, i))
+	}
+}
+
+// checkReceived wants the changelog of the credits to go forward, and to end with the last of each account.
+func (ref *reference) checkReceived(v *verdict, want map[string]entry) {
+	topic := ref.h.names.received()
+	last := make(map[string]entry)
+	for p, records := range ref.h.visible[topic] {
+		for _, r := range records {
+			v.Checked[oracleChangelog]++
+			e, err := decode[entry](r)
+			if before := last[string(r.Key)]; err != nil || e.Kind != credited || e.Account != string(r.Key) || e.Seq <= before.Seq {
+				v.add(oracleChangelog, at(topic, p, r.Offset), "%+v (%v), after entry %d", e, err, before.Seq)
+			}
+			last[string(r.Key)] = e
+		}
+	}
+	for i := range ref.h.accounts {
+		if name := account(i); last[name] != want[name] {
+			v.add(oracleChangelog, topic, "%s ends as %+v, want %+v", name, last[name], want[name])
+		}
+	}
 }
 
 // open reports whether a window takes records and has no final result: the latest time has not reached its end and the grace period.
@@ -297,7 +331,7 @@ func (h *history) checkStores(v *verdict) {
 			covered[part] = d.Next
 		}
 	}
-	for _, topic := range []string{h.names.balances(), h.names.windows(), h.names.unsettled(), h.names.sessions(), h.names.peerCounts()} {
+	for _, topic := range []string{h.names.balances(), h.names.windows(), h.names.unsettled(), h.names.sessions(), h.names.peerCounts(), h.names.received()} {
 		for p, records := range h.visible[topic] {
 			part := fmt.Sprintf("%s-%d", topic, p)
 			if n := len(records); n > 0 && covered[part] <= records[n-1].Offset {

@@ -280,7 +280,7 @@ func (s *segment) collect(ctx context.Context) (*history, error) {
 // restored wants the instance that was rebuilt to hold every partition to its end: an empty one would agree with everything.
 func (s *segment) restored(h *history) error {
 	h.see()
-	for _, topic := range []string{s.names.balances(), s.names.windows(), s.names.peerCounts()} {
+	for _, topic := range []string{s.names.balances(), s.names.windows(), s.names.peerCounts(), s.names.received()} {
 		for p, records := range h.visible[topic] {
 			i := slices.IndexFunc(h.stores, func(d dump) bool {
 				return d.Instance == "restored" && d.Changelog == topic && d.Partition == int32(p)

@@ -91,16 +91,9 @@ func readPartition(spec *state.Spec, p *state.Partition) (map[string]string, err
 	rows := make(map[string]string)
 	switch s := layer.(type) {
 	case *balanceStore:
-		for row, err := range s.Range(serde.None[string](), serde.None[string]()) {
-			if err != nil {
-				return nil, err
-			}
-			b, err := json.Marshal(row.Value)
-			if err != nil {
-				return nil, err
-			}
-			rows[row.Key] = string(b)
-		}
+		return readJSON(s)
+	case *state.KeyValue[string, entry]:
+		return readJSON(s)
 	case *state.KeyValue[string, int64]:
 		for row, err := range s.Range(serde.None[string](), serde.None[string]()) {
 			if err != nil {
@@ -134,6 +127,22 @@ func readPartition(spec *state.Spec, p *state.Partition) (map[string]string, err
 		}
 	default:
 		return nil, fmt.Errorf("store of type %T", layer)
+	}
+	return rows, nil
+}
+
+// readJSON returns the rows of a store whose values are JSON.
+func readJSON[V any](s *state.KeyValue[string, V]) (map[string]string, error) {
+	rows := make(map[string]string)
+	for row, err := range s.Range(serde.None[string](), serde.None[string]()) {
+		if err != nil {
+			return nil, err
+		}
+		b, err := json.Marshal(row.Value)
+		if err != nil {
+			return nil, err
+		}
+		rows[row.Key] = string(b)
 	}
 	return rows, nil
 }

@@ -25,7 +25,7 @@ const (
 
 // views builds the application that reads the bank's ledger, with the DSL: how often each account was used in each window, how
 // often in the end, once the window has closed, and in each session, how often it was the other side of an entry (by way of a
-// repartition topic), and the entries of the accounts that have an owner, with the owner.
+// repartition topic), the entries of the accounts that have an owner, with the owner, and each debit with the credit before it.
 func views(n names) (*topology.Topology, error) {
 	b := stream.NewBuilder()
 	entries := stream.From(b, n.entries(), serde.String, serde.JSON[entry]())
@@ -53,6 +53,14 @@ func views(n names) (*topology.Topology, error) {
 		func(account string, _ entry) string { return account },
 		func(e entry, owner string) statement { return statement{owner, e.Seq, e.Digest} })
 	statements.To(n.statements(), serde.String, serde.JSON[statement]())
+
+	is := func(kind string) func(string, entry) bool {
+		return func(_ string, e entry) bool { return e.Kind == kind }
+	}
+	received := entries.Filter(is(credited)).ToTable(stream.Materialized(receivedName, serde.JSON[entry]()))
+	funded := stream.JoinTable(entries.Filter(is(debited)), received,
+		func(debit, credit entry) funding { return funding{debit.Seq, credit.Seq, credit.Digest} })
+	funded.To(n.funded(), serde.String, serde.JSON[funding]())
 
 	return b.Topology()
 }
