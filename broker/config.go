@@ -79,10 +79,11 @@ type Config struct {
 	// MaxConnections bounds the connections open at once, in process and over TCP together (max.connections);
 	// one more is closed at once. Default: 1000.
 	MaxConnections int
-	// MaxRequestBytes bounds one request (socket.request.max.bytes), at least 64 KiB. Default: 16 MiB.
+	// MaxRequestBytes bounds one request (socket.request.max.bytes), at least 64 KiB. Only Produce may be so large, 1 MiB is for all else, and
+	// 64 KiB for a client that has still to authenticate. Default: 100 MiB, or MaxInFlightBytes if that is less.
 	MaxRequestBytes int
 	// MaxInFlightBytes bounds the bytes of all requests that are read and not yet answered (queued.max.request.bytes);
-	// at the bound reading pauses. At least MaxRequestBytes. Default: 64 MiB, or MaxRequestBytes if that is more.
+	// at the bound reading pauses. At least MaxRequestBytes. Default: 128 MiB, or MaxRequestBytes if that is more.
 	MaxInFlightBytes int64
 
 	// Security says who may connect and do what. Default: everybody who reaches a loopback address may do everything.
@@ -100,6 +101,9 @@ type Config struct {
 	// Default: time.Now.
 	Now func() time.Time
 }
+
+// minRequestBytes is the least that Config.MaxRequestBytes may be.
+const minRequestBytes = 64 << 10
 
 // Validate reports every fault of c at once.
 func (c Config) Validate() error {
@@ -142,7 +146,7 @@ func (c Config) Validate() error {
 	if c.MaxConnections < 0 {
 		errs = append(errs, fmt.Errorf("broker: MaxConnections %d is negative", c.MaxConnections))
 	}
-	if c.MaxRequestBytes != 0 && (c.MaxRequestBytes < 64<<10 || c.MaxRequestBytes > math.MaxInt32) {
+	if c.MaxRequestBytes != 0 && (c.MaxRequestBytes < minRequestBytes || c.MaxRequestBytes > math.MaxInt32) {
 		errs = append(errs, fmt.Errorf("broker: MaxRequestBytes %d is not in 65536..%d", c.MaxRequestBytes, math.MaxInt32))
 	}
 	if c.MaxInFlightBytes != 0 && c.MaxInFlightBytes < int64(c.withDefaults().MaxRequestBytes) {
@@ -175,10 +179,13 @@ func (c Config) withDefaults() Config {
 		c.MaxConnections = 1000
 	}
 	if c.MaxRequestBytes == 0 {
-		c.MaxRequestBytes = 16 << 20
+		c.MaxRequestBytes = 100 << 20
+		if c.MaxInFlightBytes > 0 {
+			c.MaxRequestBytes = int(min(100<<20, max(c.MaxInFlightBytes, minRequestBytes)))
+		}
 	}
 	if c.MaxInFlightBytes == 0 {
-		c.MaxInFlightBytes = max(64<<20, int64(c.MaxRequestBytes))
+		c.MaxInFlightBytes = max(128<<20, int64(c.MaxRequestBytes))
 	}
 	if c.FS == nil {
 		c.FS = vfs.Default

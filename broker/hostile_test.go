@@ -116,7 +116,7 @@ func TestPromisesCostNothing(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	for range 100 {
 		c := dialRaw(t, b)
-		if _, err := c.Write([]byte{0, 0xff, 0xff, 0xff, 0, 0, 0, 9}); err != nil { // 16 MiB of Produce
+		if _, err := c.Write(append([]byte{0x06, 0x30, 0, 0, 0, 0, 0, 9}, make([]byte, 4<<10)...)); err != nil { // 99 MiB of Produce
 			t.Fatal(err)
 		}
 	}

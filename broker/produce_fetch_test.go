@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +66,71 @@ func TestProduceErrors(t *testing.T) {
 	if r := ask[*kmsg.ProduceResponse](t, dialRaw(t, b), 9, wrongAcks); r.Topics[0].Partitions[0].ErrorCode != kerr.InvalidRequiredAcks.Code {
 		t.Errorf("acks=2: %+v", r.Topics[0])
 	}
+}
+
+// TestEveryBadRecordIsNamed: of a refused batch, all records that are at fault, each with its own fault; the code is that of the worst.
+func TestEveryBadRecordIsNamed(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Memory())
+	cl := client(t, b)
+	createCompacted(t, cl, "keyed")
+	r, err := kadm.NewClient(cl).CreateTopic(testContext(t), 1, -1, map[string]*string{
+		"cleanup.policy": kmsg.StringPtr("compact"), "message.timestamp.after.max.ms": kmsg.StringPtr("3600000"),
+	}, "timed")
+	if err != nil || r.Err != nil {
+		t.Fatal(err, r.Err)
+	}
+	now := time.Now()
+	for _, c := range []struct {
+		topic string
+		want  *kerr.Error
+		at    []int32
+		told  string
+	}{{"keyed", kerr.InvalidRecord, []int32{1, 3}, "2 invalid records"}, {"timed", kerr.InvalidTimestamp, []int32{1, 2, 3}, "3 invalid records"}} {
+		records := []keyedRecord{{key: "a"}, {}, {key: "b", ahead: 2 * time.Hour}, {}, {key: "c"}}
+		resp := ask[*kmsg.ProduceResponse](t, dialRaw(t, b), 12, produceRequest(c.topic, 0, keyedBatch(now, records)))
+		p := resp.Topics[0].Partitions[0]
+		var at []int32
+		for _, e := range p.ErrorRecords {
+			at = append(at, e.RelativeOffset)
+			if e.ErrorMessage == nil {
+				t.Errorf("%s: record %d has no message", c.topic, e.RelativeOffset)
+			}
+		}
+		if p.ErrorCode != c.want.Code || !slices.Equal(at, c.at) || p.ErrorMessage == nil || !strings.HasPrefix(*p.ErrorMessage, c.told) {
+			t.Errorf("%s: %+v", c.topic, p)
+		}
+	}
+}
+
+// keyedRecord is a record of a batch to be made.
+type keyedRecord struct {
+	key   string // empty: null
+	ahead time.Duration
+}
+
+// keyedBatch is rawBatch with keys and times.
+func keyedBatch(now time.Time, all []keyedRecord) []byte {
+	var records []byte
+	latest := now
+	for i, x := range all {
+		r := kmsg.Record{OffsetDelta: int32(i), Value: []byte("v"), TimestampDelta64: x.ahead.Milliseconds()}
+		if x.key != "" {
+			r.Key = []byte(x.key)
+		}
+		if at := now.Add(x.ahead); at.After(latest) {
+			latest = at
+		}
+		body := r.AppendTo(nil)
+		r.Length = int32(len(body) - 1)
+		records = r.AppendTo(records)
+	}
+	b := kmsg.RecordBatch{
+		PartitionLeaderEpoch: -1, Magic: 2, LastOffsetDelta: int32(len(all) - 1), FirstTimestamp: now.UnixMilli(), MaxTimestamp: latest.UnixMilli(),
+		ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, NumRecords: int32(len(all)), Records: records,
+	}
+	b.Length = int32(len(b.AppendTo(nil)) - 12)
+	return setAttribute(b.AppendTo(nil), 0)
 }
 
 func createCompacted(t testing.TB, cl *kgo.Client, topic string) {

@@ -153,6 +153,7 @@ func (b *Broker) addUsers(ctx context.Context) error {
 	}
 	var fault error
 	lsn, err := b.coord.ChangeAccess(func(s *access.State) (changes [][]byte) {
+		draft := s.Draft()
 		for _, u := range b.cfg.Security.Users {
 			for _, m := range []access.Mechanism{access.SHA256, access.SHA512} {
 				if c, ok := s.Credential(u.Name, m); ok && c.Verify(u.Password) {
@@ -160,7 +161,7 @@ func (b *Broker) addUsers(ctx context.Context) error {
 				}
 				salt := make([]byte, 16)
 				rand.Read(salt) // never fails
-				change, err := s.SetCredential(u.Name, access.CredentialOf(m, access.DefaultIterations, salt, u.Password))
+				change, err := draft.SetCredential(u.Name, access.CredentialOf(m, access.DefaultIterations, salt, u.Password))
 				if err != nil {
 					fault = errors.Join(fault, fmt.Errorf("user %s: %w", u.Name, err))
 					continue

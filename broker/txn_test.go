@@ -290,3 +290,29 @@ func TestGroupTransactSession(t *testing.T) {
 		t.Errorf("committed offsets add up to %d", total)
 	}
 }
+
+// TestNothingToCommitBeginsNothing: a commit of offsets of which every one is refused does not look at its sender, and begins no transaction.
+func TestNothingToCommitBeginsNothing(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Memory())
+	cl := client(t, b)
+	createTopic(t, cl, "t", 1)
+	p := initProducer(t, cl, "tx", time.Minute)
+	if err := txnCommitOffset(t, cl, "tx", producer{p.ProducerID, p.ProducerEpoch}, "g", "", -1, "nowhere", 1); !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		t.Errorf("%v", err)
+	}
+	req := kmsg.NewPtrDescribeTransactionsRequest()
+	req.TransactionalIDs = []string{"tx"}
+	if r := raw[*kmsg.DescribeTransactionsResponse](t, cl, req); r.TransactionStates[0].State != "Empty" {
+		t.Errorf("%+v", r.TransactionStates[0])
+	}
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	commit.Group, commit.MemberID, commit.Generation = "g", "nobody", 7
+	rt := kmsg.NewOffsetCommitRequestTopic()
+	rt.Topic = "nowhere"
+	rt.Partitions = append(rt.Partitions, kmsg.NewOffsetCommitRequestTopicPartition())
+	commit.Topics = append(commit.Topics, rt)
+	if r := ask[*kmsg.OffsetCommitResponse](t, dialRaw(t, b), 8, commit); r.Topics[0].Partitions[0].ErrorCode != kerr.UnknownTopicOrPartition.Code {
+		t.Errorf("%+v", r.Topics[0])
+	}
+}

@@ -37,8 +37,8 @@ func brokerFlags(fs *flag.FlagSet) func(args []string) (broker.Config, error) {
 	fs.IntVar(&cfg.CompactionBytes, "compaction-bytes", 0, "memory for the keys of one compaction (default 32 MiB)")
 	fs.Int64Var(&cfg.ReserveBytes, "reserve-bytes", 0, "disk space to keep free; with less, records are refused (default 256 MiB, -1: none)")
 	fs.IntVar(&cfg.MaxConnections, "max-connections", 0, "connections at once (default 1000)")
-	fs.IntVar(&cfg.MaxRequestBytes, "max-request-bytes", 0, "size of one request (default 16 MiB)")
-	fs.Int64Var(&cfg.MaxInFlightBytes, "max-in-flight-bytes", 0, "size of all requests in flight (default 64 MiB)")
+	fs.IntVar(&cfg.MaxRequestBytes, "max-request-bytes", 0, "size of one request (default 100 MiB)")
+	fs.Int64Var(&cfg.MaxInFlightBytes, "max-in-flight-bytes", 0, "size of all requests in flight (default 128 MiB)")
 	security := securityFlags(fs)
 	return func(args []string) (_ broker.Config, err error) {
 		if *file != "" {

@@ -12,7 +12,8 @@ import (
 // ErrAuthentication is all that a client is told when an exchange fails (A4).
 var ErrAuthentication = errors.New("authentication failed: invalid credentials")
 
-// Finder returns a user's credential.
+// Finder returns a user's credential. Of a user who is not there it returns one with the iterations that such a user would be expected to
+// have, and nothing else; none: MinIterations.
 type Finder func(user string, m Mechanism) (Credential, bool)
 
 // Exchange is the server's side of one SASL authentication. Messages of the client go in, those of the server come out. done says that
@@ -31,9 +32,10 @@ func NewExchange(mechanism string, find Finder, nonce string, key []byte) (x Exc
 	return &scramExchange{mechanism: m, find: find, nonce: nonce, key: key}, ok
 }
 
-// pretend returns a credential for a user who is not there, whose password nobody knows.
-func pretend(m Mechanism, key []byte, user string) Credential {
-	return Credential{Mechanism: m, Iterations: DefaultIterations, Salt: mac(m, key, "salt "+user)[:16],
+// pretend returns a credential for a user who is not there, whose password nobody knows. It looks like that of one who is: so the
+// iterations are those that others have.
+func pretend(m Mechanism, key []byte, user string, iterations int32) Credential {
+	return Credential{Mechanism: m, Iterations: max(iterations, MinIterations), Salt: mac(m, key, "salt "+user)[:16],
 		StoredKey: mac(m, key, "stored "+user), ServerKey: mac(m, key, "server "+user)}
 }
 
@@ -57,7 +59,7 @@ func (x plainExchange) Step(message []byte) ([]byte, bool, string, error) {
 		c, found = x.find(user, SHA256)
 	}
 	if !found {
-		c = pretend(SHA512, x.key, user)
+		c = pretend(SHA512, x.key, user, c.Iterations)
 	}
 	if !c.Verify(password) || !found {
 		return nil, false, "", ErrAuthentication
@@ -120,7 +122,7 @@ func (x *scramExchange) first(message string) ([]byte, error) {
 	}
 	x.user = user
 	if x.credential, x.found = x.find(user, x.mechanism); !x.found {
-		x.credential = pretend(x.mechanism, x.key, user)
+		x.credential = pretend(x.mechanism, x.key, user, x.credential.Iterations)
 	}
 	x.own = attributes[1][2:]
 	x.nonce = x.own + x.nonce

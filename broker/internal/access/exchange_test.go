@@ -200,3 +200,15 @@ func FuzzExchange(f *testing.F) {
 		}
 	})
 }
+
+// TestPretendedIterations: a user who is not there answers as those who are.
+func TestPretendedIterations(t *testing.T) {
+	t.Parallel()
+	for hint, want := range map[int32]string{0: ",i=4096", 8192: ",i=8192"} {
+		find := func(string, Mechanism) (Credential, bool) { return Credential{Iterations: hint}, false }
+		answer, _, _, err := begin(t, ScramSHA512, find).Step([]byte("n,,n=nobody,r=x"))
+		if err != nil || !strings.HasSuffix(string(answer), want) {
+			t.Errorf("%s, %v", answer, err)
+		}
+	}
+}

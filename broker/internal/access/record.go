@@ -82,14 +82,9 @@ func (s *State) Replay(record []byte) error {
 	}
 	switch x.kind {
 	case recordSet:
-		if s.users[x.user] == nil {
-			s.users[x.user] = map[Mechanism]Credential{}
-		}
-		s.users[x.user][x.credential.Mechanism] = x.credential
+		s.set(x.user, x.credential)
 	case recordRemove:
-		if delete(s.users[x.user], x.credential.Mechanism); len(s.users[x.user]) == 0 {
-			delete(s.users, x.user)
-		}
+		s.unset(x.user, x.credential.Mechanism)
 	case recordAdd:
 		s.bindings[x.binding] = struct{}{}
 	case recordDrop:

@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -142,7 +143,7 @@ func TestBindingsAtRandom(t *testing.T) {
 			}
 		} else {
 			var err error
-			if change, err = s.Add(b); err != nil {
+			if change, err = s.Draft().Add(b); err != nil {
 				t.Fatal(err)
 			}
 			if at < 0 {
@@ -280,22 +281,67 @@ func TestDescribeHidesKeys(t *testing.T) {
 	}
 }
 
+// TestLimits: also within one draft, where what is there twice counts once.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	s := New()
-	for i := range maxUsers {
-		s.users[fmt.Sprint(i)] = map[Mechanism]Credential{SHA256: {}}
+	for i := range maxUsers - 1 {
+		s.set(fmt.Sprint(i), Credential{Mechanism: SHA256})
 	}
-	if _, err := s.SetCredential("one more", Credential{Mechanism: SHA256}); err == nil {
-		t.Error("too many users")
+	d := s.Draft()
+	for _, c := range []struct {
+		user string
+		m    Mechanism
+		want error
+	}{{"last", SHA256, nil}, {"one more", SHA256, ErrTooMany}, {"last", SHA512, nil}, {"1", SHA512, nil}} {
+		if record, err := d.SetCredential(c.user, Credential{Mechanism: c.m}); !errors.Is(err, c.want) || (record == nil) != (err != nil) {
+			t.Errorf("%s: %v, %v", c.user, record, err)
+		}
 	}
-	if _, err := s.SetCredential("1", Credential{Mechanism: SHA512}); err != nil {
-		t.Error(err)
-	}
-	for i := range maxBindings {
+	for i := range maxBindings - 1 {
 		s.bindings[binding(fmt.Sprint(i), literal, "User:a", read, allow)] = struct{}{}
 	}
-	if _, err := s.Add(binding("one more", literal, "User:a", read, allow)); err == nil {
-		t.Error("too many bindings")
+	for _, c := range []struct {
+		name string
+		has  bool
+		want error
+	}{{"last", true, nil}, {"last", false, nil}, {"1", false, nil}, {"one more", false, ErrTooMany}} {
+		if record, err := d.Add(binding(c.name, literal, "User:a", read, allow)); !errors.Is(err, c.want) || (record != nil) != c.has {
+			t.Errorf("%s: %v, %v", c.name, record, err)
+		}
+	}
+}
+
+// TestUsualIterations: a user who is not there seems to have what most have.
+func TestUsualIterations(t *testing.T) {
+	t.Parallel()
+	s := New()
+	usual := func(m Mechanism) int32 {
+		c, ok := s.Credential("nobody", m)
+		if ok || c.StoredKey != nil {
+			t.Error("nobody is there")
+		}
+		return c.Iterations
+	}
+	if n := usual(SHA256); n != 0 {
+		t.Errorf("without users: %d", n)
+	}
+	for i, n := range []int32{8192, 5000, 5000, 6000, 6000} {
+		s.set(fmt.Sprint(i), Credential{Mechanism: SHA256, Iterations: n})
+	}
+	s.set("x", Credential{Mechanism: SHA512, Iterations: 7000})
+	if n, m := usual(SHA256), usual(SHA512); n != 5000 || m != 7000 {
+		t.Errorf("%d, %d", n, m)
+	}
+	s.set("1", Credential{Mechanism: SHA256, Iterations: 6000})
+	if n := usual(SHA256); n != 6000 {
+		t.Errorf("after a change: %d", n)
+	}
+	for i := range 5 {
+		s.unset(fmt.Sprint(i), SHA256)
+		s.unset(fmt.Sprint(i), SHA256)
+	}
+	if n := usual(SHA256); n != 0 || len(s.iterations[SHA256]) != 0 || len(s.users) != 1 {
+		t.Errorf("after all: %d, %v", n, s.iterations)
 	}
 }

@@ -179,16 +179,16 @@ func tellsLogStart(err error) bool {
 	return false
 }
 
-// describeRefusal fills in what versions 8 and later tell about an invalid record.
+// describeRefusal fills in what versions 8 and later tell about invalid records.
 func describeRefusal(err error, op *kmsg.ProduceResponseTopicPartition) {
 	rerr, ok := errors.AsType[*commitlog.RecordError](err)
 	if !ok {
 		return
 	}
 	op.ErrorMessage = pointer(rerr.Error())
-	if rerr.Index >= 0 {
+	for _, f := range rerr.Faults {
 		e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-		e.RelativeOffset, e.ErrorMessage = int32(rerr.Index), pointer(rerr.Reason)
+		e.RelativeOffset, e.ErrorMessage = int32(f.Index), pointer(f.Reason)
 		op.ErrorRecords = append(op.ErrorRecords, e)
 	}
 }

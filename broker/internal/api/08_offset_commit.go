@@ -40,6 +40,9 @@ func (a *API) offsetCommit(req *server.Request, r *kmsg.OffsetCommitRequest) ser
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
+	if len(c.Offsets) == 0 { // nothing is asked of the group: as Kafka, which does not look at the sender then
+		return server.Now(resp)
+	}
 	results, lsn, err := a.coord.CommitOffsets(c.CommitRequest)
 	c.tell(results)
 	return a.durable(lsn, err, resp)

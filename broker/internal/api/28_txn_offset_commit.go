@@ -39,6 +39,9 @@ func (a *API) txnOffsetCommit(req *server.Request, r *kmsg.TxnOffsetCommitReques
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
+	if len(c.Offsets) == 0 { // nothing is asked of the transaction, which is not begun by it either
+		return server.Now(resp)
+	}
 	producer := txn.Producer{ID: r.ProducerID, Epoch: r.ProducerEpoch}
 	results, txnErr, lsn, err := a.coord.StageOffsets(r.TransactionalID, producer, r.Version >= 5, c.CommitRequest)
 	if txnErr == kerr.ProducerFenced { // this key never had that code

@@ -32,6 +32,7 @@ func (a *API) createACLs(req *server.Request, r *kmsg.CreateACLsRequest) server.
 		return server.Now(resp)
 	}
 	lsn, err := a.coord.ChangeAccess(func(s *access.State) (changes [][]byte) {
+		draft := s.Draft()
 		for i := range r.Creations {
 			c := &r.Creations[i]
 			b := access.Binding{Resource: c.ResourceType, Name: c.ResourceName, Pattern: c.ResourcePatternType, Principal: c.Principal,
@@ -40,7 +41,7 @@ func (a *API) createACLs(req *server.Request, r *kmsg.CreateACLsRequest) server.
 				fail(i, kerr.InvalidRequest, &why)
 				continue
 			}
-			change, err := s.Add(b)
+			change, err := draft.Add(b)
 			if errors.Is(err, access.ErrTooMany) {
 				fail(i, kerr.PolicyViolation, pointer(err.Error()))
 			}

@@ -102,6 +102,7 @@ func (u *userChanges) add(s *access.State, r *kmsg.AlterUserSCRAMCredentialsRequ
 			u.records[d.Name] = append(u.records[d.Name], record)
 		}
 	}
+	draft := s.Draft()
 	for _, x := range r.Upsertions {
 		m := access.Mechanism(x.Mechanism)
 		switch {
@@ -113,7 +114,7 @@ func (u *userChanges) add(s *access.State, r *kmsg.AlterUserSCRAMCredentialsRequ
 		case len(x.Salt) == 0 || len(x.SaltedPassword) == 0:
 			u.fail(x.Name, kerr.UnacceptableCredential, "salt or salted password is empty")
 		default:
-			record, err := s.SetCredential(x.Name, access.NewCredential(m, x.Iterations, x.Salt, x.SaltedPassword))
+			record, err := draft.SetCredential(x.Name, access.NewCredential(m, x.Iterations, x.Salt, x.SaltedPassword))
 			if err != nil {
 				u.fail(x.Name, kerr.PolicyViolation, err.Error())
 				continue

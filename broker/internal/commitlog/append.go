@@ -137,13 +137,8 @@ func (p *Partition) checkBatch(raw []byte, c *topicConfig, begin bool) (batch.He
 	if err != nil {
 		return h, invalidRecords(err)
 	}
-	if c.compacted && s.NullKey >= 0 {
-		return h, &RecordError{Index: s.NullKey, Reason: "a compacted topic takes no record without a key"}
-	}
-	if c.limitsTime() {
-		if err := checkTimes(raw, &h, &s, c, p.log.now()); err != nil {
-			return h, err
-		}
+	if c.compacted && s.NullKey >= 0 || c.limitsTime() && (c.far(s.MinTimestamp, p.log.now()) || c.far(s.MaxTimestamp, p.log.now())) {
+		return h, recordFaults(raw, &h, c, p.log.now())
 	}
 	if s.MaxTimestamp != h.MaxTimestamp {
 		batch.SetMaxTimestamp(raw, &h, s.MaxTimestamp, false)
@@ -177,24 +172,32 @@ func checkFields(h *batch.Header, begin bool) error {
 	return nil
 }
 
-// checkTimes refuses a batch with a record from too long ago or from too far ahead.
-func checkTimes(raw []byte, h *batch.Header, s *batch.Scan, c *topicConfig, now int64) error {
-	far := func(ts int64) bool { return now-ts > c.beforeMax || ts-now > c.afterMax }
-	if !far(s.MinTimestamp) && !far(s.MaxTimestamp) {
-		return nil
-	}
+// far reports whether a record's time is too long ago or too far ahead.
+func (c *topicConfig) far(ts, now int64) bool { return now-ts > c.beforeMax || ts-now > c.afterMax }
+
+// recordFaults names the records of a batch that a topic does not take, each with the first thing that is wrong with it.
+func recordFaults(raw []byte, h *batch.Header, c *topicConfig, now int64) error {
 	records, err := batch.NewRecords(raw, h)
 	if err != nil {
 		return invalidRecords(err)
 	}
-	index := 0
-	for records.Next() && !far(records.Record().Timestamp) {
-		index++
+	faults := &RecordError{}
+	for index := 0; records.Next(); index++ {
+		switch r := records.Record(); {
+		case c.compacted && r.Key == nil:
+			faults.add(index, "a compacted topic takes no record without a key")
+		case c.limitsTime() && c.far(r.Timestamp, now):
+			faults.add(index, "the timestamp is too far from the broker's time")
+			faults.kind = ErrInvalidTimestamp // also if others have another fault, as Kafka
+		}
 	}
-	return &RecordError{Index: index, Reason: "the timestamp is too far from the broker's time", kind: ErrInvalidTimestamp}
+	if err := records.Err(); err != nil {
+		return invalidRecords(err)
+	}
+	return faults
 }
 
-func batchError(reason string) error { return &RecordError{Index: -1, Reason: reason} }
+func batchError(reason string) error { return &RecordError{reason: reason} }
 
 // invalidRecords turns a fault inside a batch whose checksum is right into an error of the producer.
 func invalidRecords(err error) error {

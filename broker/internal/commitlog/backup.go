@@ -18,7 +18,8 @@ const partialSuffix = ".partial"
 
 // Backup copies the log to a new directory on the same file system, beside serving: the state of one moment after the call began, with
 // whatever was acknowledged before it. What it leaves is a directory that was closed in order; it is there whole, under its name, or
-// not at all. Until the end no file is removed from the log's own directory.
+// not at all. Until the end no file is removed from the log's own directory. Only an error of the very last step leaves a directory, and
+// says so: it is whole, but may be gone, or under its partial name, after a power cut.
 //
 //	checkpoint: the segments hold the state of one entry           flushMu, as any checkpoint
 //	copy them, as far as the checkpoint names them; sync them       no lock: they only grow
@@ -48,11 +49,11 @@ func (l *Log) Backup(ctx context.Context, dir string) error {
 	if err == nil {
 		err = fs.Rename(b.dir, dir)
 	}
-	if err == nil {
-		err = syncDir(fs, fs.PathDir(dir))
-	}
 	if err != nil {
 		return fmt.Errorf("backup to %s: %w", dir, errors.Join(err, fs.RemoveAll(b.dir)))
+	}
+	if err := syncDir(fs, fs.PathDir(dir)); err != nil {
+		return fmt.Errorf("backup to %s: it is there whole, but a power cut may take its name away: %w", dir, err)
 	}
 	l.cfg.Logger.Info("commit log: backup", "dir", l.cfg.Dir, "to", dir, "files", len(b.files), "bytes", b.bytes, "took", time.Since(began))
 	return nil
@@ -143,6 +144,12 @@ func (b *backup) end() {
 	defer b.l.flushMu.Unlock()
 	delete(b.l.backups, b.name)
 	b.l.reclaim(1)
+	b.l.catalog.mu.Lock()
+	topics := len(b.l.deleted)
+	b.l.catalog.mu.Unlock()
+	if topics > 0 && len(b.l.backups) == 0 { // they count for nothing above
+		b.l.kickCheckpoint()
+	}
 }
 
 // copy makes the directory, under its partial name, durable.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -106,6 +107,90 @@ func TestBackupToOneDirectoryTwice(t *testing.T) {
 	if hs, _, _ := readAll(t, open(t, cfg).Partition(topic.ID, 0), 0, ReadUncommitted); len(hs) != 10 {
 		t.Errorf("%d batches are in the copy", len(hs))
 	}
+}
+
+// TestBackupHoldsOffCheckpoints: what is deleted while a backup copies asks for no checkpoint, which could not remove it; the end of the backup
+// asks for one, also where a whole topic is all that was deleted.
+func TestBackupHoldsOffCheckpoints(t *testing.T) {
+	t.Parallel()
+	for _, whole := range []bool{false, true} {
+		fs := &pausedFS{FS: vfs.NewMem()}
+		l := open(t, testConfig(fs))
+		topic := create(t, l, "t", 1, nil)
+		fill(t, l, topic, 10)
+		pause := func() {
+			var lsn LSN
+			var err error
+			if whole {
+				lsn, err = l.DeleteTopic(topic.ID)
+			} else {
+				_, lsn, err = l.Partition(topic.ID, 0).DeleteRecords(-1)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			wait(t, l, lsn)
+			if err := l.checkpoint(false); err != nil {
+				t.Error(err)
+			}
+			l.flushMu.Lock()
+			defer l.flushMu.Unlock()
+			if (l.deadBytes > 0) == whole {
+				t.Errorf("%d bytes are dead", l.deadBytes)
+			}
+			if l.reclaimable(1) {
+				t.Error("a checkpoint would be asked for that can remove nothing")
+			}
+		}
+		fs.pause.Store(&pause)
+		if err := l.Backup(ctx, "copy"); err != nil {
+			t.Fatal(err)
+		}
+		for dead := true; dead; time.Sleep(time.Millisecond) { // until the checkpoint is through
+			l.flushMu.Lock()
+			l.catalog.mu.Lock()
+			dead = l.deadBytes > 0 || len(l.deleted) > 0
+			l.catalog.mu.Unlock()
+			l.flushMu.Unlock()
+		}
+	}
+}
+
+// TestBackupWithoutItsName: where all but the sync of the parent directory has gone well, the error says that the copy is there, and it is.
+func TestBackupWithoutItsName(t *testing.T) {
+	t.Parallel()
+	fs := &namelessFS{FS: vfs.NewMem()}
+	l := open(t, testConfig(fs))
+	topic := create(t, l, "t", 1, nil)
+	fill(t, l, topic, 3)
+	if err := fs.MkdirAll("copies", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fs.broken = "copies/copy"
+	if err := l.Backup(ctx, "copies/copy"); err == nil || !strings.Contains(err.Error(), "it is there whole") {
+		t.Errorf("%v", err)
+	}
+	fs.broken = ""
+	cfg := testConfig(fs)
+	cfg.Dir = "copies/copy"
+	if r, err := VerifyDir(ctx, cfg, nil); err != nil || r.Topics != 1 {
+		t.Errorf("verify: %+v, %v", r, err)
+	}
+}
+
+// namelessFS does not open the parent of a directory that is there, which syncing its name needs.
+type namelessFS struct {
+	vfs.FS
+	broken string
+}
+
+func (fs *namelessFS) OpenDir(name string) (vfs.File, error) {
+	if fs.broken != "" && name == fs.PathDir(fs.broken) {
+		if _, err := fs.Stat(fs.broken); err == nil {
+			return nil, errors.New("input/output error")
+		}
+	}
+	return fs.FS.OpenDir(name)
 }
 
 // TestBackupCrash: whenever the power goes during a backup, the copy is there whole or not at all.

@@ -68,19 +68,44 @@ var (
 	ErrInvalidTxnState = errors.New("producer has an open transaction on the partition")
 )
 
-// RecordError says which record of a batch is at fault, and so the batch. It wraps ErrInvalidRecord or ErrInvalidTimestamp.
+// RecordError says which records of a batch are at fault, and so the batch. It wraps ErrInvalidRecord or ErrInvalidTimestamp.
 type RecordError struct {
-	Index  int    // of the record within the batch, or -1: the batch as a whole
-	Reason string // for the produce response's error message
-	kind   error  // nil: ErrInvalidRecord
+	Faults []RecordFault // by index, at most maxRecordFaults; none: the batch as a whole
+	Total  int           // how many there are in all
+	reason string        // of the batch as a whole
+	kind   error         // nil: ErrInvalidRecord
 }
 
-// Error implements error.
+// RecordFault is what is wrong with one record.
+type RecordFault struct {
+	Index  int // within the batch
+	Reason string
+}
+
+// maxRecordFaults bounds how many records an error names: a small batch may unfold to millions. Kafka names all.
+const maxRecordFaults = 1000
+
+// Error implements error. It shows the first three records.
 func (e *RecordError) Error() string {
-	if e.Index < 0 {
-		return fmt.Sprintf("invalid record batch: %s", e.Reason)
+	if len(e.Faults) == 0 {
+		return fmt.Sprintf("invalid record batch: %s", e.reason)
 	}
-	return fmt.Sprintf("invalid record %d: %s", e.Index, e.Reason)
+	if e.Total == 1 {
+		return fmt.Sprintf("invalid record %d: %s", e.Faults[0].Index, e.Faults[0].Reason)
+	}
+	text := fmt.Sprintf("%d invalid records", e.Total)
+	for i, f := range e.Faults[:min(len(e.Faults), 3)] {
+		text += fmt.Sprintf("%c record %d: %s", ":;;"[i], f.Index, f.Reason)
+	}
+	return text
+}
+
+// add notes a fault of a record.
+func (e *RecordError) add(index int, reason string) {
+	e.Total++
+	if len(e.Faults) < maxRecordFaults {
+		e.Faults = append(e.Faults, RecordFault{index, reason})
+	}
 }
 
 // Unwrap returns ErrInvalidRecord or ErrInvalidTimestamp.

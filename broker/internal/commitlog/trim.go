@@ -112,7 +112,10 @@ func (p *Partition) removeDead() {
 
 // reclaim begins a checkpoint if it gives back enough disk space. It needs Log.flushMu.
 func (l *Log) reclaim(least int64) {
-	if l.deadBytes >= least {
+	if l.reclaimable(least) {
 		l.kickCheckpoint()
 	}
 }
+
+// reclaimable reports whether a checkpoint gives back so many bytes, which it cannot while a backup copies.
+func (l *Log) reclaimable(least int64) bool { return l.deadBytes >= least && len(l.backups) == 0 }

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -223,4 +224,21 @@ func TestLockOrder(t *testing.T) {
 		}
 	})
 	wg.Wait()
+}
+
+// TestTimersTryAgain: after any error but those that end the log.
+func TestTimersTryAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(time.Now, slog.New(slog.DiscardHandler))
+		a := newAlarm()
+		for _, err := range []error{commitlog.ErrClosed, fmt.Errorf("sync: %w", commitlog.ErrStopped)} {
+			if at, ok := c.retry(&a, err); ok {
+				t.Errorf("%v: at %v", err, at)
+			}
+		}
+		at, ok := c.retry(&a, errors.New("entry is too large"))
+		if !ok || at.Sub(time.Now()) != retryPause || !a.at.Equal(at) {
+			t.Errorf("at %v, %v", at, ok)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"errors"
 	"time"
 
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
@@ -60,10 +61,21 @@ func (c *Coordinator) RetainOffsets(retention, interval time.Duration) {
 			}
 			if err := c.expireOffsets(retention); err != nil {
 				c.logger.Error("expiry of offsets", "err", err)
-				return // the log has stopped: there is nothing more to do
+				if ended(err) {
+					return
+				}
 			}
 		}
 	})
+}
+
+// retryPause is after how long a timer tries again what the log did not take.
+const retryPause = time.Second
+
+// ended reports whether the log takes nothing any more: there is nothing more to do for a timer. Whatever else a commit fails with
+// concerns that entry alone.
+func ended(err error) bool {
+	return errors.Is(err, commitlog.ErrStopped) || errors.Is(err, commitlog.ErrClosed)
 }
 
 // expireOffsets drops what is due. It is decided here, by the clock, and stands in the journal.
@@ -77,9 +89,11 @@ func (c *Coordinator) expireOffsets(retention time.Duration) error {
 	if len(expired) == 0 {
 		return nil
 	}
+	if _, _, err := c.log.Commit(commitlog.Update{Records: records(groupMachineID, expired...)}); err != nil {
+		return err
+	}
 	c.logger.Info("group offsets expired", "records", len(expired))
-	_, _, err := c.log.Commit(commitlog.Update{Records: records(groupMachineID, expired...)})
-	return err
+	return nil
 }
 
 func (c *Coordinator) tickTxns() (time.Time, bool) {
@@ -91,7 +105,7 @@ func (c *Coordinator) tickTxns() (time.Time, bool) {
 	}
 	if _, err := c.commitTxn(e); err != nil {
 		c.logger.Error("abort of timed-out transactions", "err", err)
-		return time.Time{}, false // the log has stopped: there is nothing more to do
+		return c.retry(&c.txns.alarm, err)
 	}
 	next, ok := c.txns.Next()
 	c.txns.alarm.at = next
@@ -103,9 +117,18 @@ func (c *Coordinator) tickGroups() (time.Time, bool) {
 	defer c.groups.Unlock()
 	if err := c.performLocked(c.groups.Tick(c.now())); err != nil {
 		c.logger.Error("expiry of group members", "err", err)
-		return time.Time{}, false
+		return c.retry(&c.groups.alarm, err)
 	}
 	next, ok := c.groups.Next()
 	c.groups.alarm.at = next
 	return next, ok
+}
+
+// retry returns when a tick that failed is tried again, if ever. The machine's lock is held.
+func (c *Coordinator) retry(a *alarm, err error) (time.Time, bool) {
+	if ended(err) {
+		return time.Time{}, false
+	}
+	a.at = c.now().Add(retryPause)
+	return a.at, true
 }

@@ -27,7 +27,7 @@ const (
 
 	handshakeTimeout = 10 * time.Second // for TLS, and for what else authentication takes
 	idleTimeout      = 10 * time.Minute // without a request or an open answer
-	frameTimeout     = 30 * time.Second // for a frame that has begun
+	frameTimeout     = 30 * time.Second // for a frame that has begun, and a second more for each MiB of it
 	writeTimeout     = time.Minute      // for one response
 	drainTimeout     = 2 * time.Second  // the same when the server shuts down
 )
@@ -143,28 +143,54 @@ func (c *conn) awaitFrame() (int, error) {
 
 // readFrame reads the frame that p.size announces and takes from the shared budget what exceeds the allowance (S2).
 func (c *conn) readFrame(p *pending) ([]byte, error) {
-	c.setReadDeadline(frameTimeout)
-	frame, err := wire.ReadBody(c.nc, int(p.size), func(arrived []byte) error {
+	c.setReadDeadline(frameTime(p.size))
+	turn := false // at reading a large frame
+	frame, err := wire.ReadBody(c.nc, int(p.size), func(arrived []byte, room int) error {
 		if len(arrived) == 0 && c.held.Load()+min(p.size, allowance) <= allowance {
 			return nil
 		}
 		if len(arrived) > 0 && p.size > maxPlainRequest && wire.Key(arrived) != 0 {
 			return fmt.Errorf("%w: %d for key %d", wire.ErrFrameSize, p.size, wire.Key(arrived))
 		}
-		if p.shared > 0 {
-			return nil
-		}
-		if err := c.server.memory.acquire(c.ctx, p.size); err != nil {
-			return err
-		}
-		p.shared = p.size
-		c.setReadDeadline(frameTimeout) // waiting was not the client's fault
-		return nil
+		return c.charge(p, room, &turn)
 	})
+	if turn {
+		c.server.large.release(1)
+	}
 	if err != nil && c.draining.Load() {
 		return nil, errDraining
 	}
 	return frame, err
+}
+
+// charge takes from the shared budget what a frame needs: all at once, but of a large one what the next buffer takes, so that a promise
+// alone keeps nobody else from being read. Only one large frame is read at a time: of two that have begun, each could wait for the
+// other's bytes.
+func (c *conn) charge(p *pending, room int, turn *bool) error {
+	need := p.size
+	if p.size > c.server.largeFrame {
+		need = int64(room)
+		if !*turn {
+			if err := c.server.large.acquire(c.ctx, 1); err != nil {
+				return err
+			}
+			*turn = true
+		}
+	}
+	if need <= p.shared {
+		return nil
+	}
+	if err := c.server.memory.acquire(c.ctx, need-p.shared); err != nil {
+		return err
+	}
+	p.shared = need
+	c.setReadDeadline(frameTime(p.size)) // waiting was not the client's fault
+	return nil
+}
+
+// frameTime is how long a client may take to send a frame.
+func frameTime(size int64) time.Duration {
+	return frameTimeout + time.Duration(size>>20)*time.Second
 }
 
 // dispatch decodes a frame, starts the request and queues its reply.

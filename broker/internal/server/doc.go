@@ -13,7 +13,8 @@
 //   - S1: responses leave in the order of the requests.
 //   - S2: a connection holds at most maxPipelined requests, and all connections together hold at most
 //     Config.MaxInFlightBytes of requests, apart from a small allowance for each, so that large requests of some cannot
-//     starve small ones of others.
+//     starve small ones of others. A frame takes what it says that it is, one above an eighth of that what has arrived of it, and of such
+//     ones one is read at a time.
 //   - S3: whatever is wrong with a request closes its connection and touches no other.
 //   - S4: Shutdown returns after every goroutine that the server started has ended.
 package server

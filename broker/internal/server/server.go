@@ -36,7 +36,10 @@ type Config struct {
 type Server struct {
 	cfg    Config
 	memory *budget
-	wg     sync.WaitGroup // every goroutine of the server
+	large  *budget // of one: the turn to read a frame above largeFrame
+	// largeFrame is an eighth of all memory: what is no larger is read at once.
+	largeFrame int64
+	wg         sync.WaitGroup // every goroutine of the server
 
 	mu struct {
 		sync.Mutex
@@ -52,7 +55,7 @@ type Server struct {
 
 // New returns a server without listeners.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg, memory: newBudget(cfg.MaxInFlightBytes)}
+	s := &Server{cfg: cfg, memory: newBudget(cfg.MaxInFlightBytes), large: newBudget(1), largeFrame: cfg.MaxInFlightBytes / 8}
 	s.mu.conns = make(map[*conn]struct{})
 	s.mu.addresses = make(addresses)
 	return s

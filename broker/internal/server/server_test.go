@@ -208,6 +208,57 @@ func TestMemoryIsShared(t *testing.T) {
 	})
 }
 
+// TestLargeFramesTakeTurns: one that stops after its beginning holds what has arrived and the turn of other large ones, until its time is up,
+// but keeps none of the ordinary requests from being read.
+func TestLargeFramesTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 14 << 20
+		s := start(t, &fake{}, func(c *Config) { c.MaxRequestBytes, c.MaxInFlightBytes = size, 16<<20 })
+		begin := time.Now()
+		promise := func(sent int) net.Conn {
+			c := dial(t, s)
+			go func() {
+				head := binary.BigEndian.AppendUint32(nil, size)
+				_, _ = c.Write(append(head, make([]byte, sent)...)) // key 0; the server ends it
+			}()
+			synctest.Wait()
+			return c
+		}
+		stuck := promise(20 << 10)
+		if n := s.memoryInUse(); n > 1<<20 || n == 0 {
+			t.Errorf("%d bytes are held for 20 KiB", n)
+		}
+		next := promise(size)
+		ordinary := dial(t, s)
+		for range 20 { // each above the allowance
+			go func() { _, _ = ordinary.Write(heartbeat(100, 30_000)); _, _ = ordinary.Write(heartbeat(100, 30_000)) }()
+			answer(t, ordinary)
+			answer(t, ordinary)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("ordinary requests took %v", took)
+		}
+		for _, c := range []net.Conn{stuck, next} {
+			if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) { // late, or refused by the handler
+				t.Errorf("read %d, %v", n, err)
+			}
+			if took := time.Since(begin); took != frameTime(size) {
+				t.Errorf("ended after %v, want %v", took, frameTime(size))
+			}
+		}
+		synctest.Wait()
+		if n := s.memoryInUse(); n != 0 {
+			t.Errorf("%d bytes are held at the end", n)
+		}
+	})
+}
+
+func (s *Server) memoryInUse() int64 {
+	s.memory.mu.Lock()
+	defer s.memory.mu.Unlock()
+	return s.cfg.MaxInFlightBytes - s.memory.mu.free
+}
+
 // TestFaultsCloseOneConnection: whatever is sent, only its own connection ends.
 func TestFaultsCloseOneConnection(t *testing.T) {
 	unknownKey := heartbeat(1, 0)

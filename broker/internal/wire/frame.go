@@ -36,8 +36,8 @@ func ReadSize(r io.Reader, limit int) (int, error) {
 }
 
 // ReadBody reads the size bytes of a frame into a new buffer, which grows as they arrive (W1). grow is called before
-// each growth with what has arrived; it may refuse or block, and its error ends the read.
-func ReadBody(r io.Reader, size int, grow func(arrived []byte) error) ([]byte, error) {
+// each growth with what has arrived, and the size of the buffer to come; it may refuse or block, and its error ends the read.
+func ReadBody(r io.Reader, size int, grow func(arrived []byte, room int) error) ([]byte, error) {
 	var buf []byte
 	first := size
 	if size > firstChunk {
@@ -45,7 +45,7 @@ func ReadBody(r io.Reader, size int, grow func(arrived []byte) error) ([]byte, e
 	}
 	for filled := 0; filled < size || buf == nil; {
 		room := min(size, max(first, filled*chunkGrowth))
-		if err := grow(buf); err != nil {
+		if err := grow(buf, room); err != nil {
 			return nil, err
 		}
 		next := make([]byte, room)

@@ -20,7 +20,7 @@ func allocatedBy(f func()) uint64 {
 func TestReadFrame(t *testing.T) {
 	for _, size := range []int{0, 1, firstChunk - 1, firstChunk, firstChunk + 1, 40 * firstChunk, 3 * chunkGrowth * probe} {
 		want := bytes.Repeat([]byte{7, 11, 13}, size)[:size]
-		got, err := ReadBody(bytes.NewReader(want), size, func([]byte) error { return nil })
+		got, err := ReadBody(bytes.NewReader(want), size, func([]byte, int) error { return nil })
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("size %d: %d bytes, %v", size, len(got), err)
 		}
@@ -31,7 +31,7 @@ func TestReadFrameAllocatesAsBytesArrive(t *testing.T) {
 	const promised = 99 << 20
 	var err error
 	n := allocatedBy(func() {
-		_, err = ReadBody(bytes.NewReader(make([]byte, 1000)), promised, func([]byte) error { return nil })
+		_, err = ReadBody(bytes.NewReader(make([]byte, 1000)), promised, func([]byte, int) error { return nil })
 	})
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
@@ -46,7 +46,7 @@ func TestReadFrameAllocatesLittleMore(t *testing.T) {
 	const size = 256 << 10
 	frame := make([]byte, size)
 	n := allocatedBy(func() {
-		if _, err := ReadBody(bytes.NewReader(frame), size, func([]byte) error { return nil }); err != nil {
+		if _, err := ReadBody(bytes.NewReader(frame), size, func([]byte, int) error { return nil }); err != nil {
 			t.Error(err)
 		}
 	})
