@@ -53,6 +53,8 @@ func denials(topicID [16]byte) []denial {
 		{5, &kmsg.SyncGroupRequest{Group: "g"}, []*kerr.Error{groupDenied}},
 		{5, &kmsg.DescribeGroupsRequest{Groups: []string{"g"}}, []*kerr.Error{groupDenied}},
 		{5, &kmsg.ListGroupsRequest{}, nil},
+		{1, &kmsg.ConsumerGroupHeartbeatRequest{Group: "g", MemberID: "m", SubscribedTopicNames: []string{"t"}}, []*kerr.Error{groupDenied}},
+		{1, &kmsg.ConsumerGroupDescribeRequest{Groups: []string{"g"}}, []*kerr.Error{groupDenied}},
 		{7, &kmsg.CreateTopicsRequest{Topics: []kmsg.CreateTopicsRequestTopic{{Topic: "new", NumPartitions: 1, ReplicationFactor: 1}}}, []*kerr.Error{topicDenied}},
 		{6, &kmsg.DeleteTopicsRequest{Topics: []kmsg.DeleteTopicsRequestTopic{{Topic: &name}}}, []*kerr.Error{topicDenied}},
 		{6, &kmsg.DeleteTopicsRequest{Topics: []kmsg.DeleteTopicsRequestTopic{{TopicID: topicID}}}, []*kerr.Error{kerr.UnknownTopicID}},

@@ -64,6 +64,13 @@ type Config struct {
 	// Default: 10 min.
 	OffsetsRetentionInterval time.Duration
 
+	// GroupHeartbeatInterval is how often members of KIP-848 groups are told to be heard of (group.consumer.heartbeat.interval.ms), at least
+	// 1 ms: a rebalance takes a few of them. Those of classic groups decide for themselves. Default: 5 s.
+	GroupHeartbeatInterval time.Duration
+	// GroupSessionTimeout is how long such a member may be silent before it is taken out (group.consumer.session.timeout.ms), longer than
+	// GroupHeartbeatInterval. Default: 45 s.
+	GroupSessionTimeout time.Duration
+
 	// CompactionInterval is how often it is looked for compacted topics with enough to compact (log.cleaner.backoff.ms), at
 	// least 1 ms. Default: 15 s.
 	CompactionInterval time.Duration
@@ -134,6 +141,12 @@ func (c Config) Validate() error {
 	if c.OffsetsRetentionInterval != 0 && c.OffsetsRetentionInterval < time.Millisecond {
 		errs = append(errs, fmt.Errorf("broker: OffsetsRetentionInterval %v is below 1 ms", c.OffsetsRetentionInterval))
 	}
+	if c.GroupHeartbeatInterval != 0 && c.GroupHeartbeatInterval < time.Millisecond {
+		errs = append(errs, fmt.Errorf("broker: GroupHeartbeatInterval %v is below 1 ms", c.GroupHeartbeatInterval))
+	}
+	if d := c.withDefaults(); d.GroupSessionTimeout <= d.GroupHeartbeatInterval {
+		errs = append(errs, fmt.Errorf("broker: GroupSessionTimeout %v is not above GroupHeartbeatInterval %v", d.GroupSessionTimeout, d.GroupHeartbeatInterval))
+	}
 	if c.CompactionInterval != 0 && c.CompactionInterval < time.Millisecond {
 		errs = append(errs, fmt.Errorf("broker: CompactionInterval %v is below 1 ms", c.CompactionInterval))
 	}
@@ -168,6 +181,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OffsetsRetentionInterval == 0 {
 		c.OffsetsRetentionInterval = 10 * time.Minute
+	}
+	if c.GroupHeartbeatInterval == 0 {
+		c.GroupHeartbeatInterval = 5 * time.Second
+	}
+	if c.GroupSessionTimeout == 0 {
+		c.GroupSessionTimeout = 45 * time.Second
 	}
 	if c.CompactionInterval == 0 {
 		c.CompactionInterval = 15 * time.Second

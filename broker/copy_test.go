@@ -11,12 +11,12 @@ import (
 )
 
 // copyLoop is one member that copies topic "from" to topic "to", until stop.
-func copyLoop(t testing.TB, b *brokertest.Broker, id string, stop <-chan struct{}) error {
-	s, err := kgo.NewGroupTransactSession(
+func copyLoop(t testing.TB, b *brokertest.Broker, id string, stop <-chan struct{}, opts ...kgo.Opt) error {
+	s, err := kgo.NewGroupTransactSession(append([]kgo.Opt{
 		kgo.SeedBrokers(b.Brokers()...), kgo.Dialer(b.Dial), kgo.TransactionalID(id), kgo.ConsumerGroup("copiers"),
-		kgo.ConsumeTopics("from"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.HeartbeatInterval(100*time.Millisecond),
-	)
+		kgo.ConsumeTopics("from"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100 * time.Millisecond),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.HeartbeatInterval(100 * time.Millisecond),
+	}, opts...)...)
 	if err != nil {
 		return err
 	}

@@ -198,7 +198,7 @@ func (b *Broker) observe(o metric.Observer, n *instruments) {
 	o.ObserveInt64(n.rejected, m.rejected.Load())
 	o.ObserveInt64(n.connections, int64(b.server.Connections()))
 	b.observeLog(o, n)
-	groups, _ := b.coord.ListGroups(nil)
+	groups, _ := b.coord.ListGroups(nil, nil)
 	states := map[string]int64{}
 	for i := range groups {
 		states[groups[i].State]++

@@ -89,7 +89,7 @@ func TestApiVersions(t *testing.T) {
 			if unknown := version > 4; (resp.ErrorCode == 35) != unknown || !unknown && resp.ErrorCode != 0 {
 				t.Errorf("error %d", resp.ErrorCode)
 			}
-			if len(resp.ApiKeys) != 43 {
+			if len(resp.ApiKeys) != 45 {
 				t.Errorf("%d keys", len(resp.ApiKeys))
 			}
 			for _, k := range resp.ApiKeys {
@@ -100,7 +100,7 @@ func TestApiVersions(t *testing.T) {
 			if version < 3 || version > 4 {
 				return
 			}
-			if resp.FinalizedFeaturesEpoch < 0 || len(resp.FinalizedFeatures) != 2 || len(resp.SupportedFeatures) != int(version)-2 {
+			if resp.FinalizedFeaturesEpoch < 0 || len(resp.FinalizedFeatures) != 3 || len(resp.SupportedFeatures) != []int{1, 3}[version-3] {
 				t.Errorf("features %+v %+v %d", resp.SupportedFeatures, resp.FinalizedFeatures, resp.FinalizedFeaturesEpoch)
 			}
 			req.ClientSoftwareName = "; drop"

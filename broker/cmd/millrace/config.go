@@ -33,6 +33,8 @@ func brokerFlags(fs *flag.FlagSet) func(args []string) (broker.Config, error) {
 	partitions := fs.Int("partitions", 1, "partitions of topics that are created without a `number`")
 	fs.DurationVar(&cfg.RetentionInterval, "retention-interval", 0, "how `often` to look for records that topics do not keep (default 5m)")
 	fs.DurationVar(&cfg.OffsetsRetention, "offsets-retention", 0, "how `long` a group without members keeps its offsets (default 168h; -1ns: for ever)")
+	fs.DurationVar(&cfg.GroupHeartbeatInterval, "group-heartbeat-interval", 0, "how `often` members of groups of the new protocol are to be heard of (default 5s)")
+	fs.DurationVar(&cfg.GroupSessionTimeout, "group-session-timeout", 0, "how `long` such a member may be silent (default 45s)")
 	fs.DurationVar(&cfg.CompactionInterval, "compaction-interval", 0, "how `often` to look for topics to compact (default 15s)")
 	fs.IntVar(&cfg.CompactionBytes, "compaction-bytes", 0, "memory for the keys of one compaction (default 32 MiB)")
 	fs.Int64Var(&cfg.ReserveBytes, "reserve-bytes", 0, "disk space to keep free; with less, records are refused (default 256 MiB, -1: none)")

@@ -25,7 +25,7 @@ import (
 
 func (a *API) offsetCommit(req *server.Request, r *kmsg.OffsetCommitRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.OffsetCommitResponse)
-	c := committing{CommitRequest: group.CommitRequest{Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation}}
+	c := committing{CommitRequest: group.CommitRequest{Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation, MemberEpochs: r.Version >= 9}}
 	refused := a.denied(req, opRead, onGroup, r.Group)
 	for i := range r.Topics {
 		rt := &r.Topics[i]

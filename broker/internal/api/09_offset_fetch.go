@@ -12,8 +12,7 @@ package api
 //	9   member epochs of KIP-848 groups
 //	10  topic ids (KIP-516)
 //
-// A group or partition that is not known has offset -1 and no error. Left out: checks of the member epoch, which classic
-// groups do not have.
+// A group or partition that is not known has offset -1 and no error. Member epochs are checked in KIP-848 groups; classic ones have none.
 
 import (
 	"slices"
@@ -29,7 +28,8 @@ import (
 func (a *API) offsetFetch(req *server.Request, r *kmsg.OffsetFetchRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.OffsetFetchResponse)
 	if r.Version < 8 {
-		g := kmsg.OffsetFetchRequestGroup{Group: r.Group}
+		g := kmsg.NewOffsetFetchRequestGroup()
+		g.Group = r.Group
 		if r.Topics != nil {
 			g.Topics = []kmsg.OffsetFetchRequestGroupTopic{}
 		}
@@ -63,6 +63,9 @@ func (a *API) groupOffsets(req *server.Request, g *kmsg.OffsetFetchRequestGroup,
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = g.Group
 	if kerror := a.denied(req, opDescribe, onGroup, g.Group); kerror != nil {
+		return refuseOffsets(out, g, kerror, r.Version), 0
+	}
+	if kerror := a.coord.MayFetchOffsets(g.Group, g.MemberID, g.MemberEpoch); kerror != nil {
 		return refuseOffsets(out, g, kerror, r.Version), 0
 	}
 	if g.Topics == nil {

@@ -6,34 +6,23 @@ package api
 //	3  flexible
 //	4  states (KIP-518)
 //	5  types (KIP-848)
-//
-// All groups are of type classic.
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-const classicType = "classic"
-
 func (a *API) listGroups(req *server.Request, r *kmsg.ListGroupsRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.ListGroupsResponse)
-	all, lsn := a.coord.ListGroups(r.StatesFilter)
-	classic := func(s string) bool { return strings.EqualFold(s, classicType) }
-	if len(r.TypesFilter) > 0 && !slices.ContainsFunc(r.TypesFilter, classic) {
-		all = nil
-	}
+	all, lsn := a.coord.ListGroups(r.StatesFilter, r.TypesFilter)
 	everything := a.mayCluster(req, opDescribe)
 	for _, d := range all {
 		if !everything && !a.may(req, opDescribe, onGroup, d.Name) {
 			continue
 		}
 		out := kmsg.NewListGroupsResponseGroup()
-		out.Group, out.ProtocolType, out.GroupState, out.GroupType = d.Name, d.ProtocolType, d.State, classicType
+		out.Group, out.ProtocolType, out.GroupState, out.GroupType = d.Name, d.ProtocolType, d.State, d.Type
 		resp.Groups = append(resp.Groups, out)
 	}
 	return a.durable(lsn, nil, resp)

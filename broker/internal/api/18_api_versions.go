@@ -34,6 +34,7 @@ type feature struct {
 // features are what clients change their behaviour by. metadata.version says nothing here, but tools expect it; it stays
 // at a level that Kafka 4.0's tools know.
 var features = []feature{
+	{"group.version", 0, 1, 1},
 	{"metadata.version", 7, 25, 25},
 	{"transaction.version", 0, 2, 2},
 }

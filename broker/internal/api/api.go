@@ -141,6 +141,8 @@ func servedKeys() map[int16]key {
 		61: serve(0, 0, (*API).describeProducers),
 		65: serve(0, 0, (*API).describeTransactions),
 		66: serve(0, 2, (*API).listTransactions),
+		68: serve(0, 1, (*API).consumerGroupHeartbeat),
+		69: serve(0, 1, (*API).consumerGroupDescribe),
 		75: serve(0, 0, (*API).describeTopicPartitions),
 	}
 }

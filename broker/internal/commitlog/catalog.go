@@ -30,6 +30,8 @@ type catalog struct {
 	mu     sync.RWMutex
 	byName map[string]*topic
 	byID   map[TopicID]*topic
+
+	version atomic.Uint64 // raised after a topic has come, gone or grown
 }
 
 func newCatalog() *catalog {
@@ -87,6 +89,7 @@ func (l *Log) applyCreateLocked(spec *Topic) error {
 	}
 	t.present.Store(v)
 	c.byName[t.Name], c.byID[t.ID] = t, t
+	c.version.Add(1)
 	return nil
 }
 
@@ -104,6 +107,7 @@ func (l *Log) applyDeleteLocked(id TopicID) error {
 		p.wakeWatchersLocked()
 	}
 	l.deleted = append(l.deleted, t)
+	c.version.Add(1)
 	return nil
 }
 
@@ -123,6 +127,7 @@ func (l *Log) applyGrowLocked(g *growChange) error {
 	}
 	v.Partitions = g.partitions
 	t.present.Store(&v)
+	l.catalog.version.Add(1)
 	return nil
 }
 

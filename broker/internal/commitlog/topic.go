@@ -212,6 +212,9 @@ func (l *Log) TopicByID(id TopicID) (Topic, bool) {
 	return t.now().Topic, true
 }
 
+// TopicsVersion returns a number above 0 that is another one after a topic has come, gone or grown. It means nothing over a restart.
+func (l *Log) TopicsVersion() uint64 { return l.catalog.version.Load() + 1 }
+
 // Topics returns all topics, sorted by name.
 func (l *Log) Topics() []Topic {
 	l.catalog.mu.RLock()

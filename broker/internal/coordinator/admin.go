@@ -8,7 +8,7 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
 
-// DescribeGroup returns a group; ok is false if there is none. It may be told when the LSN is durable, here and below.
+// DescribeGroup returns a classic group; ok is false if there is none. It may be told when the LSN is durable, here and below.
 func (c *Coordinator) DescribeGroup(name string) (d group.Description, ok bool, lsn commitlog.LSN) {
 	c.groups.Lock()
 	defer c.groups.Unlock()
@@ -16,11 +16,11 @@ func (c *Coordinator) DescribeGroup(name string) (d group.Description, ok bool, 
 	return d, ok, c.log.Enqueued()
 }
 
-// ListGroups returns the groups in one of the states; no states ask for all.
-func (c *Coordinator) ListGroups(states []string) ([]group.Description, commitlog.LSN) {
+// ListGroups returns the groups in one of the states and of one of the types; none ask for all.
+func (c *Coordinator) ListGroups(states, types []string) ([]group.Description, commitlog.LSN) {
 	c.groups.Lock()
 	defer c.groups.Unlock()
-	return c.groups.List(states), c.log.Enqueued()
+	return c.groups.List(states, types), c.log.Enqueued()
 }
 
 // DeleteGroup handles DeleteGroups for one group.

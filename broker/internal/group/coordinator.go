@@ -49,12 +49,13 @@ type Coordinator struct {
 	groups  map[string]*group
 	staged  map[int64]map[string]map[Partition]offset // by producer id, group
 	timers  timerHeap
+	timing  Timing
 	lastSeq uint64 // of offset changes, in log order (G4)
 }
 
 // New returns a coordinator without groups.
-func New() *Coordinator {
-	return &Coordinator{groups: make(map[string]*group), staged: make(map[int64]map[string]map[Partition]offset)}
+func New(timing Timing) *Coordinator {
+	return &Coordinator{groups: make(map[string]*group), staged: make(map[int64]map[string]map[Partition]offset), timing: timing.withDefaults()}
 }
 
 // Recovered starts the timers of what was replayed (G2). It is called once, before the first event.
@@ -66,6 +67,9 @@ func (c *Coordinator) Recovered(now time.Time) {
 		}
 		if g.state == CompletingRebalance {
 			g.awaitSyncs(now)
+		}
+		if g.consumer != nil {
+			g.consumer.recovered(now, c.timing.Session)
 		}
 		c.arm(g)
 	}

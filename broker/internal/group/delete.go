@@ -20,7 +20,7 @@ func (c *Coordinator) Delete(name string) (record []byte, err *kerr.Error) {
 		return nil, kerr.InvalidGroupID
 	case g == nil:
 		return nil, kerr.GroupIDNotFound
-	case g.state != Empty:
+	case !g.empty():
 		return nil, kerr.NonEmptyGroup
 	}
 	return encodeDelete(name), nil
@@ -62,6 +62,9 @@ func (c *Coordinator) DeleteOffsets(name string, partitions []NamedPartition) (r
 // subscribed reports whether a member of a consumer group subscribes to the topic. A subscription that cannot be read counts as one
 // to everything.
 func (g *group) subscribed(topic string) bool {
+	if g.consumer != nil {
+		return g.consumer.subscribed(topic)
+	}
 	if g.protocolType != consumerProtocol {
 		return false
 	}

@@ -5,10 +5,17 @@ import (
 	"strings"
 )
 
+// The types of groups, by Kafka's names.
+const (
+	Classic  = "classic"
+	Consumer = "consumer"
+)
+
 // Description is what an administrator sees of a group.
 type Description struct {
 	Name         string
 	State        string // Kafka's name
+	Type         string // Classic or Consumer
 	ProtocolType string // empty if it never had a member
 	Protocol     string // only while the group is Stable
 	Members      []MemberDescription
@@ -20,13 +27,13 @@ type MemberDescription struct {
 	Metadata, Assignment         []byte
 }
 
-// Describe returns the group of that name; ok is false if there is none.
+// Describe returns the classic group of that name; ok is false if there is none.
 func (c *Coordinator) Describe(name string) (d Description, ok bool) {
 	g := c.groups[name]
-	if g == nil {
+	if g == nil || g.consumer != nil {
 		return Description{}, false
 	}
-	d = Description{Name: g.name, State: g.state.String(), ProtocolType: g.protocolType}
+	d = Description{Name: g.name, State: g.state.String(), Type: Classic, ProtocolType: g.protocolType}
 	stable := g.state == Stable
 	if stable {
 		d.Protocol = g.protocol
@@ -41,14 +48,55 @@ func (c *Coordinator) Describe(name string) (d Description, ok bool) {
 	return d, true
 }
 
-// List returns the groups in one of the states, by name, without their members. No states ask for all; case does not matter.
-func (c *Coordinator) List(states []string) (all []Description) {
+// List returns the groups in one of the states and of one of the types, by name, without their members. None ask for all; case does not matter.
+func (c *Coordinator) List(states, types []string) (all []Description) {
+	chosen := func(of []string, name string) bool {
+		return len(of) == 0 || slices.ContainsFunc(of, func(s string) bool { return strings.EqualFold(s, name) })
+	}
 	for _, name := range sortedKeys(c.groups) {
 		g := c.groups[name]
-		if len(states) > 0 && !slices.ContainsFunc(states, func(s string) bool { return strings.EqualFold(s, g.state.String()) }) {
-			continue
+		d := Description{Name: g.name, State: g.state.String(), Type: Classic, ProtocolType: g.protocolType}
+		if k := g.consumer; k != nil {
+			d.State, d.Type, d.ProtocolType = k.stateName(), Consumer, consumerProtocol
 		}
-		all = append(all, Description{Name: g.name, State: g.state.String(), ProtocolType: g.protocolType})
+		if chosen(states, d.State) && chosen(types, d.Type) {
+			all = append(all, d)
+		}
 	}
 	return all
+}
+
+// ConsumerDescription is what an administrator sees of a KIP-848 group.
+type ConsumerDescription struct {
+	Name, State        string
+	Epoch, TargetEpoch int32
+	Assignor           string
+	Members            []ConsumerMemberDescription
+}
+
+// ConsumerMemberDescription is a member. Its partitions must not be changed.
+type ConsumerMemberDescription struct {
+	ID, Instance, Rack, ClientID, Host string
+	Epoch                              int32
+	Names                              []string
+	Pattern                            string
+	Assigned, Target                   []Partition
+}
+
+// DescribeConsumer returns the KIP-848 group of that name; ok is false if there is none.
+func (c *Coordinator) DescribeConsumer(name string) (d ConsumerDescription, ok bool) {
+	g := c.groups[name]
+	if g == nil || g.consumer == nil {
+		return ConsumerDescription{}, false
+	}
+	k := g.consumer
+	d = ConsumerDescription{Name: name, State: k.stateName(), Epoch: k.epoch, TargetEpoch: k.targetEpoch, Assignor: k.preferred()}
+	for _, id := range sortedKeys(k.members) {
+		m := k.members[id]
+		d.Members = append(d.Members, ConsumerMemberDescription{
+			ID: m.id, Instance: m.instance, Rack: m.rack, ClientID: m.clientID, Host: m.host, Epoch: m.epoch,
+			Names: m.names, Pattern: m.pattern, Assigned: m.assigned, Target: k.target[id],
+		})
+	}
+	return d, true
 }

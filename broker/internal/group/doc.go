@@ -33,12 +33,19 @@
 //
 // A Coordinator belongs to whoever holds the lock of its shell (package coordinator).
 //
+// # KIP-848 groups
+//
+// A group of the other kind has no leader and no generations. Its epoch is raised whenever its members, or the topics that they read,
+// change; the coordinator itself then makes a target for that epoch, by the assignor that most members ask for, and every member comes to
+// its part of it in its own time (consumer_reconcile.go): by heartbeats, which tell it what to give up and what to take. A group is of one kind
+// while it has members; empty, it becomes what the next one that joins asks for.
+//
 // # Left out
 //
-// KIP-848 groups.
+// Members of both protocols in one group (the online upgrade of KIP-848). Racks.
 //
 // # Sources
 //
 // Kafka's GroupMetadataManager and ClassicGroup; KIP-345 (static members), KIP-394 (member id required), KIP-447 (fencing
-// of transactional commits, unstable offsets), KIP-814 (static leader).
+// of transactional commits, unstable offsets), KIP-814 (static leader), KIP-848 (ConsumerGroup, CurrentAssignmentBuilder, RangeAssignor, UniformAssignor).
 package group

@@ -7,7 +7,7 @@ import (
 
 // ExpireOffsets returns the records that drop what nobody has used for the retention (offsets.retention.minutes, KIP-186 and KIP-211): the
 // offsets of a group that became empty so long ago; of a group that never had members, those committed so long ago; of a stable group of
-// consumers, those of topics that no member subscribes to. An offset that an open transaction is about to replace stays. A group
+// consumers, or any of KIP-848, those of topics that no member subscribes to. An offset that an open transaction is about to replace stays. A group
 // without members that has nothing left goes itself. name returns a topic's name, or false if the topic is gone.
 func (c *Coordinator) ExpireOffsets(now time.Time, retention time.Duration, name func(TopicID) (string, bool)) (records [][]byte) {
 	before := now.Add(-retention).UnixMilli()
@@ -28,7 +28,7 @@ func (c *Coordinator) ExpireOffsets(now time.Time, retention time.Duration, name
 			gone = kept
 		}
 		switch {
-		case g.state == Empty && len(gone) == len(g.offsets) && !staged && len(g.promised) == 0:
+		case g.empty() && len(gone) == len(g.offsets) && !staged && len(g.promised) == 0:
 			records = append(records, encodeDelete(n))
 		case len(gone) > 0:
 			records = append(records, encodeDeleteOffsets(n, gone))
@@ -41,6 +41,11 @@ func (c *Coordinator) ExpireOffsets(now time.Time, retention time.Duration, name
 func (g *group) expired(before int64, name func(TopicID) (string, bool)) (gone []Partition) {
 	var kept func(p Partition, o offset) bool
 	switch {
+	case g.consumer != nil:
+		kept = func(p Partition, o offset) bool {
+			topic, ok := name(p.Topic)
+			return o.committed > before || ok && g.subscribed(topic)
+		}
 	case g.protocolType == "":
 		kept = func(_ Partition, o offset) bool { return o.committed > before }
 	case g.state == Empty:

@@ -28,7 +28,7 @@ func TestExpireOffsets(t *testing.T) {
 		}
 		return all
 	}
-	c := New()
+	c := New(Timing{})
 	apply := func(records ...[]byte) {
 		t.Helper()
 		for _, r := range records {
@@ -93,7 +93,7 @@ func TestExpireOffsets(t *testing.T) {
 	expire(start.Add(7 * day))
 	expect("after seven days", map[string]int{"simple": 1, "staged": 1, "left": 1, "stable": 1, "connect": 1})
 
-	again := New() // that a restart forgets nothing of it
+	again := New(Timing{}) // that a restart forgets nothing of it
 	if err := c.Snapshot(again.Replay); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestExpireOffsets(t *testing.T) {
 // time.
 func TestOldGenerationRecords(t *testing.T) {
 	t.Parallel()
-	c := New()
+	c := New(Timing{})
 	v1 := []byte{recordGeneration, 1, 2, 'g', byte(Empty), 4, 16, 'c', 'o', 'n', 's', 'u', 'm', 'e', 'r', 0, 0, 0}
 	if err := c.Replay(v1); err != nil {
 		t.Fatal(err)

@@ -62,6 +62,9 @@ type group struct {
 	emptySince   int64  // Empty: when the last member went, in milliseconds; 0: not known, or there was none
 	recorded     []byte // the last generation record, which a snapshot repeats
 
+	// consumer is what a KIP-848 group has instead of all the above but name and offsets; nil: it is a classic group.
+	consumer *consumerGroup
+
 	// Memory only (G2).
 	promised      map[string]time.Time // member ids given out, not joined yet, and when they lapse
 	rebalanceDead time.Time            // PreparingRebalance: when members that have not joined are dropped

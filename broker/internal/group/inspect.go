@@ -11,7 +11,7 @@ import (
 func Describe(record []byte) (inspect.Item, error) {
 	d := fields.NewDecoder(record)
 	var it inspect.Item
-	switch d.Byte() {
+	switch kind := d.Byte(); kind {
 	case recordGeneration:
 		g := decodeGeneration(d)
 		if err := d.End(); err != nil {
@@ -37,6 +37,8 @@ func Describe(record []byte) (inspect.Item, error) {
 			partitions = append(partitions, fmt.Sprintf("%s-%d", inspect.ID(d.ID()), d.Int()))
 		}
 		it.Add("partitions", partitions)
+	case recordConsumerGroup, recordConsumerMember, recordConsumerTarget, recordConsumerGone, recordConsumerEnd:
+		it = describeConsumer(kind, d)
 	default:
 		d.Fail()
 	}

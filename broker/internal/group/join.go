@@ -62,7 +62,7 @@ func (c *Coordinator) join(now time.Time, call Call, r JoinRequest, e *Effects) 
 	case r.SessionTimeout < MinSessionTimeout || r.SessionTimeout > MaxSessionTimeout:
 		return kerr.InvalidSessionTimeout
 	}
-	if c.groups[r.Group] == nil && r.MemberID != "" {
+	if g := c.groups[r.Group]; r.MemberID != "" && (g == nil || g.consumer != nil && g.empty()) {
 		return kerr.UnknownMemberID
 	}
 	if r.ProtocolType == "" || len(r.Protocols) == 0 {
@@ -73,6 +73,13 @@ func (c *Coordinator) join(now time.Time, call Call, r JoinRequest, e *Effects) 
 		return err
 	}
 	defer c.arm(g)
+	if g.consumer != nil {
+		if !g.empty() {
+			return kerr.InconsistentGroupProtocol
+		}
+		g.consumer = nil
+		e.Records = append(e.Records, encodeConsumerEnd(g.name))
+	}
 	present := r.MemberID // whose place it takes
 	if id, ok := g.instances[r.InstanceID]; ok && r.InstanceID != "" {
 		present = id

@@ -42,7 +42,8 @@ type Offset struct {
 // CommitRequest is OffsetCommit or TxnOffsetCommit.
 type CommitRequest struct {
 	Group, MemberID, InstanceID string
-	Generation                  int32 // -1: from outside of the group
+	Generation                  int32 // or member epoch; -1: from outside of the group
+	MemberEpochs                bool  // the client knows of member epochs (OffsetCommit version 9)
 	Offsets                     []Offset
 }
 
@@ -88,6 +89,8 @@ func (c *Coordinator) mayCommit(now time.Time, r CommitRequest, transactional bo
 	outside := r.Generation < 0 && r.MemberID == "" && r.InstanceID == ""
 	g := c.groups[r.Group]
 	switch {
+	case g == nil && r.Generation >= 0 && r.MemberEpochs:
+		return kerr.GroupIDNotFound
 	case g == nil && r.Generation >= 0:
 		return kerr.IllegalGeneration
 	case g == nil && !outside:
@@ -96,6 +99,8 @@ func (c *Coordinator) mayCommit(now time.Time, r CommitRequest, transactional bo
 		return kerr.PolicyViolation
 	case g == nil:
 		return nil
+	case g.consumer != nil:
+		return g.consumer.mayCommit(r, transactional)
 	case r.Generation < 0 && g.state == Empty:
 		return nil
 	case outside && transactional:
@@ -111,6 +116,45 @@ func (c *Coordinator) mayCommit(now time.Time, r CommitRequest, transactional bo
 		return kerr.RebalanceInProgress
 	}
 	g.touch(m, now)
+	return nil
+}
+
+// mayCommit checks the sender of a commit to a KIP-848 group. A heartbeat alone counts as a sign of life there.
+func (k *consumerGroup) mayCommit(r CommitRequest, transactional bool) *kerr.Error {
+	outside := r.Generation < 0 && r.MemberID == "" && r.InstanceID == ""
+	if r.Generation < 0 && len(k.members) == 0 || transactional && outside {
+		return nil
+	}
+	m := k.members[r.MemberID]
+	switch {
+	case m == nil:
+		return kerr.UnknownMemberID
+	case !transactional && !r.MemberEpochs:
+		return kerr.UnsupportedVersion
+	case r.Generation == m.epoch:
+		return nil
+	case transactional:
+		return kerr.IllegalGeneration
+	}
+	return kerr.StaleMemberEpoch
+}
+
+// MayFetch checks the sender of an OffsetFetch to a KIP-848 group, if it says who it is. Others may fetch from everywhere.
+func (c *Coordinator) MayFetch(name string, memberID *string, epoch int32) *kerr.Error {
+	g := c.groups[name]
+	if g == nil || g.consumer == nil || memberID == nil && epoch < 0 {
+		return nil
+	}
+	var m *consumerMember
+	if memberID != nil {
+		m = g.consumer.members[*memberID]
+	}
+	switch {
+	case m == nil:
+		return kerr.UnknownMemberID
+	case m.epoch != epoch:
+		return kerr.StaleMemberEpoch
+	}
 	return nil
 }
 

@@ -17,6 +17,13 @@ const (
 	recordDelete        byte = 6 // group: it is gone, with its offsets
 	recordDeleteOffsets byte = 7 // group, partitions: their offsets are gone
 
+	// Of KIP-848 groups. Those with a version have it first.
+	recordConsumerGroup  byte = 8  // version, group, epoch, digest of the topics: it is one, or its epoch was raised
+	recordConsumerMember byte = 9  // version, group, member, whole
+	recordConsumerTarget byte = 10 // version, group, epoch, what all members are to have
+	recordConsumerGone   byte = 11 // group, member id: it is no member any more
+	recordConsumerEnd    byte = 12 // group: it is a classic one from now on
+
 	generationVersion = 2 // 1 does not say since when a group has been empty
 )
 

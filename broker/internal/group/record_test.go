@@ -10,7 +10,7 @@ import (
 // example returns a coordinator with a bit of everything, and its records.
 func example(t testing.TB) [][]byte {
 	t.Helper()
-	c, now := New(), time.UnixMilli(1000)
+	c, now := New(Timing{}), time.UnixMilli(1000)
 	step := func(e Effects) {
 		for _, r := range e.Records {
 			if err := c.Replay(r); err != nil {
@@ -38,12 +38,12 @@ func FuzzReplay(f *testing.F) {
 		f.Add(r)
 	}
 	f.Fuzz(func(t *testing.T, record []byte) {
-		c := New()
+		c := New(Timing{})
 		if c.Replay(record) != nil {
 			return
 		}
 		c.Recovered(time.UnixMilli(0))
-		again := New()
+		again := New(Timing{})
 		for _, r := range snapshot(t, c) {
 			if err := again.Replay(r); err != nil {
 				t.Fatalf("snapshot of what was replayed: %v", err)

@@ -41,6 +41,8 @@ func (c *Coordinator) Replay(record []byte) error {
 		}
 	case recordDeleteOffsets:
 		err = c.replayDeleteOffsets(d)
+	case recordConsumerGroup, recordConsumerMember, recordConsumerTarget, recordConsumerGone, recordConsumerEnd:
+		err = c.replayConsumer(kind, d)
 	default:
 		err = fields.ErrDamaged
 	}
@@ -66,7 +68,7 @@ func (c *Coordinator) replayGeneration(d *fields.Decoder, record []byte) error {
 	g.protocolType, g.protocol, g.leader = next.protocolType, next.protocol, next.leader
 	g.emptySince = next.emptySince
 	g.members, g.instances, g.lastOrder = next.members, next.instances, max(g.lastOrder, next.lastOrder)
-	g.recorded = bytes.Clone(record)
+	g.recorded, g.consumer = bytes.Clone(record), nil
 	return nil
 }
 
@@ -148,7 +150,7 @@ func (c *Coordinator) replayForget(id TopicID) {
 	}
 }
 
-// Snapshot emits records that rebuild the state: the last recorded generation of each group by name (G2), then all offsets in the order in which they were
+// Snapshot emits records that rebuild the state: the last recorded generation of each group by name (G2), or what a KIP-848 group has, then all offsets in the order in which they were
 // made, so that G4 holds for them again.
 func (c *Coordinator) Snapshot(emit func(record []byte) error) error {
 	type change struct {
@@ -166,7 +168,11 @@ func (c *Coordinator) Snapshot(emit func(record []byte) error) error {
 	}
 	for _, name := range sortedKeys(c.groups) {
 		g := c.groups[name]
-		if g.recorded != nil {
+		if g.consumer != nil {
+			if err := g.consumer.snapshot(name, emit); err != nil {
+				return err
+			}
+		} else if g.recorded != nil {
 			if err := emit(g.recorded); err != nil {
 				return err
 			}

@@ -61,12 +61,13 @@ type script struct {
 	start   time.Time
 	now     time.Time
 	journal [][]byte
+	topics  scriptTopics
 	out     strings.Builder
 }
 
 func newScript(t *testing.T) *script {
 	start := time.UnixMilli(1_000_000)
-	return &script{t: t, c: New(), start: start, now: start}
+	return &script{t: t, c: New(Timing{}), start: start, now: start, topics: scriptTopics{version: 1, partitions: map[string]int32{}}}
 }
 
 func (s *script) run(text string) string {
@@ -95,7 +96,7 @@ func (s *script) printf(format string, args ...any) { fmt.Fprintf(&s.out, "  "+f
 // checkJournal checks G1: the records so far rebuild the state, as does a snapshot.
 func (s *script) checkJournal() {
 	s.t.Helper()
-	replayed := New()
+	replayed := New(Timing{})
 	for _, r := range s.journal {
 		if err := replayed.Replay(r); err != nil {
 			s.t.Fatal(err)
@@ -104,7 +105,7 @@ func (s *script) checkJournal() {
 	if a, b := snapshot(s.t, s.c), snapshot(s.t, replayed); !slices.EqualFunc(a, b, bytes.Equal) {
 		s.t.Errorf("the journal rebuilds another state:\nlive     %q\nreplayed %q", a, b)
 	}
-	restored := New()
+	restored := New(Timing{})
 	for _, r := range snapshot(s.t, s.c) {
 		if err := restored.Replay(r); err != nil {
 			s.t.Fatal(err)
@@ -201,7 +202,7 @@ func (s *script) command(line string) {
 		s.wait(s.now.Add(d))
 	case "restart":
 		records := snapshot(s.t, s.c)
-		s.c = New()
+		s.c = New(Timing{})
 		for _, r := range records {
 			if err := s.c.Replay(r); err != nil {
 				s.t.Fatal(err)
@@ -210,6 +211,8 @@ func (s *script) command(line string) {
 		s.c.Recovered(s.now)
 	case "groups":
 		s.groups()
+	case "topic", "beat", "describe", "admin":
+		s.consumerCommand(words[0], a)
 	default:
 		s.t.Fatalf("unknown command %q", line)
 	}
@@ -260,7 +263,7 @@ func (p Partition) name() string {
 }
 
 func (s *script) commit(command string, a args) {
-	r := CommitRequest{MemberID: a.named["id"], InstanceID: a.named["instance"], Generation: int32(a.int("gen", -1))}
+	r := CommitRequest{MemberID: a.named["id"], InstanceID: a.named["instance"], Generation: int32(a.int("gen", -1)), MemberEpochs: a.has("v9")}
 	var record []byte
 	var results []*kerr.Error
 	var words []string
@@ -271,7 +274,10 @@ func (s *script) commit(command string, a args) {
 	}
 	r.Group = words[0]
 	for _, w := range words[1:] {
-		tp, at, _ := strings.Cut(w, "=")
+		tp, at, ok := strings.Cut(w, "=")
+		if !ok {
+			continue // an option
+		}
 		n, err := strconv.ParseInt(at, 10, 64)
 		if err != nil {
 			s.t.Fatal(err)
@@ -296,6 +302,12 @@ func (s *script) fetch(a args) {
 	for _, w := range a.words[1:] {
 		if strings.Contains(w, "/") {
 			partitions = append(partitions, partitionNamed(w))
+		}
+	}
+	if id, ok := a.named["id"]; ok {
+		if err := s.c.MayFetch(a.word(0), &id, int32(a.int("epoch", -1))); err != nil {
+			s.printf("%s", errName(err))
+			return
 		}
 	}
 	for _, f := range s.c.FetchOffsets(a.word(0), partitions, a.has("stable")) {
@@ -340,6 +352,7 @@ func (s *script) perform(e Effects) {
 			g := decodeGeneration(fields.NewDecoder(r[1:]))
 			s.printf("record: %s generation %d %v, members %s", g.name, g.generation, g.state, memberIDs(g))
 		}
+		s.printConsumerRecord(r)
 	}
 	for _, r := range e.Replies {
 		switch {

@@ -51,6 +51,10 @@ func (c *Coordinator) Leave(now time.Time, name string, members []LeaveMember) (
 		return e, results, nil
 	}
 	defer c.arm(g)
+	if g.consumer != nil {
+		g.leaveByAdmin(members, results)
+		return e, results, nil
+	}
 	left := false
 	for i, lm := range members {
 		if _, ok := g.promised[lm.MemberID]; ok {
@@ -89,6 +93,10 @@ func (g *group) shrunk(now time.Time, e *Effects) {
 
 // expire lets everything of g pass that is due by now.
 func (g *group) expire(now time.Time, e *Effects) {
+	if g.consumer != nil {
+		g.expireConsumers(now, e)
+		return
+	}
 	due := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
 	changed := false
 	for _, id := range sortedKeys(g.promised) {
@@ -123,6 +131,13 @@ func (g *group) earliest() time.Time {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
+	}
+	if g.consumer != nil {
+		for _, m := range g.consumer.members {
+			consider(m.deadline)
+			consider(m.revokeDead)
+		}
+		return first
 	}
 	for _, m := range g.members {
 		if m.joining == 0 {

@@ -298,6 +298,15 @@ var schemas = map[int16]*schema{
 			listOf[string](str()), listOf[int64](fixed(int64Size)), fixed(int64Size).from(1), str().from(2),
 		},
 	},
+	68: { // ConsumerGroupHeartbeat
+		fields: []field{
+			str(), str(), fixed(int32Size), str(), str(), fixed(int32Size), listOf[string](str()), str().from(1), str(),
+			records[kmsg.ConsumerGroupHeartbeatRequestTopic](fixed(uuidSize), listOf[int32](fixed(int32Size))),
+		},
+	},
+	69: { // ConsumerGroupDescribe
+		fields: []field{listOf[string](str()), fixed(boolSize)},
+	},
 	75: { // DescribeTopicPartitions
 		fields: []field{
 			records[kmsg.DescribeTopicPartitionsRequestTopic](str()), fixed(int32Size),
