@@ -21,11 +21,10 @@ type FetcherConfig struct {
 	// (max.partition.fetch.bytes), default 1 MiB. A batch larger than that is still fetched, alone.
 	MaxBytes, MaxPartitionBytes int
 	// BufferBytes bounds what was fetched and not yet released, over all partitions, default 64 MiB; PartitionBufferBytes
-	// for one partition, default 4 MiB. At the bound a partition is not fetched. Each bound may be overshot by one answer.
+	// for one partition, default 4 MiB. At the bound a partition is not fetched, unless nothing of it is held: others, and what they
+	// hold, may have to wait for it. Each bound may be overshot by one answer, BufferBytes by a batch of each such partition too.
 	BufferBytes, PartitionBufferBytes int
-	// Fair gives every partition a share of the buffer, and one answer even beyond it, so that what others hold never keeps a partition
-	// from being read. It is for readers that wait for one partition before they go on with another. Each partition holds at least a batch
-	// then, whatever BufferBytes says.
+	// Fair gives every partition an equal share of the buffer, so that one that is read slowly leaves the others theirs.
 	Fair bool
 }
 
@@ -119,13 +118,16 @@ func NewFetcher(c *Client, cfg FetcherConfig) (*Fetcher, error) {
 	return f, nil
 }
 
-// minShare is the least share of the buffer that a partition has, if they are fair.
+// minShare is the least share of the buffer that a partition has, if they are fair, and what it is given beyond a buffer that is full.
 const minShare = 16 << 10
 
 // shareLocked returns how much a partition may hold, and how much one answer should hold of it.
 func (f *Fetcher) shareLocked() (hold, answer int) {
-	if !f.cfg.Fair {
+	switch {
+	case !f.cfg.Fair && f.mu.held < f.cfg.BufferBytes:
 		return f.cfg.PartitionBufferBytes, f.cfg.MaxPartitionBytes
+	case !f.cfg.Fair:
+		return f.cfg.PartitionBufferBytes, min(minShare, f.cfg.MaxPartitionBytes)
 	}
 	share := max(f.cfg.BufferBytes/(2*max(len(f.mu.order), 1)), minShare) // and as much again, by which it is overshot
 	return min(share, f.cfg.PartitionBufferBytes), min(share, f.cfg.MaxPartitionBytes)
@@ -133,10 +135,7 @@ func (f *Fetcher) shareLocked() (hold, answer int) {
 
 // fullLocked reports whether a feed has to wait until something is released.
 func (f *Fetcher) fullLocked(d *feed, share int) bool {
-	if d.held == 0 && f.cfg.Fair {
-		return false
-	}
-	return d.held >= share || f.mu.held >= f.cfg.BufferBytes
+	return d.held > 0 && (d.held >= share || f.mu.held >= f.cfg.BufferBytes)
 }
 
 // SetBufferBytes changes FetcherConfig.BufferBytes.
@@ -282,11 +281,11 @@ func (f *Fetcher) released(d *feed, n int) {
 	}
 }
 
-// freeLocked gives buffer space back. If that was what feeds waited for, or full says so, they are fetched again.
+// freeLocked gives buffer space back. If that may be what feeds waited for, or full says so, they are fetched again.
 func (f *Fetcher) freeLocked(n int, full bool) {
 	full = full || f.mu.held >= f.cfg.BufferBytes
 	f.mu.held -= n
-	if !full || f.mu.held >= f.cfg.BufferBytes && !f.cfg.Fair {
+	if !full {
 		return
 	}
 	for _, d := range f.mu.order {

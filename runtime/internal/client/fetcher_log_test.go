@@ -407,3 +407,35 @@ func TestDyingConnections(t *testing.T) {
 		}
 	})
 }
+
+// A partition of which nothing is held is read though others have filled the buffer, a little at a time: they may wait for it.
+func TestFullBufferStarvesNobody(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		topic := createTopic(t, c, 2)
+		a, b := TopicPartition{Topic: topic, Partition: 0}, TopicPartition{Topic: topic, Partition: 1}
+		p := newProducer(t, c, ProducerConfig{BatchBytes: 10_000})
+		for range 100 {
+			send(t, p, a, string(make([]byte, 9_000)))
+			send(t, p, b, string(make([]byte, 9_000)))
+		}
+		flush(t, p)
+		f := newFetcher(t, c, FetcherConfig{BufferBytes: 200_000})
+		f.Add(a, 0)
+		held := 0
+		for held < 200_000 {
+			got := next(t, f, "the first partition", func(n *Fetched) bool { return n.Batch != nil })
+			held += got.Batch.Bytes() // for ever
+		}
+		f.Add(b, 0)
+		for end := int64(0); end < 100; {
+			got := next(t, f, "the second partition", func(n *Fetched) bool { return n.TopicPartition == b && n.Batch != nil })
+			if got.Batch.Bytes() > minShare {
+				t.Errorf("%d bytes are given beyond a full buffer", got.Batch.Bytes())
+			}
+			end = got.Batch.End()
+			got.Batch.Release()
+		}
+	})
+}
