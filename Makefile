@@ -4,6 +4,9 @@ TOOL := go tool -modfile=tools.mod
 FUZZTIME ?= 30s
 KILLS ?= 25
 COUNT ?= 1
+SCALE ?= 100
+SIDES ?=
+CASES ?=
 SEEDS ?= 500
 FUZZED ?= broker examples runtime serde state stream topology
 
@@ -58,6 +61,8 @@ crash:
 kill:
 	MILLRACE_KILLS=$(KILLS) go test -count=1 -v -timeout 30m -run '^TestKill' ./examples/flights
 
-# CPU-ns, allocations and bytes copied per record, beside a reference loop and the budgets.
+# Every case side by side with Kafka Streams, on the embedded broker and on Kafka; without SIDES it needs Java 17 and Maven. Then CPU-ns, allocations
+# and bytes copied per record, beside a reference loop and the budgets. SCALE is the percentage of the records.
 bench:
+	go run ./examples/versus -count $(COUNT) -scale $(SCALE) -sides "$(SIDES)" -case "$(CASES)"
 	go run ./examples/bench -count $(COUNT)
