@@ -2,7 +2,7 @@ package broker_test
 
 import (
 	"errors"
-	"fmt"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -41,7 +41,7 @@ func TestConsumerGroups(t *testing.T) {
 			}
 			eventually(t, "everything consumed", func() bool { return one.count()+two.count() == 200 })
 			d := describeConsumers(t, cl, "g")
-			if d.State != "Stable" || d.AssignorName != name || len(d.Members) != 2 || d.Epoch != d.AssignmentEpoch || d.Epoch != 2 {
+			if d.State != "Stable" || d.AssignorName != name || len(d.Members) != 2 || d.Epoch != d.AssignmentEpoch || d.Epoch != 3 {
 				t.Errorf("%+v", d)
 			}
 			one.LeaveGroup()
@@ -167,18 +167,18 @@ func TestConsumerGroupKeepsItsEpochs(t *testing.T) {
 	b := brokertest.Start(t, brokertest.Memory())
 	createTopic(t, client(t, b), "t", 3)
 	c := dialRaw(t, b)
-	if r := beat(t, c, "a", 0, "t"); r.ErrorCode != 0 || r.MemberEpoch != 1 || r.Assignment == nil || len(r.Assignment.Topics[0].Partitions) != 3 || r.HeartbeatIntervalMillis != 5000 {
+	if r := beat(t, c, "a", 0, "t"); r.ErrorCode != 0 || r.MemberEpoch != 2 || r.Assignment == nil || len(r.Assignment.Topics[0].Partitions) != 3 || r.HeartbeatIntervalMillis != 5000 {
 		t.Fatalf("%+v", r)
 	}
-	if r := beat(t, c, "b", 0, "t"); r.ErrorCode != 0 || r.MemberEpoch != 2 || len(r.Assignment.Topics) != 0 {
+	if r := beat(t, c, "b", 0, "t"); r.ErrorCode != 0 || r.MemberEpoch != 3 || len(r.Assignment.Topics) != 0 {
 		t.Fatalf("%+v", r)
 	}
 	before := describeConsumers(t, client(t, b), "g")
 	for name, next := range map[string]*brokertest.Broker{"crash": b.Crash(t, 50, 1), "restart": b.Restart(t)} {
-		if after := describeConsumers(t, client(t, next), "g"); fmt.Sprint(after) != fmt.Sprint(before) {
+		if after := describeConsumers(t, client(t, next), "g"); !reflect.DeepEqual(after, before) {
 			t.Errorf("%s:\n%+v\n%+v", name, before, after)
 		}
-		if r := beat(t, dialRaw(t, next), "b", 2); r.ErrorCode != 0 || r.MemberEpoch != 2 || r.Assignment != nil {
+		if r := beat(t, dialRaw(t, next), "b", 3); r.ErrorCode != 0 || r.MemberEpoch != 3 || r.Assignment != nil {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}

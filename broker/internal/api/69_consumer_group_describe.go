@@ -77,13 +77,10 @@ func (a *API) describeMembers(req *server.Request, d *group.ConsumerDescription,
 		if m.Rack != "" {
 			om.RackID = &m.Rack
 		}
-		if m.Pattern != "" {
-			om.SubscribedTopicRegex = &m.Pattern
-		}
 		for _, name := range m.Names {
 			see(name)
 		}
-		om.SubscribedTopics = m.Names
+		om.SubscribedTopics, om.SubscribedTopicRegex = m.Names, &m.Pattern // empty, not null, if there is none: as Kafka
 		om.Assignment, om.TargetAssignment = assignment(m.Assigned), assignment(m.Target)
 		out.Members = append(out.Members, om)
 	}

@@ -86,7 +86,7 @@ type consumerGroup struct {
 }
 
 func newConsumerGroup() *consumerGroup {
-	return &consumerGroup{target: make(map[string][]Partition), members: make(map[string]*consumerMember), instances: make(map[string]string)}
+	return &consumerGroup{epoch: 1, target: make(map[string][]Partition), members: make(map[string]*consumerMember), instances: make(map[string]string)}
 }
 
 // becomeConsumer makes a group that is empty, or new, one of KIP-848. It keeps its offsets.

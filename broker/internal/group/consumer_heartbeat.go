@@ -255,7 +255,7 @@ func (k *consumerGroup) replace(old, m *consumerMember) {
 	k.target[m.id] = target
 }
 
-// update takes what a heartbeat says of the member, and reports whether it subscribes to something else now.
+// update takes what a heartbeat says of the member, and reports whether what it asks for is something else now.
 func (m *consumerMember) update(r *ConsumerHeartbeatRequest, pattern *regexp.Regexp, topics Topics) (resubscribed bool) {
 	set := func(to *string, v string) {
 		m.dirty = m.dirty || *to != v
@@ -266,8 +266,8 @@ func (m *consumerMember) update(r *ConsumerHeartbeatRequest, pattern *regexp.Reg
 	if r.Rack != nil {
 		set(&m.rack, *r.Rack)
 	}
-	if r.Assignor != nil {
-		set(&m.assignor, *r.Assignor)
+	if r.Assignor != nil && *r.Assignor != m.assignor {
+		m.assignor, resubscribed = *r.Assignor, true // it may be another target that the group needs
 	}
 	if r.RebalanceTimeout != nil && *r.RebalanceTimeout != m.rebalance {
 		m.rebalance, m.dirty = *r.RebalanceTimeout, true

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -37,19 +38,35 @@ func (g *group) fence(e *Effects, members ...*consumerMember) {
 		g.consumer.remove(m)
 		e.Records = append(e.Records, encodeConsumerGone(g.name, m.id))
 	}
-	g.consumer.epoch++
-	e.Records = append(e.Records, g.consumer.record(g.name))
+	k := g.consumer
+	k.epoch++
+	e.Records = append(e.Records, k.record(g.name))
+	if len(k.members) == 0 { // nobody is left who would make a target
+		k.targetEpoch = k.epoch
+		e.Records = append(e.Records, k.targetRecord(g.name))
+	}
 }
 
-// leaveByAdmin answers LeaveGroup: no member of a KIP-848 group leaves by it, nor is taken out.
-func (g *group) leaveByAdmin(members []LeaveMember, results []*kerr.Error) {
+// leaveByAdmin handles LeaveGroup, by which an administrator takes members out.
+func (g *group) leaveByAdmin(members []LeaveMember, results []*kerr.Error, e *Effects) {
+	var gone []*consumerMember
 	for i, lm := range members {
-		results[i] = kerr.UnknownMemberID
+		m := g.consumer.members[lm.MemberID]
+		var err *kerr.Error
 		if lm.InstanceID != "" {
-			if _, err := g.consumer.static(lm.InstanceID, lm.MemberID); err != nil {
-				results[i] = err
-			}
+			m, err = g.consumer.static(lm.InstanceID, lm.MemberID)
+		} else if m == nil {
+			err = kerr.UnknownMemberID
 		}
+		if err == nil && slices.Contains(gone, m) { // named twice
+			err = kerr.UnknownMemberID
+		}
+		if results[i] = err; err == nil {
+			gone = append(gone, m)
+		}
+	}
+	if len(gone) > 0 {
+		g.fence(e, gone...)
 	}
 }
 

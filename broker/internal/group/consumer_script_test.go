@@ -59,10 +59,11 @@ func (s *script) consumerCommand(command string, a args) {
 			s.printf("  %s in epoch %d has %v of %v", m.ID, m.Epoch, names(m.Assigned), names(m.Target))
 		}
 	case "admin":
-		_, results, err := s.c.Leave(s.now, a.word(0), []LeaveMember{{MemberID: a.named["id"], InstanceID: a.named["instance"]}})
+		e, results, err := s.c.Leave(s.now, a.word(0), []LeaveMember{{MemberID: a.named["id"], InstanceID: a.named["instance"]}})
 		if err != nil {
 			results = append(results, err)
 		}
+		s.perform(e)
 		s.printf("%s", errName(results[0]))
 	}
 }

@@ -52,7 +52,7 @@ func (c *Coordinator) Leave(now time.Time, name string, members []LeaveMember) (
 	}
 	defer c.arm(g)
 	if g.consumer != nil {
-		g.leaveByAdmin(members, results)
+		g.leaveByAdmin(members, results, &e)
 		return e, results, nil
 	}
 	left := false

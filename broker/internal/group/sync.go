@@ -33,6 +33,9 @@ func (c *Coordinator) Sync(now time.Time, call Call, r SyncRequest) Effects {
 }
 
 func (c *Coordinator) sync(now time.Time, call Call, r SyncRequest, e *Effects) *kerr.Error {
+	if g := c.groups[r.Group]; g != nil && g.consumer != nil {
+		return kerr.InconsistentGroupProtocol
+	}
 	g, m, err := c.member(r.Group, r.MemberID, r.InstanceID, r.Generation)
 	if err != nil {
 		return err
