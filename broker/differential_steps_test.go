@@ -72,7 +72,7 @@ func compareTopics(c *comparison, run string) {
 		return req
 	}
 	type response = *kmsg.CreateTopicsResponse
-	same[response](c, "create", 7, create(7, run+"-a", 3, 1, false))
+	same[response](c, "create", 7, create(7, run+"-a", 3, 1, false, "retention.ms", "-1")) // what is produced says that it is of 1970
 	same[response](c, "create with configs", 5, create(5, run+"-compact", 1, -1, false, "cleanup.policy", "compact", "min.compaction.lag.ms", "5"))
 	same[response](c, "create, old", 2, create(2, run+"-b", 1, 1, false))
 	for _, topic := range []string{run + "-a", run + "-compact", run + "-b"} {

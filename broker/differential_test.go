@@ -165,7 +165,9 @@ func walk(v reflect.Value, at string, out map[string]string) {
 			out[at] = bytesOf(at, b)
 			return
 		}
-		out[at+"#"] = fmt.Sprint(v.Len())
+		if out[at+"#"] = fmt.Sprint(v.Len()); v.IsNil() { // null, where that can be
+			out[at+"#"] = "0, null"
+		}
 		for i := range v.Len() {
 			element := fmt.Sprintf("%s[%s]", at, elementName(v.Index(i), i))
 			if v.Index(i).Kind() == reflect.Struct {

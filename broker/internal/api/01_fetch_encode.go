@@ -57,6 +57,11 @@ func (f *fetch) encode(h wire.Header, refused *kerr.Error) [][]byte {
 	return e.pieces
 }
 
+// unread reports whether the partition was never looked at: then Kafka lists no aborted transactions, where it else does not say.
+func (p *fetchPartition) unread() bool {
+	return p.err == kerr.UnknownTopicOrPartition || p.err == kerr.UnknownTopicID || p.err == kerr.TopicAuthorizationFailed
+}
+
 func (e *fetchEncoder) partition(f *fetch, p *fetchPartition) {
 	offsets := p.Offsets
 	if p.part == nil || p.err == kerr.OffsetOutOfRange { // as Kafka
@@ -69,7 +74,7 @@ func (e *fetchEncoder) partition(f *fetch, p *fetchPartition) {
 	if f.version >= 5 {
 		e.int64(offsets.LogStart)
 	}
-	if f.isolation == commitlog.ReadCommitted {
+	if f.isolation == commitlog.ReadCommitted || p.unread() {
 		e.count(len(p.Aborted))
 		for _, t := range p.Aborted {
 			e.int64(t.ProducerID)

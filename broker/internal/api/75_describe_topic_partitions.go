@@ -78,6 +78,7 @@ func (a *API) describePartitions(req *server.Request, name string, from, most in
 	for i := from; i < to; i++ {
 		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		p.Partition, p.LeaderID, p.Replicas, p.ISR, p.OfflineReplicas = i, nodeID, replicas, replicas, []int32{}
+		p.EligibleLeaderReplicas, p.LastKnownELR = []int32{}, []int32{} // Java's admin client of 4.4 does not take null
 		if part := a.log.Partition(t.ID, i); part != nil {
 			p.LeaderEpoch = part.LeaderEpoch()
 		}
