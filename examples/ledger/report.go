@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	goruntime "runtime"
+	"runtime/debug"
 	"time"
 )
 
@@ -12,6 +13,7 @@ type report struct {
 	Seed     uint64  `json:"seed"`
 	Log      string  `json:"log"`
 	Go       string  `json:"go"`
+	Commit   string  `json:"commit,omitempty"` // that it was built from, as far as the build says
 	Seconds  float64 `json:"seconds"`
 	Segments int     `json:"segments"`
 
@@ -67,13 +69,14 @@ func (c *faultCount) add(p phase) {
 	}
 }
 
-// few is the number of faults below which chance alone decides what they meet.
-const few = 8
+// few is the number of faults below which chance alone decides what they meet; with many of them, instances join and leave too.
+const few, many = 8, 40
 
 // holds wants the faults that were asked for to have landed, and at least half of the kills to have met an open transaction: a
 // run that has hurt nobody has shown nothing.
 func (r *report) holds(o *options) *verdict {
 	v := newVerdict()
+	asked := 0
 	for _, f := range []struct {
 		name        string
 		asked, done int
@@ -82,8 +85,15 @@ func (r *report) holds(o *options) *verdict {
 		{"pauses", o.pauses, r.Pauses.Total}, {"cuts", o.cuts, r.Cuts},
 	} {
 		v.Checked[oracleFaults]++
-		if asked := f.asked * r.Segments; f.done < asked {
-			v.add(oracleFaults, f.name, "%d were asked for in %d segments, %d landed", asked, r.Segments, f.done)
+		asked += f.asked
+		if want := f.asked * r.Segments; f.done < want {
+			v.add(oracleFaults, f.name, "%d were asked for in %d segments, %d landed", want, r.Segments, f.done)
+		}
+	}
+	if o.instances > 1 && asked >= many {
+		v.Checked[oracleFaults]++
+		if r.Joins == 0 || r.Leaves == 0 {
+			v.add(oracleFaults, "joins and leaves", "%d and %d, among %d other faults", r.Joins, r.Leaves, asked)
 		}
 	}
 	for _, f := range []struct {
@@ -101,6 +111,13 @@ func (r *report) holds(o *options) *verdict {
 func newReport(o *options) *report {
 	r := &report{Seed: o.seed, Log: "millrace", Go: goruntime.Version(), Hostile: make(map[string]int),
 		Checked: make(map[string]int), Violations: make(map[string]int)}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, x := range info.Settings {
+			if x.Key == "vcs.revision" {
+				r.Commit = x.Value
+			}
+		}
+	}
 	if len(o.brokers) > 0 || o.kafkaDir != "" {
 		r.Log = "kafka"
 	}

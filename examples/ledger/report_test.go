@@ -8,7 +8,7 @@ import (
 // A run in which too little happened fails, whatever the oracles say.
 func TestReportWantsItsFaults(t *testing.T) {
 	t.Parallel()
-	o := parse(t, "-kills", "10", "-broker-kills", "8", "-pauses", "2", "-cuts", "1")
+	o := parse(t, "-kills", "10", "-broker-kills", "8", "-pauses", "2", "-cuts", "20")
 	good := func() *report {
 		r := newReport(o)
 		r.Segments = 2
@@ -21,10 +21,10 @@ func TestReportWantsItsFaults(t *testing.T) {
 		for range 4 {
 			r.Pauses.add(ended)
 		}
-		r.Cuts = 2
+		r.Cuts, r.Joins, r.Leaves = 40, 1, 1
 		return r
 	}
-	if v := good().holds(o); v.total() > 0 || v.Checked[oracleFaults] != 6 {
+	if v := good().holds(o); v.total() > 0 || v.Checked[oracleFaults] != 7 {
 		t.Errorf("a good report: %v", v.First)
 	}
 	for _, c := range []struct {
@@ -37,6 +37,7 @@ func TestReportWantsItsFaults(t *testing.T) {
 		{func(r *report) { r.BrokerKills.Open = 7 }, "broker-kills"},
 		{func(r *report) { r.Pauses.Total-- }, "pauses"},
 		{func(r *report) { r.Cuts-- }, "cuts"},
+		{func(r *report) { r.Leaves = 0 }, "joins and leaves"},
 	} {
 		r := good()
 		c.spoil(r)
