@@ -121,7 +121,8 @@ func (p *Partition) ingest() error {
 	if r.newest.ok && (!rec.HasNewest || r.newest.start > rec.Newest) {
 		rec.Newest, rec.HasNewest = r.newest.start, true
 	}
-	run := &bulkRun{p: p, log: &r.log}
+	log := r.log // the engine may go on reading after a failure
+	run := &bulkRun{p: p, log: &log}
 	if low, ok := p.lowOf(&rec); ok {
 		run.low, run.clip = keyschema.BucketOf(low, p.width), true
 	}
@@ -129,9 +130,10 @@ func (p *Partition) ingest() error {
 		return write(OpSet, p.recordKey, keyschema.AppendRecord(nil, &rec))
 	}, run.write)
 	if err != nil {
-		r.log = layer.Log{} // somebody may still read it
+		r.log = layer.Log{}
 		return p.db.fail(fmt.Errorf("restore store %s: %w", p.id, err))
 	}
+	r.log = log
 	r.log.Reset()
 	r.next = -1
 	p.mu.Lock()
