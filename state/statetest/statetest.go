@@ -36,6 +36,7 @@ func Run(t *testing.T, newStorage func(testing.TB) Storage) {
 		"join/plain":       func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newJoinWindow(plainValues)) },
 		"join/pointer":     func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newJoinWindow(pointerValues)) },
 		"versioned":        func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newVersioned()) },
+		"list":             func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newLists()) },
 		"buffer":           func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newBuffer()) },
 		"record buffer":    func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newRecordBuffer()) },
 	}
