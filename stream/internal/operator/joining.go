@@ -16,13 +16,14 @@ type joining[K, V, W, T, O, R any] struct {
 	joinSpec[K, T, O, R]
 	down                                    topology.Emit[K, R]
 	others                                  *state.JoinWindow[K, O]
-	parked                                  *state.KeyValue[parkedKey[K], []byte]
+	parked                                  *state.ListValue[parkedKey[K], []byte]
 	time                                    *joinTime
 	grace                                   int64
 	nilableKey, nilableValue, nilableResult bool
 
 	current topology.Record[K, T] // the record that is being joined
 	matched bool                  // it has met another one
+	entry   []byte                // buffer of what is parked
 	meet    func(O, int64) error  // bound once
 	out     topology.Record[K, R] // what is emitted
 }
@@ -32,10 +33,9 @@ func (s *joining[K, V, W, T, O, R]) open() (err error) {
 		return err
 	}
 	if s.join.Parked != "" {
-		if s.parked, err = store[*state.KeyValue[parkedKey[K], []byte]](s.env, s.join.Parked); err != nil {
+		if s.parked, err = store[*state.ListValue[parkedKey[K], []byte]](s.env, s.join.Parked); err != nil {
 			return err
 		}
-		s.parked.OmitOld()
 	}
 	s.meet = s.match
 	s.time, err = s.join.times.in(s.env, s.firstTime)
@@ -112,14 +112,8 @@ func (s *joining[K, V, W, T, O, R]) match(other O, at int64) error {
 	s.matched = true
 	r := &s.current
 	if s.parked != nil && at >= s.time.parked {
-		e, err := s.parked.At(parkedKey[K]{at, !s.left, r.Key})
-		if err != nil {
+		if _, err := s.parked.Remove(parkedKey[K]{at, !s.left, r.Key}, r.Timestamp, r.Headers); err != nil {
 			return err
-		}
-		if _, ok := e.Value(); ok {
-			if err := e.Delete(r.Timestamp, r.Headers); err != nil {
-				return err
-			}
 		}
 	}
 	s.forward(s.result(r.Key, r.Value, serde.Some(other)), max(r.Timestamp, at))
@@ -128,16 +122,13 @@ func (s *joining[K, V, W, T, O, R]) match(other O, at int64) error {
 
 func (s *joining[K, V, W, T, O, R]) park() error {
 	r := &s.current
-	e, err := s.parked.At(parkedKey[K]{r.Timestamp, s.left, r.Key})
+	entry, err := appendParked(s.entry[:0], s.left, s.value, r.Value)
 	if err != nil {
 		return err
 	}
-	list, _ := e.Value()
-	if list, err = appendParked(list, s.left, s.value, r.Value); err != nil {
-		return err
-	}
+	s.entry = entry
 	s.time.parked, s.time.look = min(s.time.parked, r.Timestamp), min(s.time.look, r.Timestamp)
-	return e.Set(list, r.Timestamp, r.Headers)
+	return s.parked.Add(parkedKey[K]{r.Timestamp, s.left, r.Key}, entry, r.Timestamp, r.Headers)
 }
 
 // forward emits a result with the current record's key and headers.
@@ -184,7 +175,7 @@ func (s *joining[K, V, W, T, O, R]) emitDue() error {
 		if s.isOpen(k.time, ahead) {
 			t.parked = min(t.parked, k.time)
 			openLeft, openRight = openLeft || k.left, openRight || !k.left
-			if openLeft && openRight && manyParked(row.Value) {
+			if openLeft && openRight && row.Value.Len() > 1 {
 				break // Kafka Streams looks at one value after the other: the next one is of this key
 			}
 			continue
@@ -202,36 +193,47 @@ func (s *joining[K, V, W, T, O, R]) isOpen(at, ahead int64) bool {
 }
 
 // emitParked emits the results of one list of parked values, and takes it out.
-func (s *joining[K, V, W, T, O, R]) emitParked(k parkedKey[K], list []byte) error {
-	err := eachParked(list, func(value []byte) error {
-		var left serde.Maybe[V]
-		var right serde.Maybe[W]
-		if k.left {
-			v, err := s.join.LeftValue.Decode(value)
-			if err != nil {
-				return err
-			}
-			left = serde.Some(v)
-		} else {
-			w, err := s.join.RightValue.Decode(value)
-			if err != nil {
-				return err
-			}
-			right = serde.Some(w)
+func (s *joining[K, V, W, T, O, R]) emitParked(k parkedKey[K], list state.List[[]byte]) error {
+	for entry, err := range list.All() {
+		if err == nil {
+			entry, err = parkedValue(entry)
 		}
-		r := topology.WithKey(s.current, k.key)
-		topology.SetValue(&s.out, &r, s.join.Join(k.key, left, right))
-		s.out.Timestamp = k.time
-		if s.nilableResult {
-			flag(&s.out, false, true)
+		if err == nil {
+			err = s.emitAlone(k, entry)
 		}
-		s.down(s.out)
-		return nil
-	})
-	if err != nil {
-		return err
+		if err != nil {
+			return err
+		}
 	}
-	return s.parked.Delete(k, s.current.Timestamp, s.current.Headers)
+	_, err := s.parked.Remove(k, s.current.Timestamp, s.current.Headers)
+	return err
+}
+
+// emitAlone emits the result of one parked value.
+func (s *joining[K, V, W, T, O, R]) emitAlone(k parkedKey[K], value []byte) error {
+	var left serde.Maybe[V]
+	var right serde.Maybe[W]
+	if k.left {
+		v, err := s.join.LeftValue.Decode(value)
+		if err != nil {
+			return err
+		}
+		left = serde.Some(v)
+	} else {
+		w, err := s.join.RightValue.Decode(value)
+		if err != nil {
+			return err
+		}
+		right = serde.Some(w)
+	}
+	r := topology.WithKey(s.current, k.key)
+	topology.SetValue(&s.out, &r, s.join.Join(k.key, left, right))
+	s.out.Timestamp = k.time
+	if s.nilableResult {
+		flag(&s.out, false, true)
+	}
+	s.down(s.out)
+	return nil
 }
 
 // later returns t + d, or the end of time.

@@ -51,62 +51,17 @@ func (s parkedKeys[K]) Decode(src []byte) (k parkedKey[K], err error) {
 
 func (s parkedKeys[K]) DecodeAliases() bool { return serde.Aliases(s.key) }
 
-// A list of parked values is Kafka Streams' list of values of variable size: 1, count (4), and for each one its length (4), side
-// (1) and bytes.
-const (
-	variableSize = 1
-	listHeader   = 5
-)
-
-var errParked = errors.New("decode list of unmatched values")
-
-// appendParked adds a value to a list, which may be nil.
-func appendParked[V any](list []byte, left bool, vs serde.Serde[V], v V) ([]byte, error) {
-	if len(list) == 0 {
-		list = append(list, variableSize, 0, 0, 0, 0)
-	}
-	if len(list) < listHeader {
-		return list, errParked
-	}
-	n := len(list)
-	out := append(list, 0, 0, 0, 0, side(left))
-	out, err := vs.Append(out, v)
-	if err != nil {
-		return list, err
-	}
-	binary.BigEndian.PutUint32(out[n:], uint32(len(out)-n-4))
-	binary.BigEndian.PutUint32(out[1:], binary.BigEndian.Uint32(out[1:])+1)
-	return out, nil
+// appendParked appends a parked value as Kafka Streams keeps it in a list: side (1), bytes.
+func appendParked[V any](dst []byte, left bool, vs serde.Serde[V], v V) ([]byte, error) {
+	return vs.Append(append(dst, side(left)), v)
 }
 
-// manyParked reports whether a list has more than one value.
-func manyParked(list []byte) bool {
-	return len(list) >= listHeader && binary.BigEndian.Uint32(list[1:]) > 1
-}
+var errParked = errors.New("an unmatched value has no bytes, not even its side's")
 
-// eachParked calls f with the bytes of each value of a list.
-func eachParked(list []byte, f func(value []byte) error) error {
-	if len(list) < listHeader || list[0] != variableSize {
-		return errParked
+// parkedValue returns the value's own bytes.
+func parkedValue(entry []byte) ([]byte, error) {
+	if len(entry) == 0 {
+		return nil, errParked
 	}
-	count := binary.BigEndian.Uint32(list[1:])
-	list = list[listHeader:]
-	for range count {
-		if len(list) < 5 {
-			return errParked
-		}
-		n := binary.BigEndian.Uint32(list)
-		list = list[4:]
-		if n == 0 || uint64(n) > uint64(len(list)) {
-			return errParked
-		}
-		if err := f(list[1:n]); err != nil {
-			return err
-		}
-		list = list[n:]
-	}
-	if len(list) > 0 {
-		return errParked
-	}
-	return nil
+	return entry[1:], nil
 }

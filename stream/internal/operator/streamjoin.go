@@ -36,7 +36,7 @@ type StreamJoin[K, V, W, R any] struct {
 
 // ParkedSpec declares the store of parked records.
 func (j *StreamJoin[K, V, W, R]) ParkedSpec(opts ...state.SpecOption) *state.Spec {
-	return state.KeyValueSpec[parkedKey[K], []byte](j.Parked, parkedKeys[K]{j.Key}, serde.Bytes, opts...)
+	return state.ListValueSpec[parkedKey[K], []byte](j.Parked, parkedKeys[K]{j.Key}, serde.Bytes, opts...)
 }
 
 // joinTime is the clock of a join in one task.
