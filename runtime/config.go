@@ -47,6 +47,10 @@ type Config struct {
 	// process holds it at a time. Empty: state is kept in memory and restored from the changelogs at every start, and after
 	// a kill the next start waits for TransactionTimeout (state.dir).
 	StateDir string
+	// Engine opens what keeps the bytes of all stores, in the directory that StateDir has for them, which need not exist; its name is empty if there is no
+	// StateDir. The runtime closes it. It must keep what was applied before a Sync, and of what came later a prefix of the batches. Nil: Pebble, or
+	// memory without StateDir. It stands for Kafka Streams' suppliers of byte stores (KeyValueBytesStoreSupplier), one for all stores.
+	Engine func(dir string) (state.Engine, error)
 
 	// Brokers are the addresses to begin with, host:port (bootstrap.servers).
 	Brokers []string

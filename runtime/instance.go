@@ -143,12 +143,10 @@ func (in *instance) check(ctx context.Context) error {
 	return in.plan.check(ctx)
 }
 
-func (in *instance) openState(context.Context) (err error) {
-	var engine state.Engine = memstore.New()
-	if in.dir != nil {
-		if engine, err = pebblestore.Open(in.dir.StatePath(), pebblestore.Options{Logger: in.log}); err != nil {
-			return err
-		}
+func (in *instance) openState(context.Context) error {
+	engine, err := in.openEngine()
+	if err != nil {
+		return err
 	}
 	cfg := state.Config{CacheBytes: in.cfg.CacheBytes, Logger: in.log}
 	if in.cfg.tuneState != nil {
@@ -159,6 +157,25 @@ func (in *instance) openState(context.Context) (err error) {
 	}
 	in.closeLater(in.db.Close)
 	return nil
+}
+
+// openEngine opens what is below all stores.
+func (in *instance) openEngine() (state.Engine, error) {
+	var dir string
+	if in.dir != nil {
+		dir = in.dir.StatePath()
+	}
+	switch {
+	case in.cfg.Engine != nil:
+		e, err := in.cfg.Engine(dir)
+		if err != nil {
+			return nil, fmt.Errorf("open the state by Config.Engine: %w", err)
+		}
+		return e, nil
+	case in.dir != nil:
+		return pebblestore.Open(dir, pebblestore.Options{Logger: in.log})
+	}
+	return memstore.New(), nil
 }
 
 // newTask builds a task over the instance's state. Workers call it, each for its own tasks.

@@ -4,7 +4,7 @@
 //
 // A store has one partition for each partition of its task. A store partition is three layers over each other:
 //
-//   - the transaction layer, typed ([KeyValue], [LRU], [Window], [Session], [JoinWindow], [Versioned]): what this transaction has written, deduplicated by key. It is the
+//   - the transaction layer, typed ([KeyValue], [LRU], [ListValue], [Window], [Session], [JoinWindow], [Versioned]): what this transaction has written, deduplicated by key. It is the
 //     record cache of Kafka Streams as well: Changes gives one change per key and commit. It belongs to a task.
 //   - the committed layer ([Partition] in a [DB]): bytes in memory, of what is committed and not yet in the engine, and of clean
 //     entries as far as the bound goes. It outlives tasks.
@@ -15,6 +15,9 @@
 // what makes a store durable: Flush appends to it, and a Position says how much of it a partition holds.
 //
 // [Global] is the store of a global table: typed, in memory, shared by all tasks.
+//
+// A store of one's own wraps what another's [Spec] opens; the example of Spec shows it. An engine of one's own implements [Engine], and passes
+// the suite of statetest.
 //
 // # Invariants
 //
