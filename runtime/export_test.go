@@ -17,6 +17,12 @@ func WriteStateAtOnce(c Config) Config {
 	return c
 }
 
+// WithState has f change how the state of c is kept.
+func WithState(c Config, f func(*state.Config)) Config {
+	c.tuneState = f
+	return c
+}
+
 // PurgeEvery makes c delete what it has read of repartition topics that often.
 func PurgeEvery(c Config, d time.Duration) Config {
 	c.purgeEvery = d
