@@ -237,7 +237,7 @@ func TestTimersTryAgain(t *testing.T) {
 			}
 		}
 		at, ok := c.retry(&a, errors.New("entry is too large"))
-		if !ok || at.Sub(time.Now()) != retryPause || !a.at.Equal(at) {
+		if !ok || time.Until(at) != retryPause || !a.at.Equal(at) {
 			t.Errorf("at %v, %v", at, ok)
 		}
 	})
