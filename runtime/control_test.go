@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -171,6 +173,7 @@ func TestWorkersComeAndGo(t *testing.T) {
 	if err := app.RemoveWorker(t.Context()); err == nil {
 		t.Error("the last worker was removed")
 	}
+	closers := runtime.Closers(app.App)
 	for i, change := range []struct {
 		do      func(context.Context) error
 		workers int
@@ -184,13 +187,75 @@ func TestWorkersComeAndGo(t *testing.T) {
 		}
 	}
 	eventually(t, 30*time.Second, "all is processed", func() bool { return l.drained(t, n.App, n.inputs()...) })
+	after := runtime.Closers(app.App)
 	if err := app.stop(); err != nil {
 		t.Fatal(err)
 	}
 	n.check(t, l)
+	if after != closers {
+		t.Errorf("%d parts are to be closed at the end, and %d were before workers came and went", after, closers)
+	}
 	if s := app.Stats(); s.Read != 3200 || s.Aborts != 0 {
 		t.Errorf("read %d, aborts %d", s.Read, s.Aborts)
 	}
+}
+
+// A worker that cannot commit when it is removed costs its transaction, as every failed commit does, and not the instance: the others take
+// its tasks over, process what it held again, and every result is exact.
+func TestWorkerIsRemovedWhileNothingCanBeWritten(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	app, in, out := unique(t, "app"), unique(t, "in"), unique(t, "out")
+	l.createTopics(t, 2, in, out)
+	m := &mute{dial: l.dial}
+	through := *l
+	through.dial = m.Dial
+	blocked, open := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	b := stream.NewBuilder()
+	stream.From(b, in, serde.String, serde.String).
+		Peek(func(string, string) {
+			once.Do(func() { close(blocked) })
+			<-open
+			time.Sleep(100 * time.Microsecond) // work, so that there is more of it than a last commit waits for
+		}).
+		To(out, serde.String, serde.String)
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := &lines{}
+	r := through.start(t, top, runtime.Config{
+		ApplicationID: app, StateDir: t.TempDir(), Workers: 2, TransactionTimeout: 3 * time.Second, CommitInterval: 1500 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(said, nil)),
+	})
+	eventually(t, 30*time.Second, "each worker has a task", func() bool {
+		tasks := r.Stats().Tasks
+		return len(tasks) == 2 && tasks[0].Ready && tasks[1].Ready && tasks[0].Worker == 0 && tasks[1].Worker == 1
+	})
+	m.Store(true)
+	var records []record
+	for i := range 4000 {
+		records = append(records, record{partition: 1, key: "k", value: fmt.Sprint("v", i), timestamp: eventBase})
+	}
+	l.write(t, in, records)
+	<-blocked
+	removed := make(chan error, 1)
+	go func() { removed <- r.RemoveWorker(t.Context()) }()
+	eventually(t, 30*time.Second, "a worker is being removed", func() bool { return r.Workers() == 1 })
+	close(open)
+	if err := <-removed; err != nil {
+		t.Fatal(err)
+	}
+	if said.having("level=WARN", "the last commit of a worker that is removed has failed", "worker=1") == "" {
+		t.Errorf("it says\n%s", said.b.String())
+	}
+	m.Store(false)
+	eventually(t, 30*time.Second, "the other one does its work", func() bool { return l.drained(t, app, in) })
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	sameRecords(t, "output", l.read(t, out), records)
 }
 
 // TestCompression: the options reach the log; what was written can be read, state restored from it as well.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/worker"
@@ -14,17 +15,48 @@ import (
 type slot struct {
 	producer *client.Producer
 	fetcher  *client.Fetcher
-	close    func() // once
+	leaving  *atomic.Bool // the worker is being removed
+}
+
+func (s *slot) close() {
+	s.fetcher.Close()
+	s.producer.Close()
+}
+
+func (in *instance) closeSlots() error {
+	for i := range in.slots {
+		in.slots[i].close()
+	}
+	in.slots = nil
+	return nil
 }
 
 // roster is who works, for readers of all goroutines. It is replaced whole.
-type roster struct{ workers, retired []*worker.Worker }
+type roster struct {
+	workers []*worker.Worker
+	leaving *worker.Worker  // is being removed
+	past    worker.Snapshot // what those that were removed have done
+}
 
 // show makes a change of the workers visible.
-func (in *instance) show(retired ...*worker.Worker) {
-	all := append(in.retired(), retired...)
-	working := slices.DeleteFunc(slices.Clone(in.workers), func(w *worker.Worker) bool { return slices.Contains(all, w) })
-	in.roster.Store(&roster{working, all})
+func (in *instance) show() {
+	r := &roster{workers: slices.Clone(in.workers)}
+	if before := in.roster.Load(); before != nil {
+		r.past = before.past
+	}
+	in.roster.Store(r)
+}
+
+// showLeaving makes visible that the last worker works no more.
+func (in *instance) showLeaving() {
+	before, last := in.roster.Load(), len(in.workers)-1
+	in.roster.Store(&roster{workers: slices.Clone(in.workers[:last]), leaving: in.workers[last], past: before.past})
+}
+
+// showLeft keeps of the worker that has left what it has done.
+func (in *instance) showLeft() {
+	before := in.roster.Load()
+	in.roster.Store(&roster{workers: before.workers, past: worker.Sum(&before.past, before.leaving.Snapshot())})
 }
 
 // crew returns the workers.
@@ -34,16 +66,6 @@ func (in *instance) crew() []*worker.Worker {
 	}
 	return nil
 }
-
-// retired returns those that were removed.
-func (in *instance) retired() []*worker.Worker {
-	if r := in.roster.Load(); r != nil {
-		return slices.Clip(r.retired)
-	}
-	return nil
-}
-
-func (in *instance) isRetired(w *worker.Worker) bool { return slices.Contains(in.retired(), w) }
 
 // pauseWorkers has the workers do as Pause and Resume say.
 func (s *supervisor) pauseWorkers(ctx context.Context) error {
@@ -73,6 +95,9 @@ func (s *supervisor) obey(ctx context.Context, o order) error {
 	}
 	err := s.remove(ctx)
 	o.outcome <- err
+	if errors.Is(err, worker.ErrEnded) {
+		return nil // it has failed by itself: why is on its way
+	}
 	return err
 }
 
@@ -92,21 +117,35 @@ func (s *supervisor) add(ctx context.Context) error {
 		return fmt.Errorf("add a worker: %w", err)
 	}
 	s.placed = append(s.placed, nil)
-	s.launch(s.workers[n])
+	s.launch(n)
 	s.resized(ctx)
 	s.log.Info("worker added", "worker", n)
 	return nil
+}
+
+// mayLeave reports whether a worker that is being removed may end like that. A last commit that has failed is an abort like any other
+// (DESIGN D16): who takes the tasks over begins at the commit before it.
+func mayLeave(err error) bool {
+	return err == nil || errors.Is(err, worker.ErrLastCommit) && !errors.Is(err, ErrInstanceInUse)
 }
 
 // remove stops the last worker. It is not given up half-way: a worker that may have stopped must not be given tasks.
 func (s *supervisor) remove(ctx context.Context) error {
 	last := len(s.workers) - 1
 	w := s.workers[last]
-	s.show(w) // it may end now, without an error
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTimeout)
+	s.slots[last].leaving.Store(true)
+	s.showLeaving()
+	ctx = context.WithoutCancel(ctx)
+	stopping, cancel := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
 	defer cancel()
-	if err := w.Stop(stopping); err != nil {
+	err := w.Stop(stopping)
+	if !mayLeave(err) {
 		return fmt.Errorf("remove worker %d: %w", last, err)
+	}
+	settled := true
+	if err != nil {
+		s.log.Warn("the last commit of a worker that is removed has failed; others process what it held again", "worker", last, "err", err)
+		settled = s.settle(ctx, last)
 	}
 	s.slots[last].close()
 	homeless := s.placed[last]
@@ -114,9 +153,28 @@ func (s *supervisor) remove(ctx context.Context) error {
 	for _, id := range homeless { // the next reconciliation places them
 		delete(s.specs, id)
 	}
+	s.showLeft()
 	s.resized(ctx)
 	s.log.Info("worker removed", "worker", last)
+	if !settled {
+		return nil // the next start settles what this one could not, if it comes first
+	}
 	return s.recordSlots(last)
+}
+
+// settle ends what a worker that has ended left open, so that its tasks need not wait for the transaction's time-out, and reports whether
+// that is certain.
+func (s *supervisor) settle(ctx context.Context, slot int) bool {
+	if s.cfg.Guarantee != ExactlyOnce {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout) // then the log ends it
+	defer cancel()
+	if err := s.slots[slot].producer.Init(ctx); err != nil {
+		s.log.Warn("the transaction of a worker that is removed could not be ended; its time-out ends it", "worker", slot, "err", err)
+		return false
+	}
+	return true
 }
 
 // recordSlots notes which transactional ids are in use.

@@ -44,6 +44,9 @@ func StoredPartitions(a *App) int {
 	return len(held)
 }
 
+// Closers returns how many parts an instance that runs is going to close.
+func Closers(a *App) int { return len(a.instance.Load().closers) }
+
 // AlignPatience makes tasks of c wait that long for others of which nothing comes.
 func AlignPatience(c Config, d time.Duration) Config {
 	c.alignPatience = d

@@ -15,19 +15,11 @@ import (
 // reconcile makes what the workers run equal to what the group has assigned.
 func (s *supervisor) reconcile(ctx context.Context) error {
 	a := s.member.Assignment()
-	if !a.Joined || a.Incarnation != s.incarnation {
-		if err := s.lose(ctx); err != nil { // V3
-			return err
-		}
-		s.incarnation = a.Incarnation
-	}
-	s.joined = a.Joined
-	if err := told(a); err != nil {
+	if err := s.followMembership(ctx, &a); err != nil {
 		return err
 	}
-	if !a.Joined {
-		s.member.Release(a.Revoked...)
-		return nil
+	if err := told(a); err != nil || !a.Joined {
+		return err
 	}
 	for _, id := range s.signals.dropped() {
 		s.placed.remove(id)
@@ -69,7 +61,22 @@ func surplus(p placement, a member.Assignment) []topology.TaskID {
 	})
 }
 
-// lose closes all tasks of a lost membership without a commit. The member joins anew when it is told.
+// followMembership closes the tasks of a membership that is over (V3), and tells the member, which joins anew then.
+func (s *supervisor) followMembership(ctx context.Context, a *member.Assignment) error {
+	s.joined = a.Joined
+	if !a.Joined || a.Incarnation != s.incarnation {
+		if err := s.lose(ctx); err != nil {
+			return err
+		}
+		s.incarnation = a.Incarnation
+	}
+	if !a.Joined {
+		s.member.Release(a.Revoked...)
+	}
+	return nil
+}
+
+// lose closes all tasks of a lost membership without a commit.
 func (s *supervisor) lose(ctx context.Context) error {
 	s.signals.dropped()
 	lost := s.placed.all()
@@ -134,7 +141,7 @@ func (s *supervisor) start(ctx context.Context, ids []topology.TaskID) error {
 // level evens out the workers' loads.
 func (s *supervisor) level(ctx context.Context) error {
 	for _, m := range s.placed.level() {
-		if err := s.workers[m.from].Release(ctx, []topology.TaskID{m.task}); err != nil {
+		if err := s.workers[m.from].Release(ctx, []topology.TaskID{m.task}); err != nil && !errors.Is(err, worker.ErrEnded) {
 			return err
 		}
 		if err := s.assign(ctx, m.to, []topology.TaskID{m.task}); err != nil {
@@ -144,6 +151,7 @@ func (s *supervisor) level(ctx context.Context) error {
 	return nil
 }
 
+// assign gives tasks to a worker. One that has ended takes none: its failure is on its way, and says more than that.
 func (s *supervisor) assign(ctx context.Context, w int, ids []topology.TaskID) error {
 	if len(ids) == 0 {
 		return nil
@@ -152,5 +160,8 @@ func (s *supervisor) assign(ctx context.Context, w int, ids []topology.TaskID) e
 	for i, id := range ids {
 		specs[i] = s.specs[id]
 	}
-	return s.workers[w].Assign(ctx, specs)
+	if err := s.workers[w].Assign(ctx, specs); err != nil && !errors.Is(err, worker.ErrEnded) {
+		return err
+	}
+	return nil
 }

@@ -82,11 +82,14 @@ func (a *App) Stats() Stats {
 		return s
 	}
 	drops := make(map[Drop]int64)
-	for i, w := range in.crew() {
-		s.addWorker(a, i, w.Snapshot(), drops)
-	}
-	for _, w := range in.retired() { // what they have done counts
-		s.addWorker(a, -1, w.Snapshot(), drops)
+	if r := in.roster.Load(); r != nil {
+		for i, w := range r.workers {
+			s.addWorker(a, i, w.Snapshot(), drops)
+		}
+		if r.leaving != nil {
+			s.addWorker(a, -1, r.leaving.Snapshot(), drops)
+		}
+		s.addWorker(a, -1, &r.past, drops) // what those that were removed have done counts
 	}
 	for _, c := range in.keeper.Copies() {
 		s.Standbys = append(s.Standbys, StandbyStats(c))

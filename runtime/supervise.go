@@ -26,7 +26,7 @@ type supervisor struct {
 	life        *lifecycle
 	placed      placement
 	specs       map[topology.TaskID]restore.Task // of the placed tasks
-	launch      func(*worker.Worker)             // runs a worker
+	launch      func(i int)                      // runs a worker
 	pausing     bool                             // the workers are paused
 	pausers     int                              // as many of them
 	incarnation uint64
@@ -50,15 +50,16 @@ func (in *instance) supervise(ctx context.Context, life *lifecycle) error {
 	failures := make(chan error, maxWorkers+3)
 	var members, others sync.WaitGroup
 	s := &supervisor{instance: in, life: life, placed: make(placement, len(in.workers)), specs: make(map[topology.TaskID]restore.Task)}
-	s.launch = func(w *worker.Worker) {
+	s.launch = func(i int) {
+		w, leaving := s.workers[i], s.slots[i].leaving
 		others.Go(func() {
-			if err := w.Run(running); err != nil || !in.isRetired(w) {
+			if err := w.Run(running); !leaving.Load() || !mayLeave(err) {
 				failures <- in.explain(err)
 			}
 		})
 	}
-	for _, w := range in.workers {
-		s.launch(w)
+	for i := range in.workers {
+		s.launch(i)
 	}
 	members.Go(func() { failures <- in.runMember(joined) })
 	followed, unfollow := context.WithCancel(running)
@@ -176,8 +177,12 @@ const (
 
 func (s *supervisor) logSummary() {
 	var read, commits, aborts int64
-	for _, w := range s.workers {
-		snapshot := w.Snapshot()
+	r := s.roster.Load()
+	snapshots := []*worker.Snapshot{&r.past}
+	for _, w := range r.workers {
+		snapshots = append(snapshots, w.Snapshot())
+	}
+	for _, snapshot := range snapshots {
 		commits, aborts = commits+snapshot.Commits, aborts+snapshot.Aborts
 		for _, n := range snapshot.Read {
 			read += n

@@ -83,6 +83,9 @@ func (s *supervisor) tellGroup(ctx context.Context) error {
 	s.member.StopApplication()
 	for !s.member.Assignment().Stop {
 		a := s.member.Assignment()
+		if err := s.followMembership(ctx, &a); err != nil { // a member that was forgotten has to join anew before it can tell
+			return fmt.Errorf("stop the application: %w", err)
+		}
 		if len(a.Revoked) > 0 && a.Joined { // else the group would wait for this instance
 			if err := s.release(ctx, surplus(s.placed, a)); err != nil {
 				return fmt.Errorf("stop the application: %w", err)

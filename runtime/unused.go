@@ -1,10 +1,7 @@
 package runtime
 
 import (
-	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/millrace-io/millrace/state"
@@ -70,41 +67,4 @@ func (s *supervisor) mayRemove(sp state.StorePartition) bool {
 		}
 	}
 	return false
-}
-
-// watchTopics asks for a rebalance when a topic that the application reads has grown, or is gone: the leader then makes new tasks,
-// or says why the application cannot go on. It ends with ctx.
-func (in *instance) watchTopics(ctx context.Context) {
-	known := make(map[string]int)
-	topics := in.topology.UserTopics()
-	ticker := time.NewTicker(in.cfg.watchEvery)
-	defer ticker.Stop()
-	for first := true; ; first = false {
-		limited, cancel := context.WithTimeout(ctx, lookupTimeout)
-		found, err := in.client.RefreshTopics(limited, topics...)
-		cancel()
-		var changes []string
-		for _, name := range topics {
-			if err != nil {
-				break
-			}
-			n := len(found[name].Partitions)
-			if had := known[name]; !first && n != had {
-				changes = append(changes, fmt.Sprintf("topic %s has %d partitions, and had %d", name, n, had))
-			}
-			known[name] = n
-		}
-		switch {
-		case err != nil && ctx.Err() == nil:
-			in.log.Warn("source topics cannot be looked up; they are looked up again", "in", in.cfg.watchEvery, "err", err)
-		case len(changes) > 0:
-			in.log.Warn("source topics have changed", "changes", strings.Join(changes, "; "))
-			in.member.Rejoin("source topics have changed")
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
 }

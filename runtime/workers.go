@@ -6,6 +6,7 @@ import (
 	"fmt"
 	goruntime "runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
@@ -36,6 +37,7 @@ func (in *instance) openWorkers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	in.closeLater(in.closeSlots) // of those that are there then
 	for i, p := range producers {
 		if err := in.openWorker(i, p); err != nil {
 			closeAll(producers[i+1:])
@@ -116,9 +118,7 @@ func (in *instance) openWorker(number int, p *client.Producer) error {
 		p.Close()
 		return err
 	}
-	s := slot{producer: p, fetcher: f, close: sync.OnceFunc(func() { f.Close(); p.Close() })}
-	in.closeLater(func() error { s.close(); return nil })
-	in.slots = append(in.slots, s)
+	in.slots = append(in.slots, slot{producer: p, fetcher: f, leaving: new(atomic.Bool)})
 	restorer := restore.New(restore.Config{
 		Group:     in.cfg.ApplicationID,
 		ClusterID: in.client.ClusterID(),

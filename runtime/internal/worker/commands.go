@@ -16,11 +16,15 @@ import (
 // ErrEnded is returned by commands to a worker whose Run has returned.
 var ErrEnded = errors.New("worker has ended")
 
+// ErrLastCommit is, beside ErrEnded, what Stop returns if what was processed could not be committed. The tasks are closed, and their
+// transaction is aborted, or, if the log could not be asked, will be.
+var ErrLastCommit = errors.New("last commit")
+
 // command is carried out by the worker's goroutine, between rounds. An error ends Run.
 type command func(ctx context.Context) error
 
 // do sends a command and waits until it was carried out. If that ended Run, do waits for the end, so that the tasks are
-// closed in any case; it returns ErrEnded unless the end was asked for.
+// closed in any case; it returns ErrEnded, and why, unless the end was asked for.
 func (w *Worker) do(ctx context.Context, c command) error {
 	outcome := make(chan error, 1)
 	carryOut := func(ctx context.Context) error {
@@ -59,7 +63,7 @@ func (w *Worker) ended(outcome error) error {
 	if errors.Is(outcome, errStopped) {
 		return nil
 	}
-	return ErrEnded
+	return fmt.Errorf("%w: %w", ErrEnded, outcome)
 }
 
 // Assign gives the worker tasks. It returns before they run: they are made ready beside the tasks that do.
@@ -105,13 +109,14 @@ func (w *Worker) Lose(ctx context.Context) error {
 	})
 }
 
-// Stop commits what was processed, closes the tasks and ends Run. It returns when that has happened.
+// Stop commits what was processed, closes the tasks and ends Run. It returns when that has happened. A commit that fails is not tried
+// again: ErrLastCommit.
 func (w *Worker) Stop(ctx context.Context) error {
 	return w.do(ctx, func(ctx context.Context) error {
 		w.cancelAll()
 		w.stopping = true
 		if err := w.commitNow(ctx); err != nil {
-			return fmt.Errorf("last commit: %w; what it held is processed again at the next start", err)
+			return fmt.Errorf("%w: %w; what it held is processed again", ErrLastCommit, err)
 		}
 		if err := w.closeTasks(w.ids()); err != nil {
 			return err

@@ -26,6 +26,38 @@ type Snapshot struct {
 	CachedBytes     int64
 }
 
+// Sum adds up what two workers have done; what they run is left out.
+func Sum(a, b *Snapshot) Snapshot {
+	sum := Snapshot{
+		Commits: a.Commits + b.Commits, Aborts: a.Aborts + b.Aborts,
+		Read: make(map[int32]int64), Written: make(map[string]int64),
+	}
+	drops := make(map[dropKey]int64)
+	for _, s := range []*Snapshot{a, b} {
+		for sub, n := range s.Read {
+			sum.Read[sub] += n
+		}
+		for topic, n := range s.Written {
+			sum.Written[topic] += n
+		}
+		for _, d := range s.Drops {
+			drops[dropKey{d.Node, d.Reason}] += d.Count
+		}
+	}
+	sum.Drops = sortedDrops(drops)
+	return sum
+}
+
+func sortedDrops(counts map[dropKey]int64) (drops []task.Drop) {
+	for k, n := range counts {
+		drops = append(drops, task.Drop{Node: k.node, Reason: k.reason, Count: n})
+	}
+	slices.SortFunc(drops, func(a, b task.Drop) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Reason, b.Reason))
+	})
+	return drops
+}
+
 // TaskSnapshot is one running task.
 type TaskSnapshot struct {
 	ID     topology.TaskID
@@ -87,14 +119,9 @@ func (w *Worker) publish() {
 		Aborts:     sum.aborts,
 		CommitCost: w.policy.Cost(),
 		Read:       sum.read,
+		Drops:      sortedDrops(sum.drops),
 		Written:    make(map[string]int64),
 	}
-	for k, n := range sum.drops {
-		s.Drops = append(s.Drops, task.Drop{Node: k.node, Reason: k.reason, Count: n})
-	}
-	slices.SortFunc(s.Drops, func(a, b task.Drop) int {
-		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Reason, b.Reason))
-	})
 	w.out.Written(func(topic string, records int64) { s.Written[topic] = records })
 	for _, r := range w.tasks {
 		s.Running = append(s.Running, r.snapshot())
