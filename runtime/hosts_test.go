@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -179,9 +180,38 @@ func TestSourceTopicGrowsUnderState(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = app.failure(t, 30*time.Second)
-	for _, part := range []string{"partitions", "were added", "Reset the application", n.App} {
+	for _, part := range []string{
+		"topic " + n.In + " has 3 partitions, and had 2", "Keys would move away from their state", "Reset the application", n.App + "-by-word-repartition",
+	} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("error %v does not say %q", err, part)
 		}
+	}
+}
+
+// R-54, fault 26: a source topic that is deleted stops the application while it runs, and the error says which, why, and what to do.
+func TestSourceTopicIsDeleted(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	n := newJob(t, l, 2)
+	top, err := n.topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.write(t, n.In, jobInput(1, 100, 2, 0))
+	said := &lines{}
+	app := l.start(t, top, runtime.WatchEvery(runtime.Config{
+		ApplicationID: n.App, StateDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(said, nil)),
+	}, 20*time.Millisecond))
+	eventually(t, 30*time.Second, "it works", func() bool { return l.drained(t, n.App, n.inputs()...) })
+	l.deleteTopic(t, n.In)
+	err = app.failure(t, 30*time.Second)
+	for _, part := range []string{"topic " + n.In + " does not exist", "was it deleted", "create it"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("error %v does not say %q", err, part)
+		}
+	}
+	if said.having("level=WARN", "source topics have changed", "topic "+n.In+" has 0 partitions, and had 2") == "" {
+		t.Errorf("it says\n%s", said.b.String())
 	}
 }

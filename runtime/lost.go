@@ -56,7 +56,7 @@ func (p *plan) lostChangelogs(ctx context.Context, counts topology.Partitions) e
 			errs = append(errs, fmt.Errorf("store %q: its changelog topic %s is gone, though group %s has committed %s: it was deleted, and with it "+
 				"what the store held; an empty one would give wrong results. Reset the application, so that it processes all of its input "+
 				"again: stop all instances, delete the group's offsets, the topics named %s-… that it has made, and the state directories. Or, to go "+
-				"on without what is lost, create topic %s with %d partitions and %s", t.Store, t.Name, p.cfg.ApplicationID, at,
+				"on without what is lost, create topic %s (partitions: %d, %s)", t.Store, t.Name, p.cfg.ApplicationID, at,
 				p.cfg.ApplicationID, t.Name, t.Partitions, "cleanup.policy="+t.Settings["cleanup.policy"]))
 		default:
 			p.cfg.Logger.Warn("a changelog is created for input that was processed before. If the store is not new, its changelog was deleted, and what "+

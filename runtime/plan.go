@@ -91,7 +91,14 @@ func (p *plan) countOf(found map[string]client.Topic) (topology.Partitions, erro
 // the tasks.
 func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, error) {
 	counts, err := p.count(ctx)
+	if missing, ok := errors.AsType[*topology.UnknownTopicError](err); ok {
+		return nil, commit.Fatal(fmt.Errorf("%w. Topic %s was there when this instance started: was it deleted? To go on, create it again, and start "+
+			"the application: what comes is added to what its stores hold. To begin anew, reset the application", err, missing.Topic))
+	}
 	if err != nil {
+		return nil, err
+	}
+	if err := p.lostChangelogs(ctx, counts); err != nil {
 		return nil, err
 	}
 	var topics []client.NewTopic
@@ -106,8 +113,7 @@ func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, 
 	topics = append(topics, p.topologyTopic())
 	if err := p.client.CreateTopics(ctx, topics...); err != nil {
 		if mismatch, ok := errors.AsType[*client.PartitionCountError](err); ok {
-			return nil, commit.Fatal(fmt.Errorf("internal %w: partitions of a topic that the application reads were added, or the topology has changed. "+
-				"Keys would move away from their state. Reset the application, or run it under another ApplicationID", mismatch))
+			return nil, p.grown(ctx, mismatch, counts)
 		}
 		return nil, fmt.Errorf("create internal topics: %w", err)
 	}
@@ -182,6 +188,10 @@ func (p *plan) tasks(ctx context.Context, db *state.DB, ids []topology.TaskID) (
 	if err != nil {
 		return nil, err
 	}
+	expires := make(map[string]bool)
+	for _, t := range p.topology.InternalTopics(p.cfg.ApplicationID, counts) {
+		expires[t.Name] = strings.Contains(t.Settings["cleanup.policy"], "delete")
+	}
 	tasks := make([]restore.Task, 0, len(ids))
 	for _, id := range ids {
 		sub, ok := p.topology.Subtopology(id.Subtopology)
@@ -208,6 +218,7 @@ func (p *plan) tasks(ctx context.Context, db *state.DB, ids []topology.TaskID) (
 				Changelog: client.TopicPartition{Topic: name, Partition: id.Partition},
 				TopicID:   changelogs[name].ID,
 				State:     partition,
+				Expires:   expires[name],
 			}
 			if spec.SourceTopic != "" {
 				s.Row = spec.Row

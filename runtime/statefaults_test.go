@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/millrace-io/millrace/runtime"
 	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/stream"
 )
 
 // kafka is a client of the log for what the runtime never does.
@@ -119,8 +122,9 @@ func counted(t *testing.T, l *testLog, app, in, out, dir string) {
 
 func never() bool { return false }
 
-// D5: a changelog that was deleted is created again, empty, but the state that it was for is neither trusted nor touched: the error says which
-// task and store, why, and what to do; and that helps.
+// A changelog that was deleted is not silently made anew, be there local state or not: its input was processed. The error says which, why and
+// what to do. If it is created by hand, the state that the old one was for is neither trusted nor touched (D5): that error says which task and
+// store, why, and what to do; and that helps.
 func TestDeletedChangelog(t *testing.T) {
 	t.Parallel()
 	l := openLog(t, false)
@@ -130,7 +134,21 @@ func TestDeletedChangelog(t *testing.T) {
 	counted(t, l, app, in, out, dir)
 	l.deleteTopic(t, app+"-counts-changelog")
 	cfg := runtime.Config{ApplicationID: app, StateDir: dir, Workers: 1}
-	for range 2 { // nothing was touched: a second try says the same
+	for _, dir := range []string{dir, t.TempDir()} {
+		cfg := cfg
+		cfg.StateDir = dir
+		err := l.start(t, fragile(t, in, out, never), cfg).failure(t, 30*time.Second)
+		for _, part := range []string{
+			`store "counts"`, "changelog topic " + app + "-counts-changelog is gone", "group " + app + " has committed offset", "of " + in + "-0", "it was deleted",
+			"Reset the application", "create topic " + app + "-counts-changelog (partitions: 1, cleanup.policy=compact)",
+		} {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("Run = %v, which does not say %q", err, part)
+			}
+		}
+	}
+	l.createTopics(t, 1, app+"-counts-changelog") // as it says
+	for range 2 {                                 // nothing was touched: a second try says the same
 		err := l.start(t, fragile(t, in, out, never), cfg).failure(t, 30*time.Second)
 		for _, part := range []string{
 			"task 0_0: ", `store "counts"`, app + "-counts-changelog-0", "the topic was deleted and created again", "the changelog is empty while the store is not",
@@ -146,6 +164,48 @@ func TestDeletedChangelog(t *testing.T) {
 	}
 	l.write(t, in, numbered("v", 1))
 	counted(t, l, app, in, out, dir)
+}
+
+// A store that an upgrade adds gets its changelog, though its input was processed before; and where nobody knows what there was, a changelog
+// is created all the same, and said to be.
+func TestChangelogsThatMayBeNew(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	app, in, out := unique(t, "app"), unique(t, "in"), unique(t, "out")
+	l.createTopics(t, 1, in, out)
+	run := func(stores ...string) *lines {
+		t.Helper()
+		b := stream.NewBuilder()
+		records := stream.From(b, in, serde.String, serde.String)
+		records.To(out, serde.String, serde.String)
+		for _, name := range stores {
+			records.GroupByKey().Count(stream.Materialized(name, serde.Int64))
+		}
+		top, err := b.Topology()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.write(t, in, numbered("v", 10))
+		said := &lines{}
+		r := l.start(t, top, runtime.Config{ApplicationID: app, Workers: 1, Logger: slog.New(slog.NewTextHandler(said, nil))})
+		eventually(t, 30*time.Second, "it is processed", func() bool { return l.drained(t, app, in) })
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		return said
+	}
+	const warning = "a changelog is created for input that was processed before"
+	if said := run("one"); said.having(warning) != "" {
+		t.Errorf("at first it says\n%s", said.b.String())
+	}
+	if said := run("one", "two"); said.having(warning) != "" {
+		t.Errorf("of a new store it says\n%s", said.b.String())
+	}
+	l.deleteTopic(t, app+"-millrace-topology-changelog")
+	l.deleteTopic(t, app+"-two-changelog")
+	if said := run("one", "two"); said.having("level=WARN", warning, "its changelog was deleted", "reset the application", "store=two", "topic="+app+"-two-changelog", in+"-0") == "" {
+		t.Errorf("of a store that may be new it says\n%s", said.b.String())
+	}
 }
 
 // D5: a state whose position the changelog has deleted is wiped and rebuilt from what is there, which is said with which, where and why.
@@ -180,6 +240,11 @@ func TestTruncatedChangelog(t *testing.T) {
 	}
 	if said.having("level=WARN", "store does not fit its changelog; wiping and rebuilding it", "task=0_0", "store=counts", "topic="+changelog.Topic,
 		"partition=0", "below log start") == "" {
+		t.Errorf("it says\n%s", said.b.String())
+	}
+	if said.having("level=WARN", "the changelog was truncated", "task=0_0", "store=counts", "topic="+changelog.Topic, "partition=0",
+		fmt.Sprintf("the records of %s-0 below offset %d were deleted", changelog.Topic, was+3), "counts may be too low", "reset the application",
+		"state directories") == "" {
 		t.Errorf("it says\n%s", said.b.String())
 	}
 	counts := make(map[int64]int)

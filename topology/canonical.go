@@ -109,6 +109,36 @@ func (t *Topology) canonicalSub(sub Subtopology, p Partitions) canonicalSubtopol
 	return c
 }
 
+// LoggedStores returns the stores of a canonical form that have a changelog topic of their own, and false for a form that it cannot read.
+func LoggedStores(form []byte) (stores []string, ok bool) {
+	var was canonicalForm
+	if json.Unmarshal(form, &was) != nil {
+		return nil, false
+	}
+	for _, s := range was.Stores {
+		if s.Logged && s.Source == "" {
+			stores = append(stores, s.Name)
+		}
+	}
+	return stores, true
+}
+
+// SourcePartitions returns the partition counts of the user topics in a canonical form, as far as it has them; nil for a form that it
+// cannot read.
+func SourcePartitions(form []byte) map[string]int32 {
+	var was canonicalForm
+	if json.Unmarshal(form, &was) != nil {
+		return nil
+	}
+	counts := make(map[string]int32)
+	for _, s := range was.Sources {
+		if s.Partitions > 0 {
+			counts[s.Name] = s.Partitions
+		}
+	}
+	return counts
+}
+
 // Orphaned returns the logged stores of an earlier canonical form that t does not have any more, or has in another kind or size: their
 // state would not be used. It returns nothing for a form that it cannot read.
 func (t *Topology) Orphaned(earlier []byte) (stores []string) {

@@ -50,6 +50,26 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
+// What a form that was written down says of changelogs and partitions can be read again.
+func TestCanonicalIsRead(t *testing.T) {
+	t.Parallel()
+	form := canonical(t, "windows", time.Minute).Canonical(topology.Partitions{Topics: map[string]int32{"in": 4}})
+	if stores, ok := topology.LoggedStores(form); !ok || !slices.Equal(stores, []string{"counts", "windows"}) {
+		t.Errorf("logged stores %v, %v", stores, ok)
+	}
+	if counts := topology.SourcePartitions(form); len(counts) != 1 || counts["in"] != 4 {
+		t.Errorf("source partitions %v", counts)
+	}
+	for _, bad := range []string{"", "no JSON"} {
+		if stores, ok := topology.LoggedStores([]byte(bad)); ok || stores != nil {
+			t.Errorf("logged stores of %q: %v, %v", bad, stores, ok)
+		}
+		if counts := topology.SourcePartitions([]byte(bad)); counts != nil {
+			t.Errorf("source partitions of %q: %v", bad, counts)
+		}
+	}
+}
+
 func TestOrphaned(t *testing.T) {
 	t.Parallel()
 	was := canonical(t, "windows", time.Minute).Canonical(topology.Partitions{})

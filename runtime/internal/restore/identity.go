@@ -2,6 +2,7 @@ package restore
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/millrace-io/millrace/runtime/internal/commit"
 	"github.com/millrace-io/millrace/state"
@@ -45,6 +46,25 @@ func judge(have state.Position, known bool, want state.Position, log bounds) (v 
 	return rebuild, why
 }
 
+// truncated says what is missing in a store that is made of a changelog whose beginning was deleted, and what to do; nothing if it is all there.
+// Compaction keeps the last record of each key and leaves the start where it is, so somebody has deleted records, or had the log delete them.
+func (s *Store) truncated(log bounds) (missing, advice string) {
+	if s.Row != nil || s.Expires || log.start == 0 {
+		return "", ""
+	}
+	missing = fmt.Sprintf("the records of %s below offset %d were deleted (by DeleteRecords, or by a cleanup.policy with delete): "+
+		"what only they held is not in the store, and counts may be too low", partitionName(s.Changelog), log.start)
+	return missing, "to have it exact, reset the application, so that it processes all of its input again: stop all instances, delete the group's " +
+		"offsets, the application's internal topics and the state directories"
+}
+
+// warnTruncated says so of a store that is about to be made anew.
+func warnTruncated(l *slog.Logger, s *Store, log bounds) {
+	if missing, advice := s.truncated(log); missing != "" {
+		l.Warn("the changelog was truncated", "missing", missing, "advice", advice)
+	}
+}
+
 // begin decides where restoring a store starts, after emptying it if it cannot be trusted.
 func (r *Restorer) begin(t *Task, s *Store, log bounds, committed bool) (int64, error) {
 	have, known := s.State.Position()
@@ -53,6 +73,7 @@ func (r *Restorer) begin(t *Task, s *Store, log bounds, committed bool) (int64, 
 	if v == refuse && s.Row != nil {
 		v = rebuild // the input was set back to its start: all of it will be processed again
 	}
+	said := r.cfg.Logger.With("task", t.ID.String(), "store", s.Name, "topic", s.Changelog.Topic, "partition", s.Changelog.Partition)
 	switch {
 	case v == refuse:
 		return 0, commit.Fatal(fmt.Errorf("%s, and the changelog is empty while the store is not; nothing was touched. "+
@@ -62,8 +83,8 @@ func (r *Restorer) begin(t *Task, s *Store, log bounds, committed bool) (int64, 
 	case v == trust:
 		return have.Next, nil
 	case v == rebuild:
-		r.cfg.Logger.Warn("store does not fit its changelog; wiping and rebuilding it",
-			"task", t.ID.String(), "store", s.Name, "topic", s.Changelog.Topic, "partition", s.Changelog.Partition, "why", why)
+		said.Warn("store does not fit its changelog; wiping and rebuilding it", "why", why)
 	}
+	warnTruncated(said, s, log)
 	return log.start, s.State.Reset(want)
 }

@@ -297,6 +297,7 @@ func (k *Keeper) begin(c *kept, log bounds) error {
 		log1.Warn("copy of a store does not fit its changelog; wiping and rebuilding it", "why", why)
 		fallthrough
 	case begin:
+		warnTruncated(log1, c.store, log)
 		if err := c.store.State.Reset(want); err != nil {
 			return fmt.Errorf("task %s: copy of store %q: %w", c.task.ID, c.store.Name, err)
 		}

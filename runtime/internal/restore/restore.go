@@ -46,6 +46,8 @@ type Store struct {
 	Changelog client.TopicPartition
 	TopicID   [16]byte
 	State     Partition
+	// Expires: the changelog deletes by age, as a window store's does; what is not in it any more has expired.
+	Expires bool
 	// Row, if not nil, says that Changelog is an input of the task, which is read up to the committed offset (T5), and what a record of
 	// it makes of which row: see state.Spec.
 	Row func(key, value []byte, timestamp int64) (k, v []byte, ok bool)
