@@ -68,8 +68,9 @@ type order struct {
 // many there are at the start. It waits until the worker runs, or ctx ends.
 func (a *App) AddWorker(ctx context.Context) error { return a.order(ctx, true) }
 
-// RemoveWorker stops the worker that was added last, after a commit; its tasks go to the others. The last one stays. It must not be
-// called from user code of the topology with a ctx that does not end.
+// RemoveWorker stops the worker that was added last, after a commit; its tasks go to the others. A commit that fails costs its transaction,
+// as any other does: the others process again what it held. The last worker stays. It must not be called from user code of the topology
+// with a ctx that does not end.
 func (a *App) RemoveWorker(ctx context.Context) error { return a.order(ctx, false) }
 
 // Workers returns how many workers there are, 0 before Run has started the instance.
