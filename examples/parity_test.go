@@ -208,6 +208,7 @@ const parityIntro = `# Parity with Kafka Streams
 What the DSL, the Processor API and the test kit of Kafka Streams do, row by row, and what proves that Millrace does it. X: rules that hold
 for all operators; D: operators; P: Processor API; T: test kit. Recorded cases are what Kafka Streams 4.4.0 itself answered
 (` + "`testdata/vectors`, compared by `TestVectors`" + `); tests are those that cite the row, the two closest of them. A row without either says why.
+For a sample of rows ` + "`testdata/mutations.txt`" + ` has a line of the code, changed, with which the test fails; ` + "`.ci/run mutations`" + ` tries them.
 
 Generated from the tests: ` + "`go test ./examples -run TestParityTable -update-parity`" + `.
 

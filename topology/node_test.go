@@ -270,6 +270,7 @@ func TestPartitionOf(t *testing.T) {
 	}
 }
 
+// TestFan: children are called in the order in which they were attached (P-06).
 func TestFan(t *testing.T) {
 	t.Parallel()
 	for n := range 5 {

@@ -123,6 +123,13 @@ func TestPartition(t *testing.T) {
 			together b c`,
 			map[string]int32{"a": 4, "b": 4, "c": 3},
 			"topics a, b, c must have equal partition counts to be joined, but a has 4, b has 4, c has 3; repartition one of them, or recreate it"},
+		{"joined topics of unequal counts, the larger one last", `
+			source s1 a
+			source s2 b
+			node n < s1 s2
+			together a b`,
+			map[string]int32{"a": 3, "b": 4},
+			"topics a, b must have equal partition counts to be joined, but a has 3, b has 4; repartition one of them, or recreate it"},
 		{"the user's number against a topic", `
 			repartition r 3
 			source s1 in

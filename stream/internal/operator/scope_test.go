@@ -15,6 +15,8 @@ type scope struct {
 	drops          []topology.Reason
 	failed         []error
 	times          map[string]*int64
+	source         topology.Coordinates
+	now            int64 // wall clock
 }
 
 func (s *scope) Store(name string) state.Layer { return s.stores[name] }
@@ -23,6 +25,15 @@ func (s *scope) Drop(_ topology.NodeID, reason topology.Reason, _ error) {
 }
 
 func (s *scope) Guarded() bool { return false }
+func (s *scope) Now() int64    { return s.now }
+
+func (s *scope) Source() topology.Coordinates { return s.source }
+
+func (s *scope) SetSource(c topology.Coordinates) topology.Coordinates {
+	was := s.source
+	s.source = c
+	return was
+}
 
 func (s *scope) Fail(_ topology.NodeID, err error) error {
 	s.failed = append(s.failed, err)

@@ -82,9 +82,6 @@ type TableFold[K, V, A any] struct {
 	Add      func(key K, value V, old A, ok bool) (next A, keep bool)
 	Subtract func(key K, value V, old A) (next A, keep bool)
 	Shared   bool // as Fold.Shared
-	// Joined says that an aggregate takes part, and its time with it, also where subtracting has left nothing of it: in an
-	// aggregation (D-65), but not in a reduction, whose new value then stands alone.
-	Joined bool
 	// private: as Fold's.
 	private bool
 }
@@ -101,7 +98,6 @@ func TableAdder[K, V, A any](init func() A, add, subtract func(K, V, A) A) Table
 			return keep(add(k, v, old))
 		},
 		Subtract: func(k K, v V, old A) (A, bool) { return keep(subtract(k, v, old)) },
-		Joined:   true,
 	}
 }
 
@@ -110,7 +106,6 @@ func TableCounter[K, V any]() TableFold[K, V, int64] {
 	return TableFold[K, V, int64]{
 		Add:      func(_ K, _ V, old int64, _ bool) (int64, bool) { return old + 1, true },
 		Subtract: func(_ K, _ V, old int64) (int64, bool) { return old - 1, true },
-		Joined:   true,
 	}
 }
 
@@ -200,16 +195,14 @@ func (f *TableFold[K, V, A]) apply(at state.Entry[K, A], r *topology.Record[K, s
 	if err != nil {
 		return agg, false, 0, err
 	}
-	was := keep
 	t = r.Timestamp
-	if v, ok := r.Value.Old.Get(); ok && keep {
+	if keep { // it takes part, even if subtracting leaves nothing of it
 		t = max(t, at.Timestamp())
+	}
+	if v, ok := r.Value.Old.Get(); ok && keep {
 		agg, keep = f.Subtract(r.Key, v, agg)
 	}
 	if v, ok := r.Value.New.Get(); ok {
-		if was && f.Joined || keep {
-			t = max(t, at.Timestamp())
-		}
 		agg, keep = f.Add(r.Key, v, agg, keep)
 	}
 	return agg, keep, t, nil
