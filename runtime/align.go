@@ -96,7 +96,7 @@ func (in *instance) look(ctx context.Context) ([]skew.Seen, error) {
 
 // elsewhere returns the inputs of all tasks but those that run here.
 func (in *instance) elsewhere(ctx context.Context) ([]client.TopicPartition, error) {
-	counts, err := in.plan.remembered(ctx)
+	now, err := in.plan.remembered(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -109,9 +109,9 @@ func (in *instance) elsewhere(ctx context.Context) ([]client.TopicPartition, err
 		}
 	}
 	var all []client.TopicPartition
-	for _, sub := range in.topology.Subtopologies() {
-		for n := range counts.Tasks[sub.Number] {
-			all = append(all, in.plan.inputs(sub, n, counts)...)
+	for _, sub := range now.Subtopologies() {
+		for n := range now.Tasks[sub.Number] {
+			all = append(all, in.plan.inputs(sub, n, now.Partitions)...)
 		}
 	}
 	return slices.DeleteFunc(all, func(tp client.TopicPartition) bool { return here[tp] }), nil

@@ -118,6 +118,7 @@ func HostsOfKey[K any](ctx context.Context, a *App, store string, key K, s serde
 
 // size returns how many tasks a sub-topology has, from what is known of its sources.
 func (p *plan) size(ctx context.Context, sub topology.Subtopology) (int32, error) {
+	sub, _ = p.matched.Load().Subtopology(sub.Number)
 	names := make([]string, len(sub.Sources))
 	for i, source := range sub.Sources {
 		names[i] = p.topology.Internal(p.cfg.ApplicationID, source)

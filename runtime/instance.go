@@ -47,6 +47,7 @@ type instance struct {
 	keeper  *restore.Keeper // of standbys and warm-ups
 	board   *skew.Board     // nil: event time is not kept aligned
 	signals signals
+	regrown atomic.Bool // source topics have changed: the supervisor looks what its tasks read
 	policy  policy
 	paused  *atomic.Bool   // the App's
 	stay    *atomic.Bool   // the App's
@@ -181,11 +182,16 @@ func (in *instance) openEngine() (state.Engine, error) {
 // newTask builds a task over the instance's state. Workers call it, each for its own tasks.
 func (in *instance) newTask(id topology.TaskID, out task.Output, start []task.Progress, now time.Time) (*task.Task, error) {
 	inputs := make([]task.Input, len(start)) // not nil: of a topic with fewer partitions there is none
+	topics := make([]string, len(start))
 	for i, p := range start {
-		inputs[i] = p.Input
+		inputs[i], topics[i] = p.Input, p.Input.Topic
+	}
+	top, err := in.topology.Match(in.cfg.ApplicationID, topics) // whatever is matched by now: the task reads what it was described with
+	if err != nil {
+		return nil, err
 	}
 	return task.New(task.Config{
-		Topology:      in.topology,
+		Topology:      top,
 		ApplicationID: in.cfg.ApplicationID,
 		Subtopology:   id.Subtopology,
 		Partition:     id.Partition,
@@ -216,7 +222,7 @@ func (in *instance) openMember(context.Context) (err error) {
 		InstanceID:       in.id,
 		Capacity:         in.cfg.Workers,
 		Fingerprint:      fingerprint(in.topology),
-		Topics:           in.plan.sources(),
+		Topics:           in.plan.sources,
 		Previous:         previous,
 		SessionTimeout:   in.cfg.SessionTimeout,
 		RebalanceTimeout: in.cfg.RebalanceTimeout,

@@ -15,8 +15,8 @@ import (
 // lostChangelogs keeps the leader from creating a changelog anew that was there before: the group's offsets would stand for what is not in
 // the store. A store that an upgrade adds has never had one; what was written down of the topology tells the two apart (DESIGN D10). Where
 // nothing was written down, the changelog is created, loudly.
-func (p *plan) lostChangelogs(ctx context.Context, counts topology.Partitions) error {
-	internal := p.topology.InternalTopics(p.cfg.ApplicationID, counts)
+func (p *plan) lostChangelogs(ctx context.Context, now layout) error {
+	internal := now.InternalTopics(p.cfg.ApplicationID, now.Partitions)
 	written := topologyTopic(p.cfg.ApplicationID)
 	names := []string{written}
 	for _, t := range internal {
@@ -47,7 +47,7 @@ func (p *plan) lostChangelogs(ctx context.Context, counts topology.Partitions) e
 		if known && !slices.Contains(had, t.Store) {
 			continue // it is new
 		}
-		at, err := p.begun(ctx, t.Store, counts, found)
+		at, err := p.begun(ctx, t.Store, now, found)
 		switch {
 		case err != nil:
 			return err
@@ -72,16 +72,16 @@ func (p *plan) lostChangelogs(ctx context.Context, counts topology.Partitions) e
 
 // begun returns the first input of a store's tasks that the group has processed something of, with the offset; empty if there is none. An
 // offset at the start of a user topic may have been set, and says nothing; repartition topics are purged up to it.
-func (p *plan) begun(ctx context.Context, store string, counts topology.Partitions, found map[string]client.Topic) (string, error) {
+func (p *plan) begun(ctx context.Context, store string, now layout, found map[string]client.Topic) (string, error) {
 	user := make(map[string]bool)
-	for _, name := range p.topology.UserTopics() {
+	for _, name := range now.UserTopics() {
 		user[name] = true
 	}
 	var inputs, read []client.TopicPartition
-	for _, sub := range p.topology.Subtopologies() {
-		for n := range counts.Tasks[sub.Number] {
+	for _, sub := range now.Subtopologies() {
+		for n := range now.Tasks[sub.Number] {
 			if slices.Contains(sub.Stores, store) {
-				inputs = append(inputs, p.inputs(sub, n, counts)...)
+				inputs = append(inputs, p.inputs(sub, n, now.Partitions)...)
 			}
 		}
 	}
@@ -109,21 +109,21 @@ func (p *plan) begun(ctx context.Context, store string, counts topology.Partitio
 }
 
 // grown explains why an internal topic has not as many partitions as are needed.
-func (p *plan) grown(ctx context.Context, mismatch *client.PartitionCountError, counts topology.Partitions) error {
+func (p *plan) grown(ctx context.Context, mismatch *client.PartitionCountError, now layout) error {
 	form, err := p.lastRecorded(ctx)
 	if err != nil {
 		p.cfg.Logger.Warn("what the topology was cannot be read", "topic", topologyTopic(p.cfg.ApplicationID), "err", err)
 	}
 	had := topology.SourcePartitions(form)
 	var changed, all []string
-	for _, name := range p.topology.UserTopics() {
-		now, ok := counts.Topics[name]
+	for _, name := range now.UserTopics() {
+		has, ok := now.Topics[name]
 		if !ok {
 			continue // a global table's: no task reads it
 		}
-		all = append(all, fmt.Sprintf("%s has %d", name, now))
-		if was := had[name]; was > 0 && was != now {
-			changed = append(changed, fmt.Sprintf("topic %s has %d partitions, and had %d", name, now, was))
+		all = append(all, fmt.Sprintf("%s has %d", name, has))
+		if was := had[name]; was > 0 && was != has {
+			changed = append(changed, fmt.Sprintf("topic %s has %d partitions, and had %d", name, has, was))
 		}
 	}
 	why := strings.Join(changed, "; ")

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/assign"
@@ -24,10 +25,13 @@ type plan struct {
 	cfg      Config
 	client   *client.Client
 	recorded []byte // canonical form that is known to be written down; the leader's
+	matched  atomic.Pointer[topology.Topology]
 }
 
 func newPlan(t *topology.Topology, cfg Config, c *client.Client) *plan {
-	return &plan{topology: t, cfg: cfg, client: c}
+	p := &plan{topology: t, cfg: cfg, client: c}
+	p.matched.Store(t)
+	return p
 }
 
 // check reports what is missing in the log, all at once.
@@ -61,36 +65,10 @@ func (p *plan) checkSinks(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// count returns the partition counts that the application runs with, from those of its user topics in the log.
-func (p *plan) count(ctx context.Context) (topology.Partitions, error) {
-	found, err := p.client.RefreshTopics(ctx, p.topology.UserTopics()...)
-	if err != nil {
-		return topology.Partitions{}, err
-	}
-	return p.countOf(found)
-}
-
-// remembered is as count, of what the client remembers of the topics.
-func (p *plan) remembered(ctx context.Context) (topology.Partitions, error) {
-	found, err := p.client.Topics(ctx, p.topology.UserTopics()...)
-	if err != nil {
-		return topology.Partitions{}, err
-	}
-	return p.countOf(found)
-}
-
-func (p *plan) countOf(found map[string]client.Topic) (topology.Partitions, error) {
-	counts := make(map[string]int32, len(found))
-	for name, t := range found {
-		counts[name] = int32(len(t.Partitions))
-	}
-	return p.topology.Partition(counts)
-}
-
 // lead is called on the group's leader before it assigns: it makes sure that the internal topics exist, and returns
 // the tasks.
 func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, error) {
-	counts, err := p.count(ctx)
+	now, err := p.count(ctx)
 	if missing, ok := errors.AsType[*topology.UnknownTopicError](err); ok {
 		return nil, commit.Fatal(fmt.Errorf("%w. Topic %s was there when this instance started: was it deleted? To go on, create it again, and start "+
 			"the application: what comes is added to what its stores hold. To begin anew, reset the application", err, missing.Topic))
@@ -98,11 +76,11 @@ func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, 
 	if err != nil {
 		return nil, err
 	}
-	if err := p.lostChangelogs(ctx, counts); err != nil {
+	if err := p.lostChangelogs(ctx, now); err != nil {
 		return nil, err
 	}
 	var topics []client.NewTopic
-	for _, t := range p.topology.InternalTopics(p.cfg.ApplicationID, counts) {
+	for _, t := range now.InternalTopics(p.cfg.ApplicationID, now.Partitions) {
 		topics = append(topics, client.NewTopic{
 			Name:              t.Name,
 			Partitions:        t.Partitions,
@@ -113,17 +91,17 @@ func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, 
 	topics = append(topics, p.topologyTopic())
 	if err := p.client.CreateTopics(ctx, topics...); err != nil {
 		if mismatch, ok := errors.AsType[*client.PartitionCountError](err); ok {
-			return nil, p.grown(ctx, mismatch, counts)
+			return nil, p.grown(ctx, mismatch, now)
 		}
 		return nil, fmt.Errorf("create internal topics: %w", err)
 	}
-	p.record(ctx, counts)
+	p.record(ctx, now.Partitions)
 	var tasks []member.TaskInputs
-	for _, sub := range p.topology.Subtopologies() {
-		for n := range counts.Tasks[sub.Number] {
+	for _, sub := range now.Subtopologies() {
+		for n := range now.Tasks[sub.Number] {
 			tasks = append(tasks, member.TaskInputs{
 				Task:   assign.Task{Subtopology: sub.Number, Partition: n},
-				Inputs: p.inputs(sub, n, counts),
+				Inputs: p.inputs(sub, n, now.Partitions),
 			})
 		}
 	}
@@ -167,41 +145,30 @@ func (p *plan) measure(ctx context.Context, tasks []member.TaskInputs) error {
 	return nil
 }
 
-// inputs returns the partitions that a task reads: partition n of each source that has so many.
-func (p *plan) inputs(sub topology.Subtopology, n int32, counts topology.Partitions) []client.TopicPartition {
-	var inputs []client.TopicPartition
-	for _, source := range sub.Sources {
-		if n < counts.Topics[source] {
-			inputs = append(inputs, client.TopicPartition{Topic: p.topology.Internal(p.cfg.ApplicationID, source), Partition: n})
-		}
-	}
-	return inputs
-}
-
 // tasks describes tasks for the workers that are to make them ready.
 func (p *plan) tasks(ctx context.Context, db *state.DB, ids []topology.TaskID) ([]restore.Task, error) {
-	counts, err := p.count(ctx)
+	now, err := p.count(ctx)
 	if err != nil {
 		return nil, err
 	}
-	changelogs, err := p.changelogs(ctx, counts)
+	changelogs, err := p.changelogs(ctx, now.Partitions)
 	if err != nil {
 		return nil, err
 	}
 	expires := make(map[string]bool)
-	for _, t := range p.topology.InternalTopics(p.cfg.ApplicationID, counts) {
+	for _, t := range now.InternalTopics(p.cfg.ApplicationID, now.Partitions) {
 		expires[t.Name] = strings.Contains(t.Settings["cleanup.policy"], "delete")
 	}
 	tasks := make([]restore.Task, 0, len(ids))
 	for _, id := range ids {
-		sub, ok := p.topology.Subtopology(id.Subtopology)
-		if !ok || id.Partition >= counts.Tasks[id.Subtopology] {
+		sub, ok := now.Subtopology(id.Subtopology)
+		if !ok || id.Partition >= now.Tasks[id.Subtopology] {
 			return nil, fmt.Errorf("task %s was assigned, but this instance's topology has no such task; "+
 				"do all instances of %s run the same program?", id, p.cfg.ApplicationID)
 		}
 		t := restore.Task{
 			ID:     id,
-			Inputs: p.inputs(sub, id.Partition, counts),
+			Inputs: p.inputs(sub, id.Partition, now.Partitions),
 			Known:  make(map[client.TopicPartition]bool),
 		}
 		for _, spec := range p.topology.Stores {
@@ -283,16 +250,4 @@ func (p *plan) maxBatchBytes(topic string) int {
 		n = min(n, p.cfg.MaxRecordBytes)
 	}
 	return n
-}
-
-// sources returns the topics that the tasks read, by full name.
-func (p *plan) sources() []string {
-	var names []string
-	for _, sub := range p.topology.Subtopologies() {
-		for _, source := range sub.Sources {
-			names = append(names, p.topology.Internal(p.cfg.ApplicationID, source))
-		}
-	}
-	slices.SortFunc(names, strings.Compare)
-	return slices.Compact(names)
 }

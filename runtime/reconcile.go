@@ -25,6 +25,9 @@ func (s *supervisor) reconcile(ctx context.Context) error {
 		s.placed.remove(id)
 		delete(s.specs, id)
 	}
+	if err := s.renew(ctx); err != nil {
+		return err
+	}
 	var missing []topology.TaskID
 	for _, t := range a.Tasks {
 		id := topology.TaskID{Subtopology: t.Subtopology, Partition: t.Partition}
@@ -52,6 +55,22 @@ func (s *supervisor) reconcile(ctx context.Context) error {
 		return err
 	}
 	return s.holdCopies(ctx)
+}
+
+// renew closes the tasks that read other partitions now, after a commit. They are missing then.
+func (s *supervisor) renew(ctx context.Context) error {
+	if !s.regrown.Swap(false) {
+		return nil
+	}
+	ids, err := s.plan.stale(ctx, s.specs)
+	if err != nil { // whether the application can go on is for the group's leader to say
+		s.log.Warn("what tasks read now is not known; they go on as they are", "err", err)
+		return ctx.Err()
+	}
+	if len(ids) > 0 {
+		s.log.Info("tasks are started anew, since the topics that they read have changed", "tasks", ids)
+	}
+	return s.release(ctx, ids)
 }
 
 // surplus returns the tasks that are placed and not assigned.

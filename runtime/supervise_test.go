@@ -22,25 +22,22 @@ import (
 // What the first look-up that is answered finds is not a change, however many before it have failed.
 func TestFirstCountsAreNoChange(t *testing.T) {
 	t.Parallel()
-	partitioned := func(n int) map[string]client.Topic {
-		return map[string]client.Topic{"in": {Partitions: make([]client.PartitionLeader, n)}}
-	}
-	var c topicCounts // a look-up that fails does not come so far
-	topics := []string{"in"}
+	var known map[string]int // a look-up that fails does not come so far
 	for _, step := range []struct {
-		found map[string]client.Topic
+		found map[string]int
 		want  []string
 	}{
-		{partitioned(4), nil},
-		{partitioned(4), nil},
-		{partitioned(6), []string{"topic in has 6 partitions, and had 4"}},
-		{nil, []string{"topic in has 0 partitions, and had 6"}},
-		{nil, nil},
-		{partitioned(6), []string{"topic in has 6 partitions, and had 0"}},
+		{map[string]int{"in": 4}, nil},
+		{map[string]int{"in": 4}, nil},
+		{map[string]int{"in": 6}, []string{"topic in has 6 partitions, and had 4"}},
+		{map[string]int{"in": 0}, []string{"topic in has 0 partitions, and had 6"}},
+		{map[string]int{"in": 0}, nil},
+		{map[string]int{"in": 6, "more": 1}, []string{"topic in has 6 partitions, and had 0", "topic more has 1 partitions, and had 0"}},
 	} {
-		if got := c.update(topics, step.found); !slices.Equal(got, step.want) {
+		if got := topicChanges(known, step.found); !slices.Equal(got, step.want) {
 			t.Errorf("changes %q, want %q", got, step.want)
 		}
+		known = step.found
 	}
 }
 

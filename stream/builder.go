@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/millrace-io/millrace/serde"
@@ -87,6 +88,34 @@ func From[K, V any](b *Builder, topic string, key serde.Serde[K], value serde.Se
 // FromTopics is [From] for several topics, whose records come as one stream: in the order of event time within a task, as far as it is known.
 // A task reads the same partition of each topic; joined with another stream, each topic must have as many partitions as that.
 func FromTopics[K, V any](b *Builder, topics []string, key serde.Serde[K], value serde.Serde[V], opts ...SourceOption[K, V]) KStream[K, V] {
+	return source(b, key, value, opts, func(name string, opts []topology.SourceOption[K, V]) *topology.Node {
+		b.require(name, len(topics) > 0, "it is given no topics")
+		return topology.NewSource(name, slices.Clone(topics), key, value, opts...)
+	})
+}
+
+// FromPattern is [FromTopics] for all topics whose names the expression matches as a whole, those that are made later too: such a topic is
+// noticed half a minute after its creation at the latest, and read from its start. Internal topics of the application and of the log are left
+// out. A topic that the program reads by its name, or by another pattern, must not be matched.
+//
+// There are as many tasks as the largest topic has partitions, and the stores and repartition topics below as many partitions. So what matches later
+// must not be larger where there are such: the application would stop, and say so. As long as no topic matches, nothing is done.
+// It stands for Kafka Streams' StreamsBuilder.stream(Pattern).
+func FromPattern[K, V any](b *Builder, expression *regexp.Regexp, key serde.Serde[K], value serde.Serde[V], opts ...SourceOption[K, V]) KStream[K, V] {
+	return source(b, key, value, opts, func(name string, opts []topology.SourceOption[K, V]) *topology.Node {
+		if expression == nil {
+			b.require(name, false, "the expression is nil")
+			return topology.NewSource(name, nil, key, value, opts...)
+		}
+		return topology.NewPatternSource(name, expression, key, value, opts...)
+	})
+}
+
+// source adds what newNode makes, or finds the source of the same topics that is there.
+func source[K, V any](
+	b *Builder, key serde.Serde[K], value serde.Serde[V], opts []SourceOption[K, V],
+	newNode func(name string, opts []topology.SourceOption[K, V]) *topology.Node,
+) KStream[K, V] {
 	var c sourceConfig[K, V]
 	for _, o := range opts {
 		o(&c)
@@ -94,8 +123,7 @@ func FromTopics[K, V any](b *Builder, topics []string, key serde.Serde[K], value
 	name := b.plan.Name(c.name, plan.Source)
 	b.require(name, key != nil, "the key serde is nil")
 	b.require(name, value != nil, "the value serde is nil")
-	b.require(name, len(topics) > 0, "it is given no topics")
-	node, shared := b.plan.ShareSource(topology.NewSource(name, slices.Clone(topics), key, value, c.source...), fmt.Sprintf("%T, %T", key, value))
+	node, shared := b.plan.ShareSource(newNode(name, c.source), fmt.Sprintf("%T, %T", key, value))
 	b.require(name, !shared || len(c.source) == 0, "its topics are read already, by a source with its own Timestamps or without: give Timestamps to the first")
 	return KStream[K, V]{b: b, node: node, key: key, value: value}
 }

@@ -3,6 +3,7 @@ package stream_test
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	goruntime "runtime"
 	"strings"
 	"testing"
@@ -73,6 +74,40 @@ func TestTopicsInOrderOfTime(t *testing.T) {
 	}
 	if total != 30 {
 		t.Errorf("%d records were counted, want 30", total)
+	}
+}
+
+// TestFromPattern: all topics that match are one source, which is shared by streams of the same pattern (D-01, X-23), and can be joined.
+func TestFromPattern(t *testing.T) {
+	t.Parallel()
+	b := stream.NewBuilder()
+	ins := stream.FromPattern(b, regexp.MustCompile("in-.*"), serde.String, serde.String)
+	again := stream.FromPattern(b, regexp.MustCompile("in-.*"), serde.String, serde.String)
+	toText(stream.JoinTable(ins, tableFrom(b, "t"), both), "joined")
+	toText(again.Merge(from(b, "other")), "out")
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(top.Describe(), "(topics: in-.*)"); n != 1 {
+		t.Errorf("%d sources:\n%s", n, top.Describe())
+	}
+	d := topologytest.New(t, top, topologytest.Topics("in-a", "in-b", "unrelated"), topologytest.Partitions(2))
+	topologytest.NewInput(d, "t", serde.String, serde.String).PipeAt("k", "row", 0)
+	for i, topic := range []string{"in-b", "in-a", "other"} {
+		topologytest.NewInput(d, topic, serde.String, serde.String).PipeAt("k", topic, int64(i))
+	}
+	for topic, want := range map[string]string{
+		"joined": "k=" + both("in-b", "row") + " @0\nk=" + both("in-a", "row") + " @1\n", "out": "k=in-b @0\nk=in-a @1\nk=other @2\n",
+	} {
+		if got := topologytest.Render(topologytest.NewOutput(d, topic, serde.String, serde.String)); got != want {
+			t.Errorf("%s has %q, want %q", topic, got, want)
+		}
+	}
+	b = stream.NewBuilder()
+	stream.FromPattern(b, nil, serde.String, serde.String)
+	if _, err := b.Topology(); err == nil || !strings.Contains(err.Error(), "the expression is nil") {
+		t.Errorf("error %v", err)
 	}
 }
 

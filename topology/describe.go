@@ -66,7 +66,11 @@ func (d *description) subtopology(s Subtopology) {
 func (d *description) node(n *Node) {
 	switch n.Kind {
 	case KindSource:
-		d.write("    Source: ", n.Name, " (topics: [", strings.Join(n.Topics, ", "), "])\n")
+		topics := "[" + strings.Join(n.Topics, ", ") + "]"
+		if n.Pattern != nil {
+			topics = n.Pattern.String()
+		}
+		d.write("    Source: ", n.Name, " (topics: ", topics, ")\n")
 	case KindProcessor:
 		stores := slices.DeleteFunc(slices.Sorted(slices.Values(n.Stores)), d.t.isGlobal)
 		d.write("    Processor: ", n.Name, " (stores: [", strings.Join(stores, ", "), "])\n")

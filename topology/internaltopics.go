@@ -20,7 +20,8 @@ type InternalTopic struct {
 }
 
 // InternalTopics returns the repartition and changelog topics of t, sorted by name, with partition counts from p and the
-// settings that Kafka Streams gives them, and one more: see anyTime. A changelog has one partition per task.
+// settings that Kafka Streams gives them, and one more: see anyTime. A changelog has one partition per task. Those that have
+// none, because a pattern has matched no topic yet, are left out.
 func (t *Topology) InternalTopics(applicationID string, p Partitions) []InternalTopic {
 	var topics []InternalTopic
 	for _, r := range t.Repartition {
@@ -42,6 +43,7 @@ func (t *Topology) InternalTopics(applicationID string, p Partitions) []Internal
 			}
 		}
 	}
+	topics = slices.DeleteFunc(topics, func(t InternalTopic) bool { return t.Partitions == 0 })
 	slices.SortFunc(topics, func(a, b InternalTopic) int { return strings.Compare(a.Name, b.Name) })
 	return topics
 }

@@ -40,7 +40,9 @@ type Node struct {
 	Stores   []string // names of the stores it uses
 
 	Topics []string // of a source; a repartition topic by its Topic method
-	Topic  string   // of a sink; likewise. Empty if it is dynamic
+	// Pattern says that a source reads all topics whose names match it. Topics then holds what stands for them, see Topology.Match.
+	Pattern *Pattern
+	Topic   string // of a sink; likewise. Empty if it is dynamic
 	// Dynamic says that a sink chooses the topic of each record (P-29).
 	Dynamic bool
 

@@ -24,6 +24,7 @@ func (t *Topology) Validate() error {
 	}
 	v.stores()
 	v.topics()
+	v.patterns()
 	v.repartition()
 	v.copartitioned()
 	return errors.Join(v.errs...)
@@ -238,6 +239,20 @@ func (v *validation) topics() {
 			v.fault("store %s is filled by the global tables %s and %s", g.Store, first, g.Name)
 		}
 		filled[g.Store] = g.Name
+	}
+}
+
+// patterns checks that no pattern matches a topic that is read by its name. Patterns that match the same are found where topics are known.
+func (v *validation) patterns() {
+	for _, n := range v.t.Nodes {
+		if n.Pattern == nil {
+			continue
+		}
+		for _, topic := range v.t.UserTopics() {
+			if n.Pattern.matches(topic) {
+				v.of(n, "source %s: the pattern %s matches topic %s, which is read by its name; make the pattern leave it out, or do not name it", n.Name, n.Pattern, topic)
+			}
+		}
 	}
 }
 

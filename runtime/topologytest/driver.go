@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,10 @@ func New(tb testing.TB, top *topology.Topology, options ...Option) *Driver {
 	d.now = d.cfg.start
 	d.log.sent = d.deliver
 	if err := top.Validate(); err != nil {
+		tb.Fatalf("topologytest: topology: %v", err)
+	}
+	top, err := top.Match(d.cfg.applicationID, slices.AppendSeq(slices.Clone(d.cfg.topics), maps.Keys(d.cfg.byTopic)))
+	if err != nil {
 		tb.Fatalf("topologytest: topology: %v", err)
 	}
 	d.top = d.cfg.trace.wrap(top)

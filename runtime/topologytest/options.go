@@ -43,6 +43,7 @@ type config struct {
 	deadLetters   string
 	partitions    int32            // of topics that byTopic does not name
 	byTopic       map[string]int32 // by name
+	topics        []string         // for patterns to match
 	trace         *tracer
 	logger        *slog.Logger
 }
@@ -70,6 +71,12 @@ func Partitions(n int32, topics ...string) Option {
 			c.byTopic[topic] = n
 		}
 	}
+}
+
+// Topics says which topics there are beside those that the topology names: the patterns of its sources are matched with them, and with the
+// topics that Partitions names.
+func Topics(names ...string) Option {
+	return func(c *config) { c.topics = append(c.topics, names...) }
 }
 
 func (c *config) partitionsOf(topic string) int32 {

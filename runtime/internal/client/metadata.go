@@ -76,6 +76,29 @@ func (c *Client) RefreshTopics(ctx context.Context, names ...string) (map[string
 	return c.refreshTopics(ctx, c.conn, names)
 }
 
+// TopicNames returns the names of all topics that the client may see but the log's own, in no order. It asks the log.
+func (c *Client) TopicNames(ctx context.Context) ([]string, error) {
+	var names []string
+	err := retry(ctx, func() error {
+		req := kmsg.NewPtrMetadataRequest() // of no topics in particular: of all
+		resp, err := req.RequestWith(ctx, c.conn)
+		if err != nil {
+			return answered(err, 0)
+		}
+		names = names[:0]
+		for _, t := range resp.Topics {
+			if t.Topic != nil && t.ErrorCode == 0 && !t.IsInternal {
+				names = append(names, *t.Topic)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, doing(err, "list topics")
+	}
+	return names, nil
+}
+
 // refreshTopics asks over conn, which thereby learns the addresses of the leaders.
 func (c *Client) refreshTopics(ctx context.Context, conn *kgo.Client, names []string) (map[string]Topic, error) {
 	if len(names) == 0 {

@@ -23,8 +23,8 @@ type Config struct {
 	// Capacity (number of workers) and Fingerprint (of the topology) describe the instance to the leader.
 	Capacity    int
 	Fingerprint uint64
-	// Topics are the source topics, for Kafka's tools to see.
-	Topics []string
+	// Topics returns the source topics as they are now, for Kafka's tools to see. Nil: none.
+	Topics func() []string
 	// Previous are tasks whose state may be on this instance's disk.
 	Previous []assign.Task
 	// SessionTimeout (session.timeout.ms), default 10 s, is after what a silent member is taken for dead.

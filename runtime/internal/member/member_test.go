@@ -130,10 +130,10 @@ func TestTwoMembers(t *testing.T) {
 	t.Parallel()
 	onEachLog(t, func(t *testing.T, connect func() *client.Client) {
 		group := uniqueGroup()
-		a := startInstance(t, connect(), Config{Group: group, InstanceID: "a", Topics: []string{"in"}, HeartbeatInterval: 100 * time.Millisecond})
+		a := startInstance(t, connect(), Config{Group: group, InstanceID: "a", Topics: func() []string { return []string{"in"} }, HeartbeatInterval: 100 * time.Millisecond})
 		a.await("a alone", has(6))
 		before := a.m.Identity()
-		b := startInstance(t, connect(), Config{Group: group, InstanceID: "b", Topics: []string{"in"}, HeartbeatInterval: 100 * time.Millisecond})
+		b := startInstance(t, connect(), Config{Group: group, InstanceID: "b", Topics: func() []string { return []string{"in"} }, HeartbeatInterval: 100 * time.Millisecond})
 		first := a.await("a beside b", has(3))
 		second := b.await("b beside a", has(3))
 		for _, task := range second.Tasks {

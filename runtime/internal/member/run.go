@@ -116,8 +116,12 @@ func (r *runner) async(request func() event) {
 }
 
 func (r *runner) join(e *effect) event {
+	var topics []string
+	if r.cfg.Topics != nil {
+		topics = r.cfg.Topics()
+	}
 	s := subscription{
-		topics: r.cfg.Topics, partitions: e.partitions, generation: e.claimed,
+		topics: topics, partitions: e.partitions, generation: e.claimed,
 		user: userData{
 			instanceID: r.cfg.InstanceID, capacity: int(r.capacity.Load()), fingerprint: r.cfg.Fingerprint,
 			owned: e.claims, previous: e.previous, tags: r.cfg.Tags, endpoint: r.cfg.Endpoint, stop: e.stop,

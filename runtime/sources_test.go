@@ -1,0 +1,75 @@
+package runtime_test
+
+import (
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime"
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/stream"
+)
+
+// TestPatternMatchesLater: an application whose pattern matches nothing waits; topics that are made while it runs are read from their
+// starts, by the tasks that there are, which go on where they were (D-01).
+func TestPatternMatchesLater(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	prefix, out, id := unique(t, "in"), unique(t, "out"), unique(t, "app")
+	l.createTopics(t, 1, out)
+	b := stream.NewBuilder()
+	stream.FromPattern(b, regexp.MustCompile(regexp.QuoteMeta(prefix)+"-[a-z]"), serde.String, serde.String).
+		GroupByKey().Count(stream.Materialized("n", serde.Int64)).ToStream().To(out, serde.String, serde.Int64)
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := l.start(t, top, runtime.WatchEvery(runtime.Config{ApplicationID: id, StateDir: t.TempDir()}, 20*time.Millisecond))
+	eventually(t, 30*time.Second, "it runs", func() bool { return app.State() == runtime.Running })
+	if n := len(app.Stats().Tasks); n != 0 {
+		t.Errorf("%d tasks, and no topic that they could read", n)
+	}
+	for i, topic := range []string{prefix + "-a", prefix + "-b"} {
+		l.createTopics(t, 2, topic)
+		l.write(t, topic, []record{{partition: 0, key: "k", value: "v"}, {partition: 1, key: "other", value: "v"}})
+		eventually(t, 30*time.Second, topic+" is read", func() bool { return len(l.read(t, out)) == 2*(i+1) })
+		if n := len(app.Stats().Tasks); n != 2 {
+			t.Errorf("%d tasks read topics of two partitions", n)
+		}
+	}
+	l.createTopics(t, 2, prefix+"-A") // which does not match
+	counts := map[string]string{}
+	for _, r := range l.read(t, out) {
+		counts[r.key] = r.value
+	}
+	if two := "\x00\x00\x00\x00\x00\x00\x00\x02"; len(counts) != 2 || counts["k"] != two || counts["other"] != two {
+		t.Errorf("counts %q, want 2 of each key", counts)
+	}
+	if err := app.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOneOfTwoTopicsGrows: a task that runs reads what a topic has gained, though it is there already for another topic.
+func TestOneOfTwoTopicsGrows(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	small, large, out := unique(t, "small"), unique(t, "large"), unique(t, "out")
+	l.createTopics(t, 1, small, out)
+	l.createTopics(t, 3, large)
+	b := stream.NewBuilder()
+	stream.FromTopics(b, []string{small, large}, serde.String, serde.String).To(out, serde.String, serde.String)
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := l.start(t, top, runtime.WatchEvery(runtime.Config{ApplicationID: unique(t, "app")}, 20*time.Millisecond))
+	eventually(t, 30*time.Second, "it runs", func() bool { return app.State() == runtime.Running })
+	if err := l.client.CreatePartitions(t.Context(), small, 3); err != nil {
+		t.Fatal(err)
+	}
+	l.write(t, small, []record{{partition: 2, key: "k", value: "new"}})
+	eventually(t, 30*time.Second, "the new partition is read", func() bool { return len(l.read(t, out)) == 1 })
+	l.write(t, large, []record{{partition: 2, key: "k", value: "too"}})
+	eventually(t, 30*time.Second, "the task goes on", func() bool { return len(l.read(t, out)) == 2 })
+}
