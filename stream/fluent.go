@@ -83,6 +83,27 @@ func (s KStream[K, V]) OuterJoin[W, R any](
 	return OuterJoin(s, right, join, w, joined...)
 }
 
+// JoinWithKey is the function [JoinWithKey].
+func (s KStream[K, V]) JoinWithKey[W, R any](
+	right KStream[K, W], join func(key K, left V, right W) R, w window.Join, joined ...StreamJoined[K, V, W],
+) KStream[K, R] {
+	return JoinWithKey(s, right, join, w, joined...)
+}
+
+// LeftJoinWithKey is the function [LeftJoinWithKey].
+func (s KStream[K, V]) LeftJoinWithKey[W, R any](
+	right KStream[K, W], join func(key K, left V, right serde.Maybe[W]) R, w window.Join, joined ...StreamJoined[K, V, W],
+) KStream[K, R] {
+	return LeftJoinWithKey(s, right, join, w, joined...)
+}
+
+// OuterJoinWithKey is the function [OuterJoinWithKey].
+func (s KStream[K, V]) OuterJoinWithKey[W, R any](
+	right KStream[K, W], join func(key K, left serde.Maybe[V], right serde.Maybe[W]) R, w window.Join, joined ...StreamJoined[K, V, W],
+) KStream[K, R] {
+	return OuterJoinWithKey(s, right, join, w, joined...)
+}
+
 // JoinTable is the function [JoinTable].
 func (s KStream[K, V]) JoinTable[W, R any](t KTable[K, W], join func(value V, row W) R, opts ...StreamJoinOption) KStream[K, R] {
 	return JoinTable(s, t, join, opts...)
@@ -91,6 +112,18 @@ func (s KStream[K, V]) JoinTable[W, R any](t KTable[K, W], join func(value V, ro
 // LeftJoinTable is the function [LeftJoinTable].
 func (s KStream[K, V]) LeftJoinTable[W, R any](t KTable[K, W], join func(value V, row serde.Maybe[W]) R, opts ...StreamJoinOption) KStream[K, R] {
 	return LeftJoinTable(s, t, join, opts...)
+}
+
+// JoinTableWithKey is the function [JoinTableWithKey].
+func (s KStream[K, V]) JoinTableWithKey[W, R any](t KTable[K, W], join func(key K, value V, row W) R, opts ...StreamJoinOption) KStream[K, R] {
+	return JoinTableWithKey(s, t, join, opts...)
+}
+
+// LeftJoinTableWithKey is the function [LeftJoinTableWithKey].
+func (s KStream[K, V]) LeftJoinTableWithKey[W, R any](
+	t KTable[K, W], join func(key K, value V, row serde.Maybe[W]) R, opts ...StreamJoinOption,
+) KStream[K, R] {
+	return LeftJoinTableWithKey(s, t, join, opts...)
 }
 
 // JoinGlobal is the function [JoinGlobal].
@@ -105,6 +138,20 @@ func (s KStream[K, V]) LeftJoinGlobal[GK, GV, R any](
 	t GlobalKTable[GK, GV], key func(key K, value V) GK, join func(value V, row serde.Maybe[GV]) R, opts ...StepOption,
 ) KStream[K, R] {
 	return LeftJoinGlobal(s, t, key, join, opts...)
+}
+
+// JoinGlobalWithKey is the function [JoinGlobalWithKey].
+func (s KStream[K, V]) JoinGlobalWithKey[GK, GV, R any](
+	t GlobalKTable[GK, GV], key func(key K, value V) GK, join func(key K, value V, row GV) R, opts ...StepOption,
+) KStream[K, R] {
+	return JoinGlobalWithKey(s, t, key, join, opts...)
+}
+
+// LeftJoinGlobalWithKey is the function [LeftJoinGlobalWithKey].
+func (s KStream[K, V]) LeftJoinGlobalWithKey[GK, GV, R any](
+	t GlobalKTable[GK, GV], key func(key K, value V) GK, join func(key K, value V, row serde.Maybe[GV]) R, opts ...StepOption,
+) KStream[K, R] {
+	return LeftJoinGlobalWithKey(s, t, key, join, opts...)
 }
 
 // Aggregate is the function [Aggregate].
@@ -138,6 +185,21 @@ func (t KTable[K, V]) MapValues[R any](f func(row V) R, opts ...TableOption) KTa
 	return MapTable(t, f, opts...)
 }
 
+// MapValuesWithKey is the function [MapTableWithKey].
+func (t KTable[K, V]) MapValuesWithKey[R any](f func(key K, row V) R, opts ...TableOption) KTable[K, R] {
+	return MapTableWithKey(t, f, opts...)
+}
+
+// TransformValues is the function [TransformTable].
+func (t KTable[K, V]) TransformValues[T RowTransformer[K, V, R], R any](newTransformer func() T, opts ...TransformOption) KTable[K, R] {
+	return TransformTable(t, newTransformer, opts...)
+}
+
+// ToStreamBy is the function [ToStreamBy].
+func (t KTable[K, V]) ToStreamBy[K2 any](f func(key K, row V) K2, opts ...StepOption) KStream[K2, V] {
+	return ToStreamBy(t, f, opts...)
+}
+
 // GroupBy is the function [GroupTable].
 func (t KTable[K, V]) GroupBy[K2, V2 any](f func(key K, row V) (K2, V2), g Grouped[K2, V2]) GroupedTable[K2, V2] {
 	return GroupTable(t, f, g)
@@ -160,11 +222,30 @@ func (t KTable[K, V]) OuterJoin[W, R any](
 	return OuterJoinTables(t, right, join, opts...)
 }
 
+// JoinForeign is the function [JoinForeign].
+func (t KTable[K, V]) JoinForeign[FK, W, R any](
+	right KTable[FK, W], foreign func(key K, row V) FK, join func(left V, right W) R, opts ...ForeignOption,
+) KTable[K, R] {
+	return JoinForeign(t, right, foreign, join, opts...)
+}
+
+// LeftJoinForeign is the function [LeftJoinForeign].
+func (t KTable[K, V]) LeftJoinForeign[FK, W, R any](
+	right KTable[FK, W], foreign func(key K, row V) FK, join func(left V, right serde.Maybe[W]) R, opts ...ForeignOption,
+) KTable[K, R] {
+	return LeftJoinForeign(t, right, foreign, join, opts...)
+}
+
 // Aggregate is the function [AggregateTable].
 func (g GroupedTable[K, V]) Aggregate[A any](
 	init func() A, add, subtract func(key K, value V, aggregate A) A, m Store[A], opts ...AggregateOption,
 ) KTable[K, A] {
 	return AggregateTable(g, init, add, subtract, m, opts...)
+}
+
+// MapValues is the function [MapWindows].
+func (t WindowedTable[K, V]) MapValues[R any](f func(row V) R, opts ...TableOption) WindowedTable[K, R] {
+	return MapWindows(t, f, opts...)
 }
 
 // ToStream is [ToStream] with a new key and value, f(key and window, row). The rows that were deleted are dropped and counted, unless V can hold
