@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/millrace-io/millrace/serde"
@@ -31,6 +30,9 @@ type Buffer[K, V any] struct {
 	size  int64
 	buf   []byte
 	out   []byte
+	keys  serde.Arena // of the queue
+	old   []byte
+	new   []byte
 }
 
 func newBuffer[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Buffer[K, V], error) {
@@ -42,7 +44,7 @@ func newBuffer[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Buffer[K
 	var bad error
 	_, err := s.t.walk(span{}, false, func(local []byte, b string, _ int64) bool {
 		var v bufferedValue
-		if v, bad = splitBuffered([]byte(b)); bad != nil {
+		if v, bad = splitBuffered(bytesOf(b), &s.vs.topics); bad != nil {
 			return false
 		}
 		s.queue.push(bufferKey{v.at, string(local)})
@@ -62,24 +64,24 @@ func (s *Buffer[K, V]) Put(at int64, r Buffered[K, V]) error {
 		return err
 	}
 	v := bufferedValue{at: at}
-	waiting, err := s.waiting(slot)
+	waiting, waits, err := s.waiting(slot)
 	if err != nil {
 		return err
 	}
 	v.context(r.Timestamp, r.Headers, r.Source)
-	if v.old, err = s.vs.encode(r.Change.Old); err == nil {
-		v.value, err = s.vs.encode(r.Change.New)
+	if v.old, err = s.vs.encode(&s.old, r.Change.Old); err == nil {
+		v.value, err = s.vs.encode(&s.new, r.Change.New)
 	}
 	if err != nil {
 		return fmt.Errorf("store %s: encode value: %w", s.t.below.id, err)
 	}
 	key := s.t.table.Key(slot)
-	if waiting != nil {
+	if waits {
 		v.at, v.prior = waiting.at, waiting.prior
 		s.size -= waiting.size(len(key))
 	} else {
 		v.prior = v.old
-		s.queue.push(bufferKey{at, string(key)})
+		s.queue.push(bufferKey{at, stringOf(s.keys.Copy(key))})
 	}
 	s.size += v.size(len(key))
 	s.out = v.append(s.out[:0])
@@ -97,17 +99,16 @@ func (s *Buffer[K, V]) find(key K) (layer.Slot, error) {
 	return s.t.find(b)
 }
 
-// waiting returns the entry at slot, nil if there is none.
-func (s *Buffer[K, V]) waiting(slot layer.Slot) (*bufferedValue, error) {
+// waiting returns the entry at slot, and whether there is one. It shares memory with the store's value, which nobody writes.
+func (s *Buffer[K, V]) waiting(slot layer.Slot) (v bufferedValue, waits bool, err error) {
 	it := s.t.table.At(slot)
 	if it.flags&flagPresent == 0 {
-		return nil, nil
+		return v, false, nil
 	}
-	v, err := splitBuffered([]byte(it.v))
-	if err != nil {
-		return nil, fmt.Errorf("store %s: key %x: %w", s.t.below.id, s.t.table.Key(slot), err)
+	if v, err = splitBuffered(bytesOf(it.v), &s.vs.topics); err != nil {
+		return v, false, fmt.Errorf("store %s: key %x: %w", s.t.below.id, s.t.table.Key(slot), err)
 	}
-	return &v, nil
+	return v, true, nil
 }
 
 // Len returns how many changes wait.
@@ -126,18 +127,18 @@ func (s *Buffer[K, V]) First() (at int64, ok bool) {
 
 // Peek returns the first change that waits: of the lowest time, and of those the lowest encoded key. There must be one.
 func (s *Buffer[K, V]) Peek() (e Buffered[K, V], err error) {
-	local := []byte(s.queue[0].key)
+	local := bytesOf(s.queue[0].key)
 	slot, err := s.t.find(local)
 	if err != nil {
 		return e, err
 	}
-	v, err := s.waiting(slot)
+	v, _, err := s.waiting(slot)
 	if err != nil {
 		return e, err
 	}
-	key, err := s.ks.decode(bytes.Clone(local))
+	key, err := s.ks.decode(local)
 	if err == nil {
-		e, err = entryOf(&s.vs, key, v)
+		e, err = entryOf(&s.vs, key, &v)
 	}
 	if err != nil {
 		return e, fmt.Errorf("store %s: key %x: %w", s.t.below.id, local, err)
@@ -147,11 +148,11 @@ func (s *Buffer[K, V]) Peek() (e Buffered[K, V], err error) {
 
 // Remove takes the first change out.
 func (s *Buffer[K, V]) Remove() error {
-	slot, err := s.t.find([]byte(s.queue[0].key))
+	slot, err := s.t.find(bytesOf(s.queue[0].key))
 	if err != nil {
 		return err
 	}
-	v, err := s.waiting(slot)
+	v, _, err := s.waiting(slot)
 	if err != nil {
 		return err
 	}
@@ -167,8 +168,8 @@ func (s *Buffer[K, V]) Prior(key K) (row serde.Maybe[V], waits bool, err error) 
 	if err != nil {
 		return row, false, err
 	}
-	v, err := s.waiting(slot)
-	if v == nil || err != nil {
+	v, waits, err := s.waiting(slot)
+	if !waits || err != nil {
 		return row, false, err
 	}
 	if row, err = s.vs.decode(v.prior); err != nil {

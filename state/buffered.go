@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"unicode/utf16"
+	"unsafe"
 
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state/internal/keyschema"
@@ -76,11 +77,27 @@ func appendSized(dst, b []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(dst, uint32(len(b))), b...)
 }
 
+// lastTopic keeps the name of the topic that was read last: most entries come from the same one.
+type lastTopic string
+
+func (l *lastTopic) of(name []byte) string {
+	if string(name) != string(*l) {
+		*l = lastTopic(name)
+	}
+	return string(*l)
+}
+
+// bytesOf returns the bytes of s, which must not be written, without a copy.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// stringOf returns b, which must not be written any more, as a string without a copy.
+func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
 // splitBuffered reads what append wrote. Its slices share memory with b.
-func splitBuffered(b []byte) (v bufferedValue, err error) {
+func splitBuffered(b []byte, topics *lastTopic) (v bufferedValue, err error) {
 	r := bufferReader{b: b}
 	v.timestamp, v.offset = r.long(), r.long()
-	v.topic = string(r.sized())
+	v.topic = topics.of(r.sized())
 	v.partition = r.int()
 	count := r.int()
 	for range count {
@@ -174,21 +191,28 @@ func units(s string) (n int) {
 type bufferCodec[V any] struct {
 	vs     serde.Serde[V]
 	copied bool // vs may alias what it decodes
+	topics lastTopic
 }
 
 func newBufferCodec[V any](vs serde.Serde[V]) bufferCodec[V] {
 	return bufferCodec[V]{vs: vs, copied: serde.Aliases(vs)}
 }
 
-// encode returns the bytes of a value, never nil if there is one.
-func (c *bufferCodec[V]) encode(m serde.Maybe[V]) ([]byte, error) {
+// encode returns the bytes of a value in buf, which it grows, never nil if there is one.
+func (c *bufferCodec[V]) encode(buf *[]byte, m serde.Maybe[V]) ([]byte, error) {
 	v, ok := m.Get()
 	if !ok {
 		return nil, nil
 	}
-	b, err := c.vs.Append([]byte{}, v)
+	if *buf == nil {
+		*buf = []byte{}
+	}
+	b, err := c.vs.Append((*buf)[:0], v)
 	if err == nil && len(b) > MaxValue {
 		err = fmt.Errorf("%d bytes: %w", len(b), ErrTooLarge)
+	}
+	if err == nil {
+		*buf = b
 	}
 	return b, err
 }

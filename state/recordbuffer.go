@@ -26,6 +26,7 @@ type RecordBuffer[K, V any] struct {
 	count    int
 	first    int64 // no record that waits is older
 	key      []byte
+	value    []byte
 	buf, out []byte
 }
 
@@ -51,7 +52,7 @@ func (s *RecordBuffer[K, V]) Add(key K, value V, timestamp int64, h serde.Header
 	}
 	var v bufferedValue
 	v.context(timestamp, h, from)
-	if v.value, err = s.vs.encode(serde.Some(value)); err != nil {
+	if v.value, err = s.vs.encode(&s.value, serde.Some(value)); err != nil {
 		return fmt.Errorf("store %s: encode value: %w", s.t.below.id, err)
 	}
 	s.out = v.append(s.out[:0])
@@ -126,7 +127,7 @@ func (s *RecordBuffer[K, V]) entry(d dueRecord) (e Buffered[K, V], err error) {
 	enc, _, _, err := keyschema.SplitTimeFirst(d.local)
 	var v bufferedValue
 	if err == nil {
-		v, err = splitBuffered(d.value)
+		v, err = splitBuffered(d.value, &s.vs.topics)
 	}
 	var key K
 	if err == nil {

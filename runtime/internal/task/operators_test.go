@@ -81,7 +81,7 @@ const (
 	waiting   = 1.6  // a record without a match waits as a list of its own, of bytes
 	// A subscription holds the key of its row; it is sent once for each row that changes between two commits.
 	subscribing = 1
-	held        = 10 // what waits is copied into a buffer in Kafka's format, and out of it
+	held        = 1.5 // what waits is kept as the bytes of Kafka's format
 )
 
 // operatorCases leaves out windows that are emitted when they close: that is throttled by the wall clock, which stands still here.

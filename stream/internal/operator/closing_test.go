@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -42,5 +43,56 @@ func TestClosedWindowsAreNotForgotten(t *testing.T) {
 		if !slices.Equal(got, step.emitted) || len(s.failed) > 0 {
 			t.Errorf("at %v, the wall clock at %v: emitted %q, want %q; %v", step.at, step.now, got, step.emitted, s.failed)
 		}
+	}
+}
+
+// TestBegins: the store is asked for closed windows only if one can begin where they would have.
+func TestBegins(t *testing.T) {
+	t.Parallel()
+	for _, advance := range []int64{1, 2, 7, 10} {
+		l := layout{advance: advance}
+		for from := range int64(25) {
+			for to := int64(-12); to < 25; to++ {
+				want := false
+				for start := range int64(25) {
+					want = want || start%advance == 0 && from <= start && start <= to
+				}
+				if got := l.begins(from, to); got != want {
+					t.Errorf("every %d, from %d to %d: %v", advance, from, to, got)
+				}
+			}
+		}
+	}
+	unlimited := layout{advance: 1<<63 - 1}
+	if unlimited.begins(1, 1<<62) || unlimited.begins(0, -1<<62) {
+		t.Error("a window without an end has closed")
+	}
+}
+
+// BenchmarkEmitOnClose is a count of open windows of many keys, with a record every millisecond and a look for closed windows with each.
+func BenchmarkEmitOnClose(b *testing.B) {
+	s := &scope{}
+	s.open(b, state.WindowSpec("w", serde.String, serde.Int64, time.Minute, 5*time.Minute))
+	st := Stored("w")
+	st.OnClose = true
+	emitted := 0
+	down := topology.Emit[window.Windowed[string], state.Change[int64]](func(topology.Record[window.Windowed[string], state.Change[int64]]) { emitted++ })
+	inst, err := Windowed("n", st, window.Tumbling(time.Minute), Counter[string, string]()).Build(s, down)
+	if err != nil {
+		b.Fatal(err)
+	}
+	take := inst.Ports[0].(topology.Emit[string, string])
+	keys := make([]string, 10_000)
+	for i := range keys {
+		keys[i] = fmt.Sprint("key-", i)
+	}
+	b.ReportAllocs()
+	at := int64(0)
+	for b.Loop() {
+		take(topology.NewRecord(keys[at%int64(len(keys))], "v", at))
+		at++
+	}
+	if len(s.failed) > 0 || at > 61_000 && emitted == 0 {
+		b.Error(emitted, s.failed)
 	}
 }

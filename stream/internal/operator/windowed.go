@@ -156,11 +156,21 @@ func (w *windowed[K, V, A]) emitClosed(r *topology.Record[K, V], closed int64) e
 	if !w.closing.due(closed, w.wouldLose()) {
 		return nil
 	}
-	if err := emitWindows(w.store, w.firstUnemitted(), closed-w.size, w.size, r.Headers, w.down); err != nil {
-		return err
+	from, to := w.firstUnemitted(), closed-w.size
+	if w.begins(from, to) {
+		if err := emitWindows(w.store, from, to, w.size, r.Headers, w.down); err != nil {
+			return err
+		}
 	}
 	w.closing.emitted(closed)
 	return nil
+}
+
+// begins reports whether a window may begin from a time on and up to another, both included: windows begin at multiples of the advance. The
+// store is not asked as long as no window closes, however often time moves.
+func (l *layout) begins(from, to int64) bool {
+	next := (l.advance - from%l.advance) % l.advance // until the first that does
+	return to-from >= next
 }
 
 // firstUnemitted returns the lowest start of a window that has not been emitted.
