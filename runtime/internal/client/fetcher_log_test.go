@@ -298,20 +298,26 @@ func TestRemoveFreesTheBuffer(t *testing.T) {
 			send(t, p, a, string(make([]byte, 900)))
 		}
 		flush(t, p)
+		send(t, p, b, "is held")
+		flush(t, p)
 		f := newFetcher(t, c, FetcherConfig{BufferBytes: 5_000})
+		f.Add(b, 0)
+		first := next(t, f, "the other one", func(n *Fetched) bool { return n.Batch != nil })
 		f.Add(a, 0)
 		kept := next(t, f, "fills the buffer", func(n *Fetched) bool { return n.Batch != nil })
 		send(t, p, b, "waits")
 		flush(t, p)
-		f.Add(b, 0)
 		select {
-		case <-f.Ready():
-			t.Fatalf("got %+v with a full buffer", f.Take(nil))
+		case <-f.Ready(): // of the ends that have moved perhaps
+			if got := f.Take(nil); slices.ContainsFunc(got, func(n Fetched) bool { return n.Batch != nil }) {
+				t.Fatalf("got %+v with a full buffer", got)
+			}
 		case <-time.After(100 * time.Millisecond):
 		}
 		f.Remove(a)
-		got := next(t, f, "the other one", func(n *Fetched) bool { return n.Batch != nil })
+		got := next(t, f, "the other one's second", func(n *Fetched) bool { return n.Batch != nil })
 		got.Batch.Release()
+		first.Batch.Release()
 		kept.Batch.Release()
 		if f.mu.Lock(); f.mu.held != 0 {
 			t.Errorf("%d bytes are held and nothing is out", f.mu.held)
