@@ -60,7 +60,11 @@ func (c heartConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
+// over counts those over the connections that dial makes, or a dialer of its own if that is nil.
 func (h *heartbeats) over(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
 		if err != nil {
