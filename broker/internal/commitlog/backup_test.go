@@ -247,14 +247,15 @@ func TestBackupCrash(t *testing.T) {
 func TestVerifyDir(t *testing.T) {
 	t.Parallel()
 	mem := vfs.NewCrashableMem()
-	l := open(t, testConfig(mem))
+	cfg := testConfig(mem)
+	cfg.CheckpointBytes = 1 << 30 // none comes by itself
+	l := open(t, cfg)
 	topic := create(t, l, "t", 1, nil)
 	fill(t, l, topic, 10)
 	if err := l.checkpoint(false); err != nil {
 		t.Fatal(err)
 	}
 	fill(t, l, topic, 3)
-	cfg := testConfig(mem)
 	if _, err := VerifyDir(ctx, cfg, nil); !errors.Is(err, ErrLocked) {
 		t.Errorf("in use: %v", err)
 	}

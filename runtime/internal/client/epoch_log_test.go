@@ -1,3 +1,5 @@
+//go:build !race
+
 package client
 
 import (
@@ -66,7 +68,8 @@ func useUp(t *testing.T, b *brokertest.Broker, id string, n int) {
 }
 
 // The epochs of a producer id are used up by as many sessions, or as many transactions of version 2. The next one has a new producer id, and
-// nothing is lost or written twice on the way, be it a session or the end of a transaction that gets there. (A real Kafka would take minutes.)
+// nothing is lost or written twice on the way, be it a session or the end of a transaction that gets there. (A real Kafka would take minutes,
+// the race detector one.)
 func TestEpochsAreUsedUp(t *testing.T) {
 	t.Parallel()
 	for _, v1 := range []bool{false, true} {
