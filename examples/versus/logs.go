@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -53,6 +54,9 @@ func (p place) create(ctx context.Context, compact bool, topics ...string) error
 	return nil
 }
 
+// settleTime is how long a log may take to know a topic that was made.
+const settleTime = 30 * time.Second
+
 // commit commits the beginning of a topic as the positions of a group.
 func (p place) commit(ctx context.Context, group, topic string) error {
 	cl, err := p.client()
@@ -64,10 +68,19 @@ func (p place) commit(ctx context.Context, group, topic string) error {
 	for i := range int32(partitions) {
 		at.AddOffset(topic, i, 0, -1)
 	}
-	if err := kadm.NewClient(cl).CommitAllOffsets(ctx, group, at); err != nil {
-		return fmt.Errorf("commit positions of %s: %w", group, err)
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for {
+		err := kadm.NewClient(cl).CommitAllOffsets(ctx, group, at)
+		if err == nil {
+			return nil
+		}
+		// A topic that was just made is not known to all of Kafka at once.
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || ctx.Err() != nil {
+			return fmt.Errorf("commit positions of %s: %w", group, err)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
-	return nil
 }
 
 // remove deletes all topics of one name's beginning.

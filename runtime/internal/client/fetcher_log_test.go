@@ -56,7 +56,7 @@ func TestCodecsFromAnotherClient(t *testing.T) {
 			}
 			defer other.Close()
 			var sent []*kgo.Record
-			at := time.UnixMilli(1_700_000_000_000)
+			at := time.UnixMilli(time.Now().Add(-8 * time.Hour).UnixMilli()) // what is a week old may be deleted at any moment
 			for i := range 500 {
 				r := &kgo.Record{Topic: tp.Topic, Value: bytes.Repeat([]byte{byte(i)}, i), Timestamp: at.Add(time.Duration(i%7) * time.Hour)}
 				switch i % 4 {
