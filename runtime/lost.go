@@ -48,10 +48,14 @@ func (p *plan) lostChangelogs(ctx context.Context, now layout) error {
 			continue // it is new
 		}
 		at, err := p.begun(ctx, t.Store, now, found)
+		exists := false
+		if err == nil && at != "" { // it is to be refused, or said to be lost: metadata is not enough for that
+			exists, err = p.client.Exists(ctx, t.Name)
+		}
 		switch {
 		case err != nil:
 			return err
-		case at == "":
+		case at == "" || exists:
 		case known:
 			errs = append(errs, fmt.Errorf("store %q: its changelog topic %s is gone, though group %s has committed %s: it was deleted, and with it "+
 				"what the store held; an empty one would give wrong results. Reset the application, so that it processes all of its input "+

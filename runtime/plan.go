@@ -26,6 +26,7 @@ type plan struct {
 	client   *client.Client
 	recorded []byte // canonical form that is known to be written down; the leader's
 	matched  atomic.Pointer[topology.Topology]
+	checked  map[string]int32 // the partition counts of user topics at the start, before anything was made of them
 }
 
 func newPlan(t *topology.Topology, cfg Config, c *client.Client) *plan {
@@ -36,8 +37,12 @@ func newPlan(t *topology.Topology, cfg Config, c *client.Client) *plan {
 
 // check reports what is missing in the log, all at once.
 func (p *plan) check(ctx context.Context) error {
-	_, errSources := p.count(ctx)
-	return errors.Join(errSources, p.checkSinks(ctx))
+	t, found, err := p.look(ctx)
+	if err == nil {
+		p.checked = userCounts(t, found)
+		_, err = countOf(t, found)
+	}
+	return errors.Join(err, p.checkSinks(ctx))
 }
 
 // checkSinks reports topics that the application writes and does not own, and that do not exist.

@@ -19,29 +19,37 @@ type layout struct {
 	topology.Partitions
 }
 
-// match finds out which topics the sources read (Topology.Match).
-func (p *plan) match(ctx context.Context) (*topology.Topology, error) {
+// look finds out which topics the sources read (Topology.Match), and returns what the log says of the user topics, and maybe of others. What
+// patterns match and how many partitions it has are of one answer: another broker may not know yet, or any more, what one has named.
+func (p *plan) look(ctx context.Context) (*topology.Topology, map[string]client.Topic, error) {
 	if !p.topology.HasPatterns() {
-		return p.topology, nil
+		found, err := p.client.RefreshTopics(ctx, p.topology.UserTopics()...)
+		return p.topology, found, err
 	}
-	names, err := p.client.TopicNames(ctx)
+	all, err := p.client.AllTopics(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	var names []string
+	for name, topic := range all {
+		if !topic.Internal {
+			names = append(names, name)
+		}
 	}
 	t, err := p.topology.Match(p.cfg.ApplicationID, names)
-	if err == nil {
-		p.matched.Store(t)
+	if err != nil {
+		return nil, nil, err
 	}
-	return t, err
+	p.matched.Store(t)
+	unseen := slices.DeleteFunc(t.UserTopics(), func(name string) bool { _, ok := all[name]; return ok })
+	found, err := p.client.RefreshTopics(ctx, unseen...) // why it is not seen: it may be forbidden
+	maps.Copy(all, found)
+	return t, all, err
 }
 
 // count returns what the application runs with, from the partition counts of its user topics in the log.
 func (p *plan) count(ctx context.Context) (layout, error) {
-	t, err := p.match(ctx)
-	if err != nil {
-		return layout{}, err
-	}
-	found, err := p.client.RefreshTopics(ctx, t.UserTopics()...)
+	t, found, err := p.look(ctx)
 	if err != nil {
 		return layout{}, err
 	}
@@ -59,12 +67,17 @@ func (p *plan) remembered(ctx context.Context) (layout, error) {
 }
 
 func countOf(t *topology.Topology, found map[string]client.Topic) (layout, error) {
-	counts := make(map[string]int32, len(found))
-	for name, topic := range found {
-		counts[name] = int32(len(topic.Partitions))
-	}
-	partitions, err := t.Partition(counts)
+	partitions, err := t.Partition(userCounts(t, found))
 	return layout{t, partitions}, err
+}
+
+// userCounts returns how many partitions the user topics have: none if a topic does not exist.
+func userCounts(t *topology.Topology, found map[string]client.Topic) map[string]int32 {
+	counts := make(map[string]int32)
+	for _, name := range t.UserTopics() {
+		counts[name] = int32(len(found[name].Partitions))
+	}
+	return counts
 }
 
 // inputs returns the partitions that a task reads: partition n of each source that has so many.
@@ -78,7 +91,8 @@ func (p *plan) inputs(sub topology.Subtopology, n int32, counts topology.Partiti
 	return inputs
 }
 
-// stale returns those of the tasks that read other partitions now than when they were described.
+// stale returns those of the tasks that read other partitions now than when they were described. A task that reads nothing any more is not
+// among them: the group is about to take it away.
 func (p *plan) stale(ctx context.Context, tasks map[topology.TaskID]restore.Task) ([]topology.TaskID, error) {
 	now, err := p.count(ctx)
 	if err != nil {
@@ -86,7 +100,8 @@ func (p *plan) stale(ctx context.Context, tasks map[topology.TaskID]restore.Task
 	}
 	var ids []topology.TaskID
 	for id, t := range tasks {
-		if sub, ok := now.Subtopology(id.Subtopology); ok && !slices.Equal(t.Inputs, p.inputs(sub, id.Partition, now.Partitions)) {
+		sub, ok := now.Subtopology(id.Subtopology)
+		if ok && id.Partition < now.Tasks[sub.Number] && !slices.Equal(t.Inputs, p.inputs(sub, id.Partition, now.Partitions)) {
 			ids = append(ids, id)
 		}
 	}
@@ -110,22 +125,25 @@ func (p *plan) sources() []string {
 // leader then makes new tasks, or says why the application cannot go on. Tasks that run here and read what has come are started anew.
 // It ends with ctx.
 func (in *instance) watchTopics(ctx context.Context) {
-	var known map[string]int
+	w := watch{known: in.plan.checked}
 	ticker := time.NewTicker(in.cfg.watchEvery)
 	defer ticker.Stop()
 	for {
 		limited, cancel := context.WithTimeout(ctx, lookupTimeout)
-		found, err := in.sourceTopics(limited)
+		t, found, err := in.plan.look(limited)
 		cancel()
 		var changes []string
+		var tell bool
 		if err == nil {
-			changes, known = topicChanges(known, found), found
+			changes, tell = w.see(userCounts(t, found))
+		}
+		if len(changes) > 0 {
+			in.log.Warn("source topics have changed", "changes", strings.Join(changes, "; "))
 		}
 		switch {
 		case err != nil && ctx.Err() == nil:
 			in.log.Warn("source topics cannot be looked up; they are looked up again", "in", in.cfg.watchEvery, "err", err)
-		case len(changes) > 0:
-			in.log.Warn("source topics have changed", "changes", strings.Join(changes, "; "))
+		case tell:
 			in.regrown.Store(true)
 			in.signals.changed()
 			in.member.Rejoin("source topics have changed")
@@ -138,30 +156,23 @@ func (in *instance) watchTopics(ctx context.Context) {
 	}
 }
 
-// sourceTopics looks up how many partitions the topics have that the application reads: none if a topic does not exist.
-func (in *instance) sourceTopics(ctx context.Context) (map[string]int, error) {
-	t, err := in.plan.match(ctx)
-	if err != nil {
-		return nil, err
-	}
-	names := t.UserTopics()
-	found, err := in.client.RefreshTopics(ctx, names...)
-	if err != nil {
-		return nil, err
-	}
-	counts := make(map[string]int, len(names))
-	for _, name := range names {
-		counts[name] = len(found[name].Partitions)
-	}
-	return counts, nil
+// watch is what is known of the partition counts of user topics.
+type watch struct {
+	known map[string]int32
+	again bool
 }
 
-// topicChanges says what is another number of partitions than it was, sorted. A topic that is not there has none; before anything is known
-// there are no changes.
-func topicChanges(before, now map[string]int) (changes []string) {
-	if before == nil {
-		return nil
-	}
+// see takes what a look-up has found. It returns what has changed, and whether those are to be told who ask the log what to make of it:
+// after the next look-up once more, for brokers learn of a change one after the other, and the one they asked may not have known of it.
+func (w *watch) see(found map[string]int32) (changes []string, tell bool) {
+	changes = topicChanges(w.known, found)
+	tell = w.again || len(changes) > 0
+	w.known, w.again = found, len(changes) > 0
+	return changes, tell
+}
+
+// topicChanges says what is another number of partitions than it was, sorted. A topic that is not there has none.
+func topicChanges(before, now map[string]int32) (changes []string) {
 	all := maps.Clone(before)
 	maps.Copy(all, now)
 	for _, name := range slices.Sorted(maps.Keys(all)) {

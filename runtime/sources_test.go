@@ -1,12 +1,15 @@
 package runtime_test
 
 import (
+	"log/slog"
 	"regexp"
 	"testing"
 	"time"
 
 	"github.com/millrace-io/millrace/runtime"
 	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/state/memstore"
 	"github.com/millrace-io/millrace/stream"
 )
 
@@ -72,4 +75,54 @@ func TestOneOfTwoTopicsGrows(t *testing.T) {
 	eventually(t, 30*time.Second, "the new partition is read", func() bool { return len(l.read(t, out)) == 1 })
 	l.write(t, large, []record{{partition: 2, key: "k", value: "too"}})
 	eventually(t, 30*time.Second, "the task goes on", func() bool { return len(l.read(t, out)) == 2 })
+}
+
+// TestPatternTopicIsDeleted: when a topic that a pattern has matched is deleted, its tasks that read nothing else end, and the others go on.
+func TestPatternTopicIsDeleted(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	prefix, out, id := unique(t, "in"), unique(t, "out"), unique(t, "app")
+	large, small := prefix+"-a", prefix+"-b"
+	l.createTopics(t, 1, out, small)
+	l.createTopics(t, 3, large)
+	b := stream.NewBuilder()
+	stream.FromPattern(b, regexp.MustCompile(regexp.QuoteMeta(prefix)+"-[a-z]"), serde.String, serde.String).To(out, serde.String, serde.String)
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := l.start(t, top, runtime.WatchEvery(runtime.Config{ApplicationID: id}, 20*time.Millisecond))
+	l.write(t, large, []record{{partition: 2, key: "k", value: "v"}})
+	eventually(t, 30*time.Second, "it works", func() bool { return l.drained(t, id, large, small) })
+	l.deleteTopic(t, large)
+	eventually(t, 30*time.Second, "one task is left", func() bool { return len(app.Stats().Tasks) == 1 })
+	l.write(t, small, []record{{key: "k", value: "w"}})
+	eventually(t, 30*time.Second, "it goes on", func() bool { return len(l.read(t, out)) == 2 })
+	if err := app.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTopicGrowsAtTheStart: what a topic gains after the start has looked at it, and before the watch does, is a change.
+func TestTopicGrowsAtTheStart(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	in, out := unique(t, "in"), unique(t, "out")
+	l.createTopics(t, 1, in, out)
+	b := stream.NewBuilder()
+	stream.From(b, in, serde.String, serde.String).To(out, serde.String, serde.String)
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := &lines{}
+	l.start(t, top, runtime.Config{
+		ApplicationID: unique(t, "app"), Logger: slog.New(slog.NewTextHandler(said, nil)),
+		Engine: func(string) (state.Engine, error) {
+			return memstore.New(), l.client.CreatePartitions(t.Context(), in, 2)
+		},
+	})
+	eventually(t, 30*time.Second, "it is said", func() bool {
+		return said.having("source topics have changed", "topic "+in+" has 2 partitions, and had 1") != ""
+	})
 }

@@ -2,12 +2,16 @@ package runtime_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,6 +168,57 @@ func TestDeletedChangelog(t *testing.T) {
 	}
 	l.write(t, in, numbered("v", 1))
 	counted(t, l, app, in, out, dir)
+}
+
+// behind has a log's metadata leave out a topic for a while, as that of a broker does which has not learned of it yet.
+type behind struct {
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	topic string
+	more  atomic.Int32 // answers
+}
+
+func (m *behind) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := m.dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	c, err := dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return behindConn{c, m}, nil
+}
+
+type behindConn struct {
+	net.Conn
+	of *behind
+}
+
+// Write is called for a request at a time: its length, its key, and so on. The key of Metadata is 3. What it asks about is another topic then.
+func (c behindConn) Write(b []byte) (int, error) {
+	if len(b) >= 6 && binary.BigEndian.Uint16(b[4:]) == 3 && bytes.Contains(b, []byte(c.of.topic)) && c.of.more.Add(-1) >= 0 {
+		b = bytes.ReplaceAll(b, []byte(c.of.topic), []byte("x"+c.of.topic[1:]))
+	}
+	return c.Conn.Write(b)
+}
+
+// A changelog that the broker which is asked does not know yet is not lost.
+func TestChangelogThatABrokerDoesNotKnowYet(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	app, in, out, dir := unique(t, "app"), unique(t, "in"), unique(t, "out"), t.TempDir()
+	l.createTopics(t, 1, in, out)
+	l.write(t, in, numbered("v", 50))
+	counted(t, l, app, in, out, dir)
+	m := &behind{dial: l.dial, topic: app + "-counts-changelog"}
+	m.more.Store(3)
+	through := *l
+	through.dial = m.Dial
+	l.write(t, in, numbered("v", 50))
+	counted(t, &through, app, in, out, dir)
+	if n := m.more.Load(); n > 0 {
+		t.Errorf("%d more look-ups do not know of the topic", n)
+	}
 }
 
 // A store that an upgrade adds gets its changelog, though its input was processed before; and where nobody knows what there was, a changelog

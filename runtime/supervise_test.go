@@ -19,25 +19,27 @@ import (
 	"github.com/millrace-io/millrace/topology"
 )
 
-// What the first look-up that is answered finds is not a change, however many before it have failed.
-func TestFirstCountsAreNoChange(t *testing.T) {
+// What has changed since the start is told, and told again after the look-up that comes next, be there more or not.
+func TestChangesAreToldTwice(t *testing.T) {
 	t.Parallel()
-	var known map[string]int // a look-up that fails does not come so far
-	for _, step := range []struct {
-		found map[string]int
+	w := watch{known: map[string]int32{"in": 4}}
+	for i, step := range []struct {
+		found map[string]int32
 		want  []string
+		tell  bool
 	}{
-		{map[string]int{"in": 4}, nil},
-		{map[string]int{"in": 4}, nil},
-		{map[string]int{"in": 6}, []string{"topic in has 6 partitions, and had 4"}},
-		{map[string]int{"in": 0}, []string{"topic in has 0 partitions, and had 6"}},
-		{map[string]int{"in": 0}, nil},
-		{map[string]int{"in": 6, "more": 1}, []string{"topic in has 6 partitions, and had 0", "topic more has 1 partitions, and had 0"}},
+		{map[string]int32{"in": 4}, nil, false},
+		{map[string]int32{"in": 6}, []string{"topic in has 6 partitions, and had 4"}, true},
+		{map[string]int32{"in": 6}, nil, true},
+		{map[string]int32{"in": 6}, nil, false},
+		{map[string]int32{"in": 0}, []string{"topic in has 0 partitions, and had 6"}, true},
+		{map[string]int32{"in": 6, "more": 1}, []string{"topic in has 6 partitions, and had 0", "topic more has 1 partitions, and had 0"}, true},
+		{map[string]int32{"in": 6, "more": 1}, nil, true},
+		{map[string]int32{"in": 6, "more": 1}, nil, false},
 	} {
-		if got := topicChanges(known, step.found); !slices.Equal(got, step.want) {
-			t.Errorf("changes %q, want %q", got, step.want)
+		if got, tell := w.see(step.found); !slices.Equal(got, step.want) || tell != step.tell {
+			t.Errorf("step %d: changes %q, told %v; want %q, %v", i, got, tell, step.want, step.tell)
 		}
-		known = step.found
 	}
 }
 

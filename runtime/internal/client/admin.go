@@ -81,6 +81,30 @@ func (c *Client) createTopics(ctx context.Context, topics []NewTopic) error {
 	return nil
 }
 
+// Exists asks the controller whether there is a topic. Metadata may leave out one that is new, for brokers learn of it one after the other.
+// A client that must not create the topic is told that there is none.
+func (c *Client) Exists(ctx context.Context, name string) (exists bool, err error) {
+	err = retry(ctx, func() error {
+		req := kmsg.NewPtrCreateTopicsRequest()
+		req.TimeoutMillis, req.ValidateOnly = int32(createTimeout.Milliseconds()), true
+		rt := kmsg.NewCreateTopicsRequestTopic()
+		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = name, 1, 1
+		req.Topics = append(req.Topics, rt)
+		resp, err := req.RequestWith(ctx, c.conn)
+		if err != nil {
+			return answered(err, 0)
+		}
+		for _, t := range resp.Topics {
+			err := kerr.ErrorForCode(t.ErrorCode)
+			if exists = errors.Is(err, kerr.TopicAlreadyExists); !exists && ClassOf(err) == ClassRetry {
+				return err // not the controller any more
+			}
+		}
+		return nil
+	})
+	return exists, doing(err, "ask whether topic %q exists", name)
+}
+
 func (c *Client) checkTopics(ctx context.Context, topics []NewTopic) error {
 	names := make([]string, len(topics))
 	for i, t := range topics {

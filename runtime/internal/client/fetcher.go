@@ -143,6 +143,7 @@ func (f *Fetcher) SetBufferBytes(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.cfg.BufferBytes = n
+	f.freeLocked(0, true) // there may be room now, and nothing that is released later would tell
 }
 
 // Add starts fetching tp at offset. Adding it again moves it; nothing that was fetched before is handed out any more.

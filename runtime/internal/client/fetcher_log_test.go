@@ -326,6 +326,64 @@ func TestRemoveFreesTheBuffer(t *testing.T) {
 	})
 }
 
+// A buffer that is full is read into again once it is made larger.
+func TestLargerBuffer(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		tp := TopicPartition{Topic: createTopic(t, c, 1)}
+		p := newProducer(t, c, ProducerConfig{BatchBytes: 1000})
+		for range 20 {
+			send(t, p, tp, string(make([]byte, 900)))
+		}
+		flush(t, p)
+		f := newFetcher(t, c, FetcherConfig{BufferBytes: 5_000, MaxPartitionBytes: 1_000})
+		f.Add(tp, 0)
+		news := func(n *Fetched) bool { return n.Batch != nil }
+		var kept []Fetched
+		for held := 0; held < 5_000; held += kept[len(kept)-1].Batch.Bytes() {
+			kept = append(kept, next(t, f, "fills the buffer", news))
+		}
+		select {
+		case <-f.Ready():
+			if got := f.Take(nil); slices.ContainsFunc(got, func(n Fetched) bool { return n.Batch != nil }) {
+				t.Fatalf("got %+v with a full buffer", got)
+			}
+		case <-time.After(100 * time.Millisecond): // it sleeps now
+		}
+		f.SetBufferBytes(50_000)
+		for _, k := range kept {
+			k.Batch.Release()
+		}
+		for end := kept[len(kept)-1].Batch.End(); end < 20; {
+			got := next(t, f, "the rest", news)
+			end = got.Batch.End()
+			got.Batch.Release()
+		}
+	})
+}
+
+// Metadata and the controller agree on which topics there are.
+func TestExists(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		topic, none := createTopic(t, c, 2), unique("none")
+		for name, want := range map[string]bool{topic: true, none: false} {
+			if got, err := c.Exists(testContext(t), name); err != nil || got != want {
+				t.Errorf("Exists(%q) = %v, %v; want %v", name, got, err, want)
+			}
+		}
+		all, err := c.AllTopics(testContext(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := all[none]; ok || len(all[topic].Partitions) != 2 {
+			t.Errorf("topics %v", all)
+		}
+	})
+}
+
 // unreliable is a network on which connections die after some bytes.
 type unreliable struct {
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)

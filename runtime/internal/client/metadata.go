@@ -13,6 +13,7 @@ import (
 type Topic struct {
 	Name       string
 	ID         [16]byte
+	Internal   bool              // one of the log's own
 	Partitions []PartitionLeader // index = partition
 }
 
@@ -76,19 +77,19 @@ func (c *Client) RefreshTopics(ctx context.Context, names ...string) (map[string
 	return c.refreshTopics(ctx, c.conn, names)
 }
 
-// TopicNames returns the names of all topics that the client may see but the log's own, in no order. It asks the log.
-func (c *Client) TopicNames(ctx context.Context) ([]string, error) {
-	var names []string
+// AllTopics returns all topics that the client may see. It asks the log, in one request: what it says of the topics is of one moment.
+func (c *Client) AllTopics(ctx context.Context) (map[string]Topic, error) {
+	var all map[string]Topic
 	err := retry(ctx, func() error {
 		req := kmsg.NewPtrMetadataRequest() // of no topics in particular: of all
 		resp, err := req.RequestWith(ctx, c.conn)
 		if err != nil {
 			return answered(err, 0)
 		}
-		names = names[:0]
-		for _, t := range resp.Topics {
-			if t.Topic != nil && t.ErrorCode == 0 && !t.IsInternal {
-				names = append(names, *t.Topic)
+		all = make(map[string]Topic, len(resp.Topics))
+		for i := range resp.Topics {
+			if rt := &resp.Topics[i]; rt.Topic != nil && rt.ErrorCode == 0 {
+				all[*rt.Topic] = topicOf(rt)
 			}
 		}
 		return nil
@@ -96,7 +97,16 @@ func (c *Client) TopicNames(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, doing(err, "list topics")
 	}
-	return names, nil
+	c.mu.Lock()
+	for name := range c.mu.topics {
+		if t, ok := all[name]; ok {
+			c.mu.topics[name] = t
+		} else {
+			delete(c.mu.topics, name)
+		}
+	}
+	c.mu.Unlock()
+	return all, nil
 }
 
 // refreshTopics asks over conn, which thereby learns the addresses of the leaders.
@@ -152,7 +162,7 @@ func requestTopics(ctx context.Context, conn *kgo.Client, names []string) (map[s
 }
 
 func topicOf(rt *kmsg.MetadataResponseTopic) Topic {
-	t := Topic{Name: *rt.Topic, ID: rt.TopicID, Partitions: make([]PartitionLeader, len(rt.Partitions))}
+	t := Topic{Name: *rt.Topic, ID: rt.TopicID, Internal: rt.IsInternal, Partitions: make([]PartitionLeader, len(rt.Partitions))}
 	for i := range t.Partitions {
 		t.Partitions[i] = PartitionLeader{-1, -1}
 	}
