@@ -16,10 +16,11 @@ import (
 	"github.com/millrace-io/millrace/broker/brokertest"
 )
 
-// quick has members of KIP-848 groups heard of often.
-func quick() brokertest.Option {
+// quick has members of KIP-848 groups heard of often. A session has to outlast a pause of the machine, where its end would change what is
+// counted.
+func quick(session time.Duration) brokertest.Option {
 	return brokertest.Config(func(c *broker.Config) {
-		c.GroupHeartbeatInterval, c.GroupSessionTimeout = 30*time.Millisecond, 2*time.Second
+		c.GroupHeartbeatInterval, c.GroupSessionTimeout = 30*time.Millisecond, session
 	})
 }
 
@@ -29,7 +30,7 @@ func TestConsumerGroups(t *testing.T) {
 	for name, balancer := range map[string]kgo.GroupBalancer{"uniform": kgo.StickyBalancer(), "range": kgo.RangeBalancer()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := brokertest.Start(t, quick())
+			b := brokertest.Start(t, quick(time.Minute))
 			cl := client(t, b)
 			createTopic(t, cl, "t", 4)
 			one := joinMember(t, b, kgo.ServerSideBalancer(), kgo.Balancers(balancer))
@@ -78,7 +79,7 @@ func (m *groupMember) countFrom(topic string, from, to int) (n int) {
 // pattern matches.
 func TestConsumerGroupExpires(t *testing.T) {
 	t.Parallel()
-	b := brokertest.Start(t, quick())
+	b := brokertest.Start(t, quick(2*time.Second))
 	cl := client(t, b)
 	createTopic(t, cl, "t", 2)
 	one := joinMember(t, b, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()), kgo.ConsumeRegex(), kgo.ConsumeTopics("t.*"), kgo.MetadataMinAge(50*time.Millisecond), kgo.MetadataMaxAge(200*time.Millisecond))
@@ -97,7 +98,7 @@ func TestConsumerGroupExpires(t *testing.T) {
 // TestConsumerGroupTransactions: exactly once through a KIP-848 group whose members come and go.
 func TestConsumerGroupTransactions(t *testing.T) {
 	t.Parallel()
-	b := brokertest.Start(t, quick(), brokertest.Memory())
+	b := brokertest.Start(t, quick(time.Minute), brokertest.Memory())
 	cl := client(t, b)
 	createTopic(t, cl, "from", 4)
 	createTopic(t, cl, "to", 1)

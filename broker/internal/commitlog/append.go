@@ -137,8 +137,9 @@ func (p *Partition) checkBatch(raw []byte, c *topicConfig, begin bool) (batch.He
 	if err != nil {
 		return h, invalidRecords(err)
 	}
-	if c.compacted && s.NullKey >= 0 || c.limitsTime() && (c.far(s.MinTimestamp, p.log.now()) || c.far(s.MaxTimestamp, p.log.now())) {
-		return h, recordFaults(raw, &h, c, p.log.now())
+	now := p.log.now() // one moment, for the batch and for its records
+	if c.compacted && s.NullKey >= 0 || c.limitsTime() && (c.far(s.MinTimestamp, now) || c.far(s.MaxTimestamp, now)) {
+		return h, recordFaults(raw, &h, c, now)
 	}
 	if s.MaxTimestamp != h.MaxTimestamp {
 		batch.SetMaxTimestamp(raw, &h, s.MaxTimestamp, false)

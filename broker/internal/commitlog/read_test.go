@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/millrace-io/millrace/broker/internal/batch"
@@ -369,6 +371,55 @@ func TestAppendRefuses(t *testing.T) {
 	}
 	if h := mustHeader(t, raw); h.MaxTimestamp != 1002 || batch.Verify(raw, &h) != nil {
 		t.Errorf("max timestamp %d", h.MaxTimestamp)
+	}
+}
+
+// TestFaultsOfOneMoment: time passes while a batch is judged, and what is refused for its time names the record, whenever that was.
+func TestFaultsOfOneMoment(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	cfg := testConfig(vfs.NewMem())
+	cfg.Now = func() time.Time { clock.Add(time.Millisecond); return clock.Now() }
+	l := open(t, cfg)
+	p := l.Partition(create(t, l, "t", 1, map[string]string{"message.timestamp.after.max.ms": "1000"}).ID, 0)
+	taken, refused := 0, 0
+	for ahead := range int64(20) { // so that some are judged at the very limit
+		b := plain(1, 10)
+		for b.records[0].Timestamp = clock.Now().UnixMilli() + 1010 + ahead; ; {
+			_, err := p.Append(b.raw(), AppendOptions{})
+			if err == nil {
+				taken++
+				break
+			}
+			refused++
+			if rerr, ok := errors.AsType[*RecordError](err); !ok || !errors.Is(err, ErrInvalidTimestamp) || len(rerr.Faults) != 1 || rerr.Total != 1 {
+				t.Fatalf("%d refused: %v", refused, err)
+			}
+		}
+	}
+	if taken != 20 || refused < 20 {
+		t.Errorf("%d taken, %d refused", taken, refused)
+	}
+}
+
+// TestFaultsAreBounded: all records at fault are counted, and the first thousand named.
+func TestFaultsAreBounded(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(vfs.NewMem())
+	cfg.SegmentBytes = 1 << 20
+	l := open(t, cfg)
+	p := l.Partition(create(t, l, "t", 1, map[string]string{"cleanup.policy": "compact"}).ID, 0)
+	b := plain(maxRecordFaults+7, 10)
+	for i := range b.records {
+		b.records[i].Key = nil
+	}
+	_, err := p.Append(b.raw(), AppendOptions{})
+	rerr, ok := errors.AsType[*RecordError](err)
+	if !ok || !errors.Is(err, ErrInvalidRecord) || rerr.Total != maxRecordFaults+7 || len(rerr.Faults) != maxRecordFaults || rerr.Faults[999].Index != 999 {
+		t.Fatalf("%v", err)
+	}
+	if text := err.Error(); !strings.HasPrefix(text, "1007 invalid records: record 0: a ") || strings.Count(text, "; record") != 2 {
+		t.Error(text)
 	}
 }
 

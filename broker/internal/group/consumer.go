@@ -120,8 +120,12 @@ func (g *consumerGroup) stateName() string {
 	return "Stable"
 }
 
-// add and remove are the only ones who change who is a member.
+// add and remove are the only ones who change who is a member. Of an id that is there already, add takes the place, and every instance id
+// is that of a member.
 func (g *consumerGroup) add(m *consumerMember) {
+	if was := g.members[m.id]; was != nil {
+		delete(g.instances, was.instance)
+	}
 	g.members[m.id] = m
 	if m.instance != "" {
 		g.instances[m.instance] = m.id

@@ -133,9 +133,10 @@ func (c *Coordinator) consumerHeartbeat(now time.Time, topics Topics, r Consumer
 	defer c.arm(g)
 	raise := false
 	if replaced != nil {
+		raise = m.id != replaced.id && k.members[m.id] != nil // what it had under its own name is for all
 		k.replace(replaced, m)
 		e.Records = append(e.Records, encodeConsumerGone(g.name, replaced.id))
-	} else if k.members[m.id] == nil {
+	} else if k.members[m.id] != m {
 		k.add(m)
 		raise = true
 	}
@@ -197,15 +198,14 @@ func (c *Coordinator) consumerGroup(name string, join bool) (*group, *fault) {
 	return nil, &fault{kerr.GroupIDNotFound, "Group " + name + " is not a consumer group."}
 }
 
-// sender returns the member that a heartbeat is from: one that is there, or a new one, which is not in the group yet. replaced is the
-// static member whose place a new one takes.
+// sender returns the member that a heartbeat is from: one that is there, or one that is not in the group yet, in place of that of its id
+// if there is any. replaced is the static member whose place it takes.
 func (k *consumerGroup) sender(r *ConsumerHeartbeatRequest, join bool) (m, replaced *consumerMember, f *fault) {
 	m = k.members[r.MemberID]
 	if r.InstanceID != nil {
 		id, ok := k.instances[*r.InstanceID]
 		switch {
 		case join && !ok:
-			m = nil
 		case join:
 			replaced = k.members[id]
 			if replaced.epoch != leaveStaticEpoch {
@@ -230,6 +230,10 @@ func (k *consumerGroup) sender(r *ConsumerHeartbeatRequest, join bool) (m, repla
 			m.instance = *r.InstanceID
 		}
 		return m, nil, nil
+	case join && r.InstanceID != nil && *r.InstanceID != m.instance: // it has become a static member, or another one
+		next := *m
+		next.instance, next.dirty = *r.InstanceID, true
+		return &next, nil, nil
 	case join: // its client has lost what it had, or the answer to its join: it is told all anew
 		return m, nil, nil
 	case r.MemberEpoch > m.epoch,

@@ -10,12 +10,13 @@ import (
 
 // randomClient is a consumer that does as it is told, sooner or later.
 type randomClient struct {
-	id    string
-	epoch int32
-	names []string
-	owned []Partition // what it reads from at this moment
-	told  []Partition // what it may have
-	full  bool        // it says all in its next request, having lost an answer, and so is told all
+	id       string
+	instance string // empty: dynamic
+	epoch    int32
+	names    []string
+	owned    []Partition // what it reads from at this moment
+	told     []Partition // what it may have
+	full     bool        // it says all in its next request, having lost an answer, and so is told all
 }
 
 // TestConsumersNeverShare: whatever members, topics and answers do, no two members read a partition at once; and when it is quiet, every
@@ -95,6 +96,14 @@ func (w *randomGroup) step() {
 			c.epoch = leaveEpoch
 			w.beat(c, false)
 		}
+	case n < 14 && len(w.clients) > 0: // it joins again, as another static member
+		c := w.clients[r.IntN(len(w.clients))]
+		name := fmt.Sprintf("i%d", r.IntN(8))
+		if slices.ContainsFunc(w.clients, func(o *randomClient) bool { return o.instance == name }) {
+			break
+		}
+		c.instance, c.epoch, c.owned, c.told = name, joinEpoch, nil, nil
+		w.beat(c, false)
 	case len(w.clients) > 0:
 		w.beat(w.clients[r.IntN(len(w.clients))], r.IntN(5) == 0)
 	}
@@ -107,6 +116,9 @@ func (w *randomGroup) beat(c *randomClient, lost bool) {
 	}
 	req := ConsumerHeartbeatRequest{
 		Group: "g", MemberID: c.id, MemberEpoch: c.epoch, Owned: c.owned, OwnedKnown: true, Names: c.names, May: func(string) bool { return true },
+	}
+	if c.instance != "" {
+		req.InstanceID = &c.instance
 	}
 	if c.epoch == joinEpoch || c.full {
 		if req.Names == nil {
@@ -136,6 +148,13 @@ func (w *randomGroup) beat(c *randomClient, lost bool) {
 // check checks that nobody shares. A client whose session has expired reads on until it hears of it, which nothing can help: those whose
 // membership is over are left out.
 func (w *randomGroup) check(seed uint64) {
+	if g := w.s.c.groups["g"]; g != nil {
+		for instance, id := range g.consumer.instances {
+			if m := g.consumer.members[id]; m == nil || m.instance != instance {
+				w.s.t.Fatalf("seed %d: instance %s is that of %s, which is %+v", seed, instance, id, m)
+			}
+		}
+	}
 	readers := map[Partition]string{}
 	for _, c := range w.clients {
 		if g := w.s.c.groups["g"]; g == nil || g.consumer.members[c.id] == nil {

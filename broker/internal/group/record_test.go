@@ -29,7 +29,16 @@ func example(t testing.TB) [][]byte {
 	step(Effects{Records: [][]byte{r}})
 	r, _ = c.StageOffsets(now, 5, CommitRequest{Group: "h", Generation: -1, Offsets: offsets})
 	step(Effects{Records: [][]byte{r}})
-	return append(snapshot(t, c), encodeEnd(5, true), encodeForget(TopicID{1}))
+	topics := scriptTopics{version: 1, partitions: map[string]int32{"t": 3, "u": 1}}
+	for _, id := range []string{"a", "b"} {
+		e, res := c.ConsumerHeartbeat(now, &topics, beatRequest(args{words: []string{"k"}, named: map[string]string{
+			"id": id, "instance": "i" + id, "names": "t", "pattern": "u.*", "rack": "r", "assignor": "range"}}))
+		if res.Err != nil {
+			t.Fatal(res.Message)
+		}
+		step(e)
+	}
+	return append(snapshot(t, c), encodeEnd(5, true), encodeForget(TopicID{1}), encodeConsumerGone("k", "a"), encodeConsumerEnd("k"))
 }
 
 // FuzzReplay feeds damaged records: they are refused without a panic, and what is taken can be written and read again.
@@ -41,6 +50,9 @@ func FuzzReplay(f *testing.F) {
 		c := New(Timing{})
 		if c.Replay(record) != nil {
 			return
+		}
+		if _, err := Describe(record); err != nil {
+			t.Errorf("it is not described: %v", err)
 		}
 		c.Recovered(time.UnixMilli(0))
 		again := New(Timing{})
