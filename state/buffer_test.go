@@ -29,6 +29,22 @@ func some(s string) serde.Maybe[string] {
 	return serde.Some(s)
 }
 
+// TestBufferOfEmptyKey: an empty key is none that is null, also when the buffer is opened anew.
+func TestBufferOfEmptyKey(t *testing.T) {
+	t.Parallel()
+	spec := state.BufferSpec("b", aliasing{}, serde.String)
+	p := openPartition(t, openDB(t, memstore.New(), state.Config{Inline: true}), spec)
+	b := openLayer[*state.Buffer[[]byte, string]](t, p, spec, &journal{})
+	must(t, b.Put(1, state.Buffered[[]byte, string]{Key: []byte{}, Change: state.Change[string]{New: serde.Some("v")}}))
+	must(t, b.Flush())
+	must(t, b.Commit(1))
+	for _, b := range []*state.Buffer[[]byte, string]{b, openLayer[*state.Buffer[[]byte, string]](t, p, spec, &journal{})} {
+		if e, err := b.Peek(); err != nil || e.Key == nil || len(e.Key) > 0 {
+			t.Errorf("key %#v, %v", e.Key, err)
+		}
+	}
+}
+
 // TestBufferAgainstModel drives a buffer at random, committing, dropping and opening it anew, and compares it with a sorted list.
 func TestBufferAgainstModel(t *testing.T) {
 	t.Parallel()

@@ -87,8 +87,13 @@ func (l *lastTopic) of(name []byte) string {
 	return string(*l)
 }
 
-// bytesOf returns the bytes of s, which must not be written, without a copy.
-func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+// bytesOf returns the bytes of s, which must not be written, without a copy. They are never nil.
+func bytesOf(s string) []byte {
+	if s == "" {
+		return []byte{}
+	}
+	return unsafe.Slice(unsafe.StringData(s), len(s))
+}
 
 // stringOf returns b, which must not be written any more, as a string without a copy.
 func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

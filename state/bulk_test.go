@@ -1,7 +1,9 @@
 package state_test
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -15,10 +17,14 @@ type ingester struct {
 	*engine
 	runs     int
 	ingested func()
+	failing  func(sources []state.Writes) error // if not nil, in place of all that
 }
 
 func (e *ingester) Ingest(sources ...state.Writes) error {
 	e.runs++
+	if e.failing != nil {
+		return e.failing(sources)
+	}
 	var b state.Batch
 	for _, s := range sources {
 		err := s(func(op state.Op, key, value []byte) error {
@@ -188,5 +194,46 @@ func TestBulkScanBetween(t *testing.T) {
 	look("after", 2)
 	if !looked {
 		t.Error("nobody looked between")
+	}
+}
+
+// TestBulkFailure: what an engine that has failed goes on reading stays as it was, whatever becomes of the restore.
+func TestBulkFailure(t *testing.T) {
+	t.Parallel()
+	const keys = 50
+	e, _, p := bulkPartition(t, kvSpec)
+	beginBulk(t, p)
+	for i := range keys {
+		restoreInt(t, p, fmt.Sprintf("key-%06d", i), 1)
+	}
+	must(t, p.RestoredTo(keys))
+	var run state.Writes
+	failed := errors.New("no room")
+	e.failing = func(sources []state.Writes) error {
+		run = sources[1]
+		return failed
+	}
+	if err := p.EndBulk(); !errors.Is(err, failed) {
+		t.Fatalf("error %v", err)
+	}
+	for i := range keys {
+		restoreInt(t, p, fmt.Sprintf("other-%04d", i), 2)
+	}
+	rows := 0
+	must(t, run(func(_ state.Op, key, _ []byte) error {
+		if want := fmt.Sprintf("key-%06d", rows); !bytes.HasSuffix(key, []byte(want)) {
+			t.Errorf("%q, want %s", key, want)
+		}
+		rows++
+		return nil
+	}))
+	if rows != keys {
+		t.Errorf("%d writes, want %d", rows, keys)
+	}
+	if pos, _ := p.Position(); pos.Next == keys {
+		t.Error("the position is that of what has failed")
+	}
+	if err := p.RestoredTo(2 * keys); !errors.Is(err, failed) {
+		t.Errorf("restored afterwards: %v", err)
 	}
 }

@@ -122,6 +122,7 @@ const (
 	variableSize = 1
 	listHeader   = 5
 	entryHeader  = 4
+	listRoom     = 64 // of a new list: one short value, as most have
 )
 
 var errList = errors.New("decode list of values")
@@ -129,7 +130,7 @@ var errList = errors.New("decode list of values")
 // appendToList adds a value to an encoded list, which may be nil.
 func appendToList[V any](list []byte, vs serde.Serde[V], v V) ([]byte, error) {
 	if len(list) == 0 {
-		list = append(list, variableSize, 0, 0, 0, 0)
+		list = append(make([]byte, 0, listRoom), variableSize, 0, 0, 0, 0)
 	}
 	if len(list) < listHeader || list[0] != variableSize {
 		return list, errList

@@ -16,9 +16,10 @@ type Pattern struct{ whole, given *regexp.Regexp }
 // String returns the expression as it was given.
 func (p *Pattern) String() string { return p.given.String() }
 
-// matches reports whether the pattern is that of a topic of the log's. Topics that begin with two underscores are the log's own.
+// matches reports whether the pattern is that of a topic of the log's. Topics that begin with two underscores are the log's own, and a
+// placeholder is no topic.
 func (p *Pattern) matches(topic string) bool {
-	return !strings.HasPrefix(topic, "__") && p.whole.MatchString(topic)
+	return !strings.HasPrefix(topic, "__") && !strings.HasPrefix(topic, "/") && p.whole.MatchString(topic)
 }
 
 // placeholder stands for the topics of a pattern, in Node.Topics and Topology.Copartitioned, until they are known. It is no topic's name.

@@ -95,6 +95,18 @@ func TestMatchNothing(t *testing.T) {
 	}
 }
 
+// A pattern may match what stands for itself, or for another, where topics are not known yet: that is no topic.
+func TestPatternOfAnything(t *testing.T) {
+	t.Parallel()
+	matched, err := patterned(t, ".*orders.*", "(pay|.*ing).*").Match("app", []string{"in-orders-a", "paying"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(matched.UserTopics()); got != "[in-orders-a named paying]" {
+		t.Errorf("topics %s", got)
+	}
+}
+
 // a topic has one reader.
 func TestPatternsOverlap(t *testing.T) {
 	t.Parallel()

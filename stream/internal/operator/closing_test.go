@@ -69,6 +69,31 @@ func TestBegins(t *testing.T) {
 	}
 }
 
+// TestWindowsOfAnEarlierLayout: windows that the program laid out in another way before it was changed are emitted too.
+func TestWindowsOfAnEarlierLayout(t *testing.T) {
+	t.Parallel()
+	s := &scope{}
+	s.open(t, state.WindowSpec("w", serde.String, serde.Int64, 10*second, 30*second))
+	st := Stored("w")
+	st.OnClose = true
+	var got []string
+	take := func(w window.Time, at ...time.Duration) {
+		t.Helper()
+		inst, err := Windowed("n", st, w, Counter[string, string]()).Build(s, changes[int64](&got))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range at {
+			inst.Ports[0].(topology.Emit[string, string])(topology.NewRecord("k", "v", at.Milliseconds()))
+		}
+	}
+	take(window.Hopping(10*second, 5*second), 6*second, 10*second)
+	take(window.Tumbling(10*second), 15*second, 20*second, 30*second)
+	if want := []string{"0 = 1", "5000 = 2", "10000 = 2", "20000 = 1"}; !slices.Equal(got, want) || len(s.failed) > 0 {
+		t.Errorf("emitted %q, want %q; %v", got, want, s.failed)
+	}
+}
+
 // BenchmarkEmitOnClose is a count of open windows of many keys, with a record every millisecond and a look for closed windows with each.
 func BenchmarkEmitOnClose(b *testing.B) {
 	s := &scope{}

@@ -50,10 +50,13 @@ func laidOut[K, V, A any](name string, st *Store, l layout, fold Fold[K, V, A]) 
 		}
 		w := &windowed[K, V, A]{
 			env: e, store: s, spec: st, down: down, fold: fold.guarded(e), layout: l, closing: newClosing(e, st),
-			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), time: st.time(e, name),
+			nilableKey: nilable[K](), takesNull: fold.Nulls || nilable[V](), time: st.time(e, name), found: -1,
 		}
-		if newest, ok := s.Newest(); ok && st.Shared == 0 {
-			*w.time = max(*w.time, newest)
+		if newest, ok := s.Newest(); ok {
+			w.found = newest
+			if st.Shared == 0 {
+				*w.time = max(*w.time, newest)
+			}
 		}
 		if st.Uncached || st.OnClose {
 			return w.take, nil, nil
@@ -72,6 +75,7 @@ type windowed[K, V, A any] struct {
 	layout
 	closing               *closing
 	nilableKey, takesNull bool
+	found                 int64  // the newest window's start that the task has found in the store, -1 if none
 	time                  *int64 // stream time, -1: no record yet. At least the store's newest window start, so no window that is open here has expired there
 }
 
@@ -157,7 +161,7 @@ func (w *windowed[K, V, A]) emitClosed(r *topology.Record[K, V], closed int64) e
 		return nil
 	}
 	from, to := w.firstUnemitted(), closed-w.size
-	if w.begins(from, to) {
+	if from <= w.found || w.begins(from, to) { // what was found may have been laid out in another way, by an earlier form of the program
 		if err := emitWindows(w.store, from, to, w.size, r.Headers, w.down); err != nil {
 			return err
 		}
