@@ -1,7 +1,8 @@
 // Command bench measures what a record costs: CPU time, allocations and bytes copied, for jobs of three kinds, beside a loop in
-// plain Go that does the same work on records in memory, and beside the budgets that the project has set itself.
+// plain Go that does the same work on records in memory, and beside the budgets that the project has set itself. Command versus, which
+// make bench runs too, compares with Kafka Streams.
 //
-//	make bench
+//	go run ./examples/bench -job count -profile DIR
 //
 // Records are written to the log first, and are not part of a measurement; then the application is started, and what the
 // process uses is counted from there until everything is committed. On the embedded broker that includes the broker.

@@ -17,14 +17,14 @@ func newTable(w io.Writer, kafka bool) *table { return &table{w: w, kafka: kafka
 func (t *table) row(j jobKind, c cost, reference float64) error {
 	if !t.begun {
 		t.begun = true
-		_, err := fmt.Fprintf(t.w, "%-20s %10s %10s %10s %10s %10s %10s %10s %12s\n", "per record",
-			"CPU ns", "budget ns", "loop ns", "peer ns", "allocs", "alloc B", "copied B", "records/s")
+		_, err := fmt.Fprintf(t.w, "%-20s %10s %10s %10s %10s %10s %10s %12s\n", "per record",
+			"CPU ns", "budget ns", "loop ns", "allocs", "alloc B", "copied B", "records/s")
 		if err != nil {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(t.w, "%-20s %10.0f %10.0f %10.0f %10.0f %10.2f %10.0f %10.0f %12.0f\n",
-		j.name, c.cpu, j.budget, reference, j.peer, c.allocs, c.bytes, c.copied, c.rate)
+	_, err := fmt.Fprintf(t.w, "%-20s %10.0f %10.0f %10.0f %10.2f %10.0f %10.0f %12.0f\n",
+		j.name, c.cpu, j.budget, reference, c.allocs, c.bytes, c.copied, c.rate)
 	return err
 }
 
@@ -37,7 +37,6 @@ func (t *table) legend() error {
 CPU ns    %s
 budget ns what a record should cost in the end; nothing checks it yet
 loop ns   the same work in a loop in plain Go, on records in memory
-peer ns   Kafka Streams 4.4 on Kafka 4.4, application and broker, steady state, measured once on two cores of a shared machine
 copied B  bytes over the application's connections, both ways, and growth of the data directory
 `, what)
 	return err

@@ -223,6 +223,7 @@ var doctors = []doctor{
 	{"a changelog goes back", oracleChangelog, func(h *history) { h.repeat(h.names.balances(), 5) }},
 	{"the last row of a changelog is missing", oracleChangelog, func(h *history) { h.drop(h.names.balances(), -1) }},
 	{"a buffer still holds what it has passed on", oracleChangelog, func(h *history) { h.drop(h.names.unsettled(), h.deleted(h.names.unsettled())) }},
+	{"a table has a row that never was", oracleChangelog, func(h *history) { h.replace(h.names.received(), 2, `"amount":`, `"amount":1`) }},
 	{"a table goes back", oracleChangelog, func(h *history) { h.repeat(h.names.received(), 2) }},
 	{"the last row of a table is missing", oracleChangelog, func(h *history) { h.drop(h.names.received(), -1) }},
 	{"the last session of a changelog is missing", oracleChangelog, func(h *history) { h.drop(h.names.sessions(), -1) }},

@@ -18,8 +18,7 @@ import (
 type bench struct {
 	options
 	chosen []side
-	work   string // directory of everything
-	remove bool   // work is temporary
+	work   string // directory of everything, which is removed
 	self   string // the program that a child of ours runs
 	kafka  *kafka // nil: not asked for
 	java   *java  // nil: not asked for
@@ -28,22 +27,21 @@ type bench struct {
 
 // open starts Kafka and compiles Kafka Streams' program, if a side needs them.
 func open(ctx context.Context, o options, chosen []side, log io.Writer) (b *bench, err error) {
-	b = &bench{options: o, chosen: chosen, work: o.dir, log: log}
+	b = &bench{options: o, chosen: chosen, log: log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	if b.work == "" {
-		b.remove = true
-		if b.work, err = os.MkdirTemp("", "versus-"); err != nil {
+	if o.dir != "" {
+		if err := os.MkdirAll(o.dir, 0o755); err != nil {
 			return b, err
 		}
 	}
-	if b.work, err = filepath.Abs(b.work); err != nil {
+	if b.work, err = os.MkdirTemp(o.dir, "versus-"); err != nil {
 		return b, err
 	}
-	if err := os.MkdirAll(b.work, 0o755); err != nil {
+	if b.work, err = filepath.Abs(b.work); err != nil {
 		return b, err
 	}
 	if b.self, err = os.Executable(); err != nil {
@@ -75,10 +73,7 @@ func (b *bench) close(ctx context.Context) (err error) {
 	if b.kafka != nil {
 		err = b.kafka.stop(ctx)
 	}
-	if b.remove {
-		err = errors.Join(err, os.RemoveAll(b.work))
-	}
-	return err
+	return errors.Join(err, os.RemoveAll(b.work))
 }
 
 // say tells what is going on. That nobody can be told is no reason to stop.

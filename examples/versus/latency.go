@@ -27,9 +27,10 @@ type latency struct {
 }
 
 // latencies measures a count at a low rate on all sides.
-func (b *bench) latencies(ctx context.Context, stdout io.Writer) error {
+func (b *bench) latencies(ctx context.Context, stdout io.Writer) (err error) {
 	t := newLatencyTable(stdout)
 	dir := filepath.Join(b.work, latencyCase)
+	defer func() { err = errors.Join(err, b.forget(context.WithoutCancel(ctx), latencyCase, dir)) }()
 	results := make(map[string][]latency)
 	for i := range b.count {
 		for _, s := range b.chosen {
@@ -46,7 +47,7 @@ func (b *bench) latencies(ctx context.Context, stdout io.Writer) error {
 	if err := t.add(b.chosen, results); err != nil {
 		return err
 	}
-	return errors.Join(t.end(), b.forget(context.WithoutCancel(ctx), latencyCase, dir))
+	return t.end()
 }
 
 func (b *bench) latencyOnce(ctx context.Context, r *attempt) (l latency, err error) {
@@ -64,18 +65,20 @@ func (b *bench) latencyOnce(ctx context.Context, r *attempt) (l latency, err err
 	if err != nil {
 		return l, errors.Join(err, w.p.kill())
 	}
+	running, ended := context.WithCancelCause(ctx)
+	defer ended(nil)
 	drained := make(chan struct{})
-	go func() { // ends with the child's output; it says how much it has read, which nobody asks here
+	go func() { // ends with the child's output
 		defer close(drained)
-		for line := range w.p.lines {
-			_ = line
+		for range w.p.lines { // it says how much it has read, which nobody asks here
 		}
+		ended(errChildEnded) // nobody waits for its results any more
 	}()
 	at := place{brokers: []string{listen}}
 	if !r.side.embedded {
 		at = b.kafka.place
 	}
-	l, err = measureLatency(ctx, at, r, w, time.Duration(b.seconds)*time.Second)
+	l, err = measureLatency(running, at, r, w, time.Duration(b.seconds)*time.Second)
 	if err = errors.Join(err, w.p.stdin.Close()); err != nil {
 		return l, errors.Join(err, w.p.kill())
 	}

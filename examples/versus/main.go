@@ -18,11 +18,12 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
 	if len(os.Args) > 1 && os.Args[1] == childCommand {
@@ -65,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs.DurationVar(&o.commit, "commit", 100*time.Millisecond, "commit `interval` of both")
 	fs.StringVar(&o.guarantee, "guarantee", "eos", "eos, exactly once, or alo, at least once")
 	fs.StringVar(&o.javaFlags, "java-flags", "", "`flags` of Kafka Streams' JVM, as in -Xmx512m")
-	fs.StringVar(&o.dir, "dir", "", "`directory` for logs and state (default: a temporary one)")
+	fs.StringVar(&o.dir, "dir", "", "`directory` below which logs and state are, as long as they are needed (default: that of temporary files)")
 	fs.IntVar(&o.seconds, "seconds", 20, "how many `seconds` of latency to measure, after half as many to warm up")
 	fs.DurationVar(&o.timeout, "timeout", 20*time.Minute, "`time` that one run may take")
 	if err := fs.Parse(args); err != nil {

@@ -24,6 +24,8 @@ type process struct {
 	peak   int64 // bytes, as last seen
 }
 
+var errChildEnded = errors.New("the process ended by itself")
+
 // start starts a child. It must be ended by stop or by kill.
 func start(ctx context.Context, name string, args ...string) (*process, error) {
 	p := &process{cmd: exec.CommandContext(ctx, name, args...), lines: make(chan string, 64), stderr: &tail{}, began: time.Now()}
@@ -54,7 +56,7 @@ func (p *process) next(ctx context.Context) (string, error) {
 	select {
 	case line, ok := <-p.lines:
 		if !ok {
-			return "", errors.New("the process ended by itself")
+			return "", errChildEnded
 		}
 		return line, nil
 	case <-ctx.Done():

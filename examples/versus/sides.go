@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // side is what a case is measured on.
@@ -57,6 +58,7 @@ func startKafka(ctx context.Context, root, dir string) (*kafka, error) {
 
 func (k *kafka) run(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, k.script, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it stops what it has begun to start
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
