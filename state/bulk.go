@@ -25,7 +25,8 @@ const bulkRecords = 100_000
 
 // BeginBulk prepares for the restoring of about n records: from here to EndBulk they are gathered into runs, which are sorted and
 // ingested by the engine with the position that they reach, rather than put into the layers one by one. Nothing of the
-// partition is in memory meanwhile, so that whoever scans it sees what the engine had before a run, or after it. What was restored is part of the partition when its run is ingested; Position says up to where.
+// partition is in memory meanwhile, so that whoever scans it sees what the engine had before a run, or after it. What was
+// restored is part of the partition when its run is ingested; Position says up to where.
 //
 // It reports whether records are going to be restored so: few are not, nor a versioned store, nor by an engine that is no Ingester. Runs of
 // all partitions together are bounded by Config.BulkBytes.

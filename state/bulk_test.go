@@ -201,7 +201,7 @@ func TestBulkScanBetween(t *testing.T) {
 func TestBulkFailure(t *testing.T) {
 	t.Parallel()
 	const keys = 50
-	e, _, p := bulkPartition(t, kvSpec)
+	e, db, p := bulkPartition(t, kvSpec)
 	beginBulk(t, p)
 	for i := range keys {
 		restoreInt(t, p, fmt.Sprintf("key-%06d", i), 1)
@@ -235,5 +235,8 @@ func TestBulkFailure(t *testing.T) {
 	}
 	if err := p.RestoredTo(2 * keys); !errors.Is(err, failed) {
 		t.Errorf("restored afterwards: %v", err)
+	}
+	if err := db.Close(); !errors.Is(err, failed) {
+		t.Errorf("closed: %v", err)
 	}
 }
