@@ -22,7 +22,7 @@ func (p *plan) lostChangelogs(ctx context.Context, now layout) error {
 	for _, t := range internal {
 		names = append(names, t.Name)
 	}
-	found, err := p.client.RefreshTopics(ctx, names...)
+	found, err := p.client.ExistingTopics(ctx, names...)
 	if err != nil {
 		return fmt.Errorf("look up internal topics: %w", err)
 	}
@@ -48,14 +48,10 @@ func (p *plan) lostChangelogs(ctx context.Context, now layout) error {
 			continue // it is new
 		}
 		at, err := p.begun(ctx, t.Store, now, found)
-		exists := false
-		if err == nil && at != "" { // it is to be refused, or said to be lost: metadata is not enough for that
-			exists, err = p.client.Exists(ctx, t.Name)
-		}
 		switch {
 		case err != nil:
 			return err
-		case at == "" || exists:
+		case at == "":
 		case known:
 			errs = append(errs, fmt.Errorf("store %q: its changelog topic %s is gone, though group %s has committed %s: it was deleted, and with it "+
 				"what the store held; an empty one would give wrong results. Reset the application, so that it processes all of its input "+

@@ -57,7 +57,7 @@ func (p *plan) checkSinks(ctx context.Context) error {
 		names[p.cfg.DeadLetterTopic] = "Config.DeadLetterTopic"
 	}
 	topics := slices.Sorted(maps.Keys(names))
-	found, err := p.client.RefreshTopics(ctx, topics...)
+	found, err := p.client.ExistingTopics(ctx, topics...)
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (p *plan) changelogs(ctx context.Context, counts topology.Partitions) (map[
 			names = append(names, p.topology.LogOf(p.cfg.ApplicationID, s))
 		}
 	}
-	found, err := p.client.RefreshTopics(ctx, names...)
+	found, err := p.client.ExistingTopics(ctx, names...)
 	if err != nil {
 		return nil, err
 	}

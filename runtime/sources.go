@@ -23,7 +23,7 @@ type layout struct {
 // patterns match and how many partitions it has are of one answer: another broker may not know yet, or any more, what one has named.
 func (p *plan) look(ctx context.Context) (*topology.Topology, map[string]client.Topic, error) {
 	if !p.topology.HasPatterns() {
-		found, err := p.client.RefreshTopics(ctx, p.topology.UserTopics()...)
+		found, err := p.client.ExistingTopics(ctx, p.topology.UserTopics()...)
 		return p.topology, found, err
 	}
 	all, err := p.client.AllTopics(ctx)
@@ -42,7 +42,7 @@ func (p *plan) look(ctx context.Context) (*topology.Topology, map[string]client.
 	}
 	p.matched.Store(t)
 	unseen := slices.DeleteFunc(t.UserTopics(), func(name string) bool { _, ok := all[name]; return ok })
-	found, err := p.client.RefreshTopics(ctx, unseen...) // why it is not seen: it may be forbidden
+	found, err := p.client.ExistingTopics(ctx, unseen...) // why it is not seen: it may be forbidden
 	maps.Copy(all, found)
 	return t, all, err
 }

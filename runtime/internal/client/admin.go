@@ -81,28 +81,59 @@ func (c *Client) createTopics(ctx context.Context, topics []NewTopic) error {
 	return nil
 }
 
-// Exists asks the controller whether there is a topic. Metadata may leave out one that is new, for brokers learn of it one after the other.
-// A client that must not create the topic is told that there is none.
-func (c *Client) Exists(ctx context.Context, name string) (exists bool, err error) {
-	err = retry(ctx, func() error {
-		req := kmsg.NewPtrCreateTopicsRequest()
-		req.TimeoutMillis, req.ValidateOnly = int32(createTimeout.Milliseconds()), true
+// ExistingTopics is as RefreshTopics, but what is missing in its answer does not exist. Brokers learn of a new topic one after the other, so
+// that metadata may leave it out: the controller is asked about what is, and what it knows is waited for, for half a minute at most. A client
+// that must not create a topic is told of metadata alone.
+func (c *Client) ExistingTopics(ctx context.Context, names ...string) (map[string]Topic, error) {
+	var found map[string]Topic
+	var since time.Time // when metadata left out a topic that exists
+	err := retry(ctx, func() (err error) {
+		if found, err = c.RefreshTopics(ctx, names...); err != nil {
+			return err
+		}
+		missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, ok := found[name]; return ok })
+		late, err := c.known(ctx, missing)
+		if err != nil || len(late) == 0 {
+			return err
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		err = doing(errNotVisible, "look up topics %q", late)
+		if time.Since(since) > missingTimeout {
+			return withClass(err, ClassFatal)
+		}
+		return err
+	})
+	return found, err
+}
+
+// known returns those of the topics that the controller knows: it is asked to check their creation.
+func (c *Client) known(ctx context.Context, names []string) (known []string, err error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.TimeoutMillis, req.ValidateOnly = int32(createTimeout.Milliseconds()), true
+	for _, name := range names {
 		rt := kmsg.NewCreateTopicsRequestTopic()
 		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = name, 1, 1
 		req.Topics = append(req.Topics, rt)
-		resp, err := req.RequestWith(ctx, c.conn)
-		if err != nil {
-			return answered(err, 0)
+	}
+	resp, err := req.RequestWith(ctx, c.conn)
+	if err != nil {
+		return nil, doing(answered(err, 0), "ask whether topics %q exist", names)
+	}
+	for _, t := range resp.Topics {
+		err := kerr.ErrorForCode(t.ErrorCode)
+		switch {
+		case errors.Is(err, kerr.TopicAlreadyExists):
+			known = append(known, t.Topic)
+		case err != nil && ClassOf(err) == ClassRetry: // not the controller any more
+			return nil, doing(err, "ask whether topic %q exists", t.Topic)
 		}
-		for _, t := range resp.Topics {
-			err := kerr.ErrorForCode(t.ErrorCode)
-			if exists = errors.Is(err, kerr.TopicAlreadyExists); !exists && ClassOf(err) == ClassRetry {
-				return err // not the controller any more
-			}
-		}
-		return nil
-	})
-	return exists, doing(err, "ask whether topic %q exists", name)
+	}
+	return known, nil
 }
 
 func (c *Client) checkTopics(ctx context.Context, topics []NewTopic) error {

@@ -363,16 +363,15 @@ func TestLargerBuffer(t *testing.T) {
 	})
 }
 
-// Metadata and the controller agree on which topics there are.
-func TestExists(t *testing.T) {
+// Only topics that exist are found, by name and among all.
+func TestExistingTopics(t *testing.T) {
 	t.Parallel()
 	onEachLog(t, func(t *testing.T, cfg Config) {
 		c := connect(t, cfg)
 		topic, none := createTopic(t, c, 2), unique("none")
-		for name, want := range map[string]bool{topic: true, none: false} {
-			if got, err := c.Exists(testContext(t), name); err != nil || got != want {
-				t.Errorf("Exists(%q) = %v, %v; want %v", name, got, err, want)
-			}
+		found, err := c.ExistingTopics(testContext(t), none, topic)
+		if err != nil || len(found) != 1 || len(found[topic].Partitions) != 2 {
+			t.Errorf("topics %v, %v", found, err)
 		}
 		all, err := c.AllTopics(testContext(t))
 		if err != nil {

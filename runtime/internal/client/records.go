@@ -66,7 +66,7 @@ func (c *Client) deleteRecords(ctx context.Context, left, starts map[TopicPartit
 // CreatePartitions gives a topic more partitions, count in all, and returns when the log's metadata shows them with leaders. A topic
 // that has count partitions already is left as it is; one that has more is a *PartitionCountError.
 func (c *Client) CreatePartitions(ctx context.Context, topic string, count int32) error {
-	found, err := c.RefreshTopics(ctx, topic)
+	found, err := c.ExistingTopics(ctx, topic)
 	if err != nil {
 		return err
 	}
