@@ -31,7 +31,7 @@ func TestLibrdkafka(t *testing.T) {
 	cmd := exec.CommandContext(ctx, "python3", "testdata/clients/librdkafka.py", b.Addr().String(), fmt.Sprint(total))
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+path)
 	out, err := cmd.CombinedOutput()
-	want := fmt.Sprintf("consumed %d twice 0 both True\ncopied %d read %d aborted 0\n", total, total/5, total/5)
+	want := fmt.Sprintf("consumed %d more than batches twice False both True\ncopied %d read %d aborted 0\n", total, total/5, total/5)
 	if err != nil || string(out) != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
 	}
