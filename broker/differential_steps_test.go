@@ -75,6 +75,7 @@ func compareTopics(c *comparison, run string) {
 	same[response](c, "create", 7, create(7, run+"-a", 3, 1, false, "retention.ms", "-1")) // what is produced says that it is of 1970
 	same[response](c, "create with configs", 5, create(5, run+"-compact", 1, -1, false, "cleanup.policy", "compact", "min.compaction.lag.ms", "5"))
 	same[response](c, "create, old", 2, create(2, run+"-b", 1, 1, false))
+	same[response](c, "validate defaults, old", 3, create(3, run+"-new", -1, -1, true))
 	for _, topic := range []string{run + "-a", run + "-compact", run + "-b"} {
 		awaitTopic(c, topic)
 	}

@@ -3,7 +3,7 @@ package api
 // CreateTopics, key 19, versions 2-7.
 //
 //	2  throttle time
-//	4  partitions and replication factor may be -1: the broker's defaults (KIP-464)
+//	4  clients may count on it that partitions and replication factor may be -1, the broker's defaults (KIP-464); Kafka takes them before
 //	5  flexible; configs in the answer (KIP-525)
 //	6  THROTTLING_QUOTA_EXCEEDED
 //	7  topic id (KIP-516)
@@ -43,7 +43,7 @@ func (a *API) createTopics(req *server.Request, r *kmsg.CreateTopicsRequest) ser
 		case !a.mayCluster(req, opCreate) && !a.may(req, opCreate, onTopic, rt.Topic):
 			err = refusal{kerr.TopicAuthorizationFailed, kerr.TopicAuthorizationFailed.Description}
 		default:
-			t, err = a.createTopic(rt, r.Version, r.ValidateOnly)
+			t, err = a.createTopic(rt, r.ValidateOnly)
 		}
 		switch {
 		case err != nil:
@@ -80,8 +80,8 @@ func refusalCode(err error) *kerr.Error {
 }
 
 // createTopic checks one topic of a request and, unless it is to be validated only, creates it.
-func (a *API) createTopic(rt *kmsg.CreateTopicsRequestTopic, version int16, validateOnly bool) (commitlog.Topic, error) {
-	spec, err := a.topicSpec(rt, version)
+func (a *API) createTopic(rt *kmsg.CreateTopicsRequestTopic, validateOnly bool) (commitlog.Topic, error) {
+	spec, err := a.topicSpec(rt)
 	if err != nil {
 		return commitlog.Topic{}, err
 	}
@@ -93,7 +93,7 @@ func (a *API) createTopic(rt *kmsg.CreateTopicsRequestTopic, version int16, vali
 }
 
 // topicSpec turns a topic of a request into what the log takes, which checks names, counts and configs.
-func (a *API) topicSpec(rt *kmsg.CreateTopicsRequestTopic, version int16) (commitlog.TopicSpec, error) {
+func (a *API) topicSpec(rt *kmsg.CreateTopicsRequestTopic) (commitlog.TopicSpec, error) {
 	spec := commitlog.TopicSpec{Name: rt.Topic, Partitions: rt.NumPartitions, Configs: make(map[string]string)}
 	if len(rt.ReplicaAssignment) > 0 {
 		if rt.NumPartitions != -1 || rt.ReplicationFactor != -1 {
@@ -104,10 +104,10 @@ func (a *API) topicSpec(rt *kmsg.CreateTopicsRequestTopic, version int16) (commi
 		}
 		spec.Partitions = int32(len(rt.ReplicaAssignment))
 	} else {
-		if spec.Partitions == -1 && version >= 4 {
+		if spec.Partitions == -1 {
 			spec.Partitions = a.cfg.DefaultPartitions
 		}
-		if rt.ReplicationFactor == 0 || rt.ReplicationFactor < -1 || rt.ReplicationFactor == -1 && version < 4 {
+		if rt.ReplicationFactor == 0 || rt.ReplicationFactor < -1 {
 			return spec, refusal{kerr.InvalidReplicationFactor, "replication factor must be positive"}
 		}
 	}
