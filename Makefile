@@ -61,8 +61,9 @@ crash:
 kill:
 	MILLRACE_KILLS=$(KILLS) go test -count=1 -v -timeout 30m -run '^TestKill' ./examples/flights
 
-# Every case side by side with Kafka Streams, on the embedded broker and on Kafka: that needs Java 17 and Maven, unless SIDES=embedded. Then CPU-ns, allocations
-# and bytes copied per record, beside a reference loop and the budgets. SCALE is the percentage of the records.
+# Every case side by side with Kafka Streams, on the embedded broker and on Kafka, and the log beside Kafka: that needs Java 17 and Maven, unless
+# SIDES=embedded. Then CPU-ns, allocations and bytes copied per record, beside a reference loop and the budgets. SCALE is the percentage of the
+# records.
 bench:
 	go run ./examples/versus -count $(COUNT) -scale $(SCALE) -sides "$(SIDES)" -case "$(CASES)"
 	go run ./examples/bench -count $(COUNT)

@@ -39,6 +39,9 @@ func runChild(ctx context.Context, args []string, stdin io.Reader, stdout io.Wri
 		name, value, _ := strings.Cut(a, "=")
 		given[name] = value
 	}
+	if given["job"] == brokerJob {
+		return runBroker(ctx, given, stdin, stdout)
+	}
 	conf, err := childConfig(given)
 	if err != nil {
 		return err
@@ -116,7 +119,7 @@ func childConfig(given map[string]string) (runtime.Config, error) {
 
 // openEmbedded opens the broker whose log is below dir.
 func openEmbedded(ctx context.Context, dir string, listen bool) (*broker.Broker, error) {
-	c := broker.Config{Dir: filepath.Join(dir, "log"), Logger: slog.New(slog.DiscardHandler)}
+	c := brokerConfig(dir)
 	if listen {
 		c.Listen = "127.0.0.1:0"
 	}

@@ -250,7 +250,6 @@ func (e *echo) figures() (l latency) {
 		return l
 	}
 	slices.Sort(e.took)
-	at := func(share float64) time.Duration { return e.took[min(int(share*float64(l.results)), l.results-1)] }
-	l.p50, l.p99, l.p999, l.max = at(0.5), at(0.99), at(0.999), e.took[l.results-1]
+	l.p50, l.p99, l.p999, l.max = percentile(e.took, 0.5), percentile(e.took, 0.99), percentile(e.took, 0.999), e.took[l.results-1]
 	return l
 }

@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs.StringVar(&o.guarantee, "guarantee", "eos", "eos, exactly once, or alo, at least once")
 	fs.StringVar(&o.javaFlags, "java-flags", "", "`flags` of Kafka Streams' JVM, as in -Xmx512m")
 	fs.StringVar(&o.dir, "dir", "", "`directory` below which logs and state are, as long as they are needed (default: that of temporary files)")
-	fs.IntVar(&o.seconds, "seconds", 20, "how many `seconds` of latency to measure, after half as many to warm up")
+	fs.IntVar(&o.seconds, "seconds", 20, "how many `seconds` to measure a latency, after some of them to warm up")
 	fs.DurationVar(&o.timeout, "timeout", 20*time.Minute, "`time` that one run may take")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -111,7 +111,11 @@ func caseIDs() (ids []string) {
 	for _, c := range startCases() {
 		ids = append(ids, c.id)
 	}
-	return append(ids, latencyCase)
+	ids = append(ids, latencyCase)
+	for _, c := range brokerCases() {
+		ids = append(ids, c.id)
+	}
+	return append(ids, operationsCase)
 }
 
 // choose returns the elements that a comma-separated list names, all if it is empty.

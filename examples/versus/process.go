@@ -79,6 +79,13 @@ func (p *process) stop() (commits int64, err error) {
 	return commits, errors.Join(named, p.wait())
 }
 
+// drain waits until a child has ended whose input is closed.
+func (p *process) drain() error {
+	for range p.lines { // so that its reader ends
+	}
+	return p.wait()
+}
+
 // kill ends the child at once.
 func (p *process) kill() error {
 	err := p.cmd.Process.Kill()

@@ -210,3 +210,97 @@ func (t *latencyTable) add(chosen []side, results map[string][]latency) error {
 func (t *latencyTable) end() error {
 	return t.printer.end("From when a record was due to be appended until its result was read by a read_committed consumer in another process.")
 }
+
+// brokerTable has a row for each log, and for each of what was done with it.
+type brokerTable struct{ printer }
+
+func newBrokerTable(out io.Writer) *brokerTable { return &brokerTable{newPrinter(out)} }
+
+func (t *brokerTable) add(c brokerCase, sides []brokerSide, results map[string]map[string][]phase) error {
+	if t.rows == 0 {
+		t.row("case\trecords\tbytes\tpartitions\twhat\tlog\tk rec/s\tMB/s\tclient µs\tbroker µs\tallocs/request\tentries/sync\trate\tCPU\taim µs")
+	}
+	for _, name := range phaseNames {
+		for _, s := range sides {
+			runs := results[name][s.id]
+			if len(runs) == 0 {
+				continue
+			}
+			peer := results[name][s.peer()]
+			rate := median(runs, func(p phase) float64 { return p.rate() })
+			client, broker := cost(runs, func(p phase) time.Duration { return p.client }), cost(runs, func(p phase) time.Duration { return p.broker })
+			faster, cpu := dash, dash
+			if !s.kafka {
+				faster = times(rate, median(peer, func(p phase) float64 { return p.rate() }))
+				cpu = times(cost(peer, func(p phase) time.Duration { return p.broker }), broker)
+			}
+			t.row("%s\t%d\t%d\t%d\t%s\t%s\t%.0f\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\t%s", c.id, c.records, c.bytes, c.partitions, name, s.name,
+				rate/1000, rate*float64(c.bytes)/(1<<20), micros(client), seen(s, broker),
+				figure(median(runs, func(p phase) float64 { return p.allocs })), figure(median(runs, func(p phase) float64 { return p.perSync })),
+				faster, cpu, micros(c.aim(name, s)))
+			t.rows++
+		}
+	}
+	return t.err
+}
+
+// cost is a processor time for a record, in ns.
+func cost(runs []phase, of func(phase) time.Duration) float64 {
+	return median(runs, func(p phase) float64 { return float64(of(p)) / float64(p.n) })
+}
+
+func seen(s brokerSide, broker float64) string {
+	if s.inside {
+		return "inside"
+	}
+	return micros(broker)
+}
+
+func figure(f float64) string {
+	if f == 0 {
+		return dash
+	}
+	return fmt.Sprintf("%.1f", f)
+}
+
+func (t *brokerTable) end() error {
+	return t.printer.end("One client, with batches of 128 KiB. µs: processor time a record. Rate, CPU of the broker: how many times better than the Kafka that promises the\n" +
+		"same: Kafka syncs before it acknowledges if flush.messages is 1. Aims are the broker's.")
+}
+
+// operationsTable has a row for each log.
+type operationsTable struct{ printer }
+
+func newOperationsTable(out io.Writer) *operationsTable { return &operationsTable{newPrinter(out)} }
+
+func (t *operationsTable) add(sides []brokerSide, results map[string][]operations) error {
+	t.row("log\trecord: p50 ms\tp99\tbroker µs\taim p50\ttransaction: p50 ms\tp99\tbroker µs\tidle: cores")
+	for _, s := range sides {
+		runs := results[s.id]
+		ms := func(of func(operations) time.Duration) string {
+			return fmt.Sprintf("%.2f", median(runs, of).Seconds()*1000)
+		}
+		us := func(of func(operations) time.Duration) string { return seen(s, float64(median(runs, of))) }
+		aim, idle := dash, dash
+		switch {
+		case s.inside && !s.synced:
+			aim = "0.15"
+		case !s.kafka && s.synced:
+			aim = "1"
+		}
+		if runs[0].brokerSeen {
+			idle = fmt.Sprintf("%.3f", median(runs, func(o operations) float64 { return o.idle }))
+		}
+		t.row("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", s.name,
+			ms(func(o operations) time.Duration { return o.p50 }), ms(func(o operations) time.Duration { return o.p99 }),
+			us(func(o operations) time.Duration { return o.perRecord }), aim,
+			ms(func(o operations) time.Duration { return o.txnP50 }), ms(func(o operations) time.Duration { return o.txnP99 }),
+			us(func(o operations) time.Duration { return o.perTxn }), idle)
+		t.rows++
+	}
+	return t.err
+}
+
+func (t *operationsTable) end() error {
+	return t.printer.end(fmt.Sprintf("One record, or transaction of %d, after the other: until it is acknowledged.", recordsInTransaction))
+}

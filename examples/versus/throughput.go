@@ -32,10 +32,15 @@ func (b *bench) all(ctx context.Context, ids []string, stdout io.Writer) error {
 	if err := t.end(); err != nil {
 		return err
 	}
-	if err := b.starts(ctx, wanted, stdout); err != nil || !wanted[latencyCase] {
+	if err := b.starts(ctx, wanted, stdout); err != nil {
 		return err
 	}
-	return b.latencies(ctx, stdout)
+	if wanted[latencyCase] {
+		if err := b.latencies(ctx, stdout); err != nil {
+			return err
+		}
+	}
+	return b.brokers(ctx, wanted, stdout)
 }
 
 // throughput measures one case on all sides, in turn.

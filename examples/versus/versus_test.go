@@ -41,9 +41,25 @@ func TestVersus(t *testing.T) {
 		t.Fatalf("%v\n%s%s", err, log.String(), out.String())
 	}
 	t.Log("\n" + out.String())
+	wanted := make(map[string]int)
 	for _, name := range names {
-		if n, want := strings.Count(out.String(), name), len(cases())+len(startCases())+1; n != want {
-			t.Errorf("%d rows for %s, want %d:\n%s", n, name, want, out.String())
+		wanted[name] = len(cases()) + len(startCases()) + 1
+	}
+	for _, s := range brokerSides() {
+		if s.kafka && len(names) == 1 {
+			continue
+		}
+		wanted[" "+s.name+"  "] = 1
+		for _, c := range brokerCases() {
+			wanted[" "+s.name+"  "] += len(phaseNames)
+			if !c.both {
+				wanted[" "+s.name+"  "]--
+			}
+		}
+	}
+	for name, want := range wanted {
+		if n := strings.Count(out.String(), name); n != want {
+			t.Errorf("%d rows for %q, want %d:\n%s", n, name, want, out.String())
 		}
 	}
 }
