@@ -26,6 +26,7 @@ type plan struct {
 	client   *client.Client
 	recorded []byte // canonical form that is known to be written down; the leader's
 	matched  atomic.Pointer[topology.Topology]
+	settled  bool             // the settings of internal topics are known; the leader's
 	checked  map[string]int32 // the partition counts of user topics at the start, before anything was made of them
 }
 
@@ -85,7 +86,8 @@ func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, 
 		return nil, err
 	}
 	var topics []client.NewTopic
-	for _, t := range now.InternalTopics(p.cfg.ApplicationID, now.Partitions) {
+	internal := now.InternalTopics(p.cfg.ApplicationID, now.Partitions)
+	for _, t := range internal {
 		topics = append(topics, client.NewTopic{
 			Name:              t.Name,
 			Partitions:        t.Partitions,
@@ -100,6 +102,7 @@ func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, 
 		}
 		return nil, fmt.Errorf("create internal topics: %w", err)
 	}
+	p.checkSettings(ctx, internal)
 	p.record(ctx, now.Partitions)
 	var tasks []member.TaskInputs
 	for _, sub := range now.Subtopologies() {

@@ -223,6 +223,19 @@ func TestTopicThatABrokerDoesNotKnowYet(t *testing.T) {
 	}
 }
 
+// A changelog that the log deletes by time is taken as it is, and said to be no place for what is needed.
+func TestChangelogThatIsDeletedByTime(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	app, in, out := unique(t, "app"), unique(t, "in"), unique(t, "out")
+	l.createTopics(t, 1, in, out, app+"-counts-changelog")
+	said := &lines{}
+	l.start(t, fragile(t, in, out, never), runtime.Config{ApplicationID: app, Logger: slog.New(slog.NewTextHandler(said, nil))})
+	eventually(t, 30*time.Second, "it is said", func() bool {
+		return said.having("that are still needed", "topic="+app+"-counts-changelog", "cleanup.policy is delete and retention.ms") != ""
+	})
+}
+
 // A store that an upgrade adds gets its changelog, though its input was processed before; and where nobody knows what there was, a changelog
 // is created all the same, and said to be.
 func TestChangelogsThatMayBeNew(t *testing.T) {

@@ -13,36 +13,53 @@ const maxMessageBytes = "max.message.bytes"
 
 // MaxMessageBytes returns the size of the largest record batch that a topic takes (max.message.bytes), as the log says now.
 func (c *Client) MaxMessageBytes(ctx context.Context, topic string) (int, error) {
-	n := 0
-	err := retry(ctx, func() (err error) {
-		n, err = c.maxMessageBytes(ctx, topic)
-		return err
-	})
-	return n, doing(err, "look up %s of topic %q", maxMessageBytes, topic)
+	found, err := c.TopicConfigs(ctx, []string{topic}, maxMessageBytes)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(found[topic][maxMessageBytes])
+	if err != nil {
+		err = withClass(fmt.Errorf("%s of topic %q: %w", maxMessageBytes, topic, err), ClassFatal)
+	}
+	return n, err
 }
 
-func (c *Client) maxMessageBytes(ctx context.Context, topic string) (int, error) {
+// TopicConfigs returns what the log says now of some settings of topics, by topic and by name of the setting. All topics must exist; a
+// setting that the log does not know, or has no value of, is left out.
+func (c *Client) TopicConfigs(ctx context.Context, topics []string, settings ...string) (map[string]map[string]string, error) {
+	var found map[string]map[string]string
+	err := retry(ctx, func() (err error) {
+		found, err = c.topicConfigs(ctx, topics, settings)
+		return err
+	})
+	return found, doing(err, "look up settings %q", settings)
+}
+
+func (c *Client) topicConfigs(ctx context.Context, topics, settings []string) (map[string]map[string]string, error) {
 	req := kmsg.NewPtrDescribeConfigsRequest()
-	r := kmsg.NewDescribeConfigsRequestResource()
-	r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, topic, []string{maxMessageBytes}
-	req.Resources = append(req.Resources, r)
+	for _, topic := range topics {
+		r := kmsg.NewDescribeConfigsRequestResource()
+		r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, topic, settings
+		req.Resources = append(req.Resources, r)
+	}
 	resp, err := req.RequestWith(ctx, c.conn)
 	if err != nil {
-		return 0, answered(err, 0)
+		return nil, answered(err, 0)
 	}
+	found := make(map[string]map[string]string, len(topics))
 	for _, r := range resp.Resources {
 		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
-			return 0, err
+			return nil, doing(err, "topic %q", r.ResourceName)
 		}
+		found[r.ResourceName] = make(map[string]string, len(settings))
 		for _, config := range r.Configs {
-			if config.Name == maxMessageBytes && config.Value != nil {
-				n, err := strconv.Atoi(*config.Value)
-				if err != nil {
-					return 0, withClass(fmt.Errorf("%q: %w", *config.Value, err), ClassFatal)
-				}
-				return n, nil
+			if config.Value != nil {
+				found[r.ResourceName][config.Name] = *config.Value
 			}
 		}
 	}
-	return 0, withClass(errNoAnswer, ClassFatal)
+	if len(found) < len(topics) {
+		return nil, withClass(errNoAnswer, ClassFatal)
+	}
+	return found, nil
 }
