@@ -178,6 +178,12 @@ func (p *plan) tasks(ctx context.Context, db *state.DB, ids []topology.TaskID) (
 			ID:     id,
 			Inputs: p.inputs(sub, id.Partition, now.Partitions),
 			Known:  make(map[client.TopicPartition]bool),
+			Resets: make(map[client.TopicPartition]topology.OffsetReset),
+		}
+		for _, in := range t.Inputs {
+			if reset := now.OffsetReset(in.Topic); reset != topology.Earliest() { // of a user topic, which has the same name everywhere
+				t.Resets[in] = reset
+			}
 		}
 		for _, spec := range p.topology.Stores {
 			if !spec.Logging || !slices.Contains(sub.Stores, spec.Name) {

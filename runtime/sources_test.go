@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"log/slog"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/state/memstore"
 	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/topology"
 )
 
 // TestPatternMatchesLater: an application whose pattern matches nothing waits; topics that are made while it runs are read from their
@@ -51,6 +53,65 @@ func TestPatternMatchesLater(t *testing.T) {
 	if err := app.stop(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestOffsetReset: an application begins where its source says if its group has no offset. Where it began is committed, though it read
+// nothing: what comes while it is stopped is not left out (D-09).
+func TestOffsetReset(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	hour := time.Now().Add(-time.Hour).UnixMilli()
+	for _, c := range []struct {
+		reset topology.OffsetReset
+		want  int // of the ten records that are there
+	}{{topology.Earliest(), 10}, {topology.Latest(), 0}, {topology.Ago(30 * time.Minute), 4}, {topology.Ago(time.Minute), 0}} {
+		t.Run(strings.ReplaceAll(c.reset.String(), ":", "-"), func(t *testing.T) {
+			t.Parallel()
+			in, out, id, dir := unique(t, "in"), unique(t, "out"), unique(t, "app"), t.TempDir()
+			l.createTopics(t, 1, in, out)
+			for i := range 10 {
+				at := hour
+				if i >= 6 {
+					at += 50 * time.Minute.Milliseconds()
+				}
+				l.write(t, in, []record{{key: "k", value: "old", timestamp: at}})
+			}
+			b := stream.NewBuilder()
+			stream.From(b, in, serde.String, serde.String, stream.OffsetReset[string, string](c.reset)).To(out, serde.String, serde.String)
+			top, err := b.Topology()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for run := range 2 {
+				app := l.start(t, top, runtime.Config{ApplicationID: id, StateDir: dir})
+				eventually(t, 30*time.Second, "it is committed where it is", func() bool { return l.drained(t, id, in) })
+				if got, want := len(l.read(t, out)), c.want+run*3; got != want {
+					t.Errorf("run %d: %d records, want %d", run, got, want)
+				}
+				if err := app.stop(); err != nil {
+					t.Error(err)
+				}
+				l.write(t, in, numbered("new", 3))
+			}
+		})
+	}
+	t.Run("none", func(t *testing.T) {
+		t.Parallel()
+		in, out, id := unique(t, "in"), unique(t, "out"), unique(t, "app")
+		l.createTopics(t, 1, in, out)
+		b := stream.NewBuilder()
+		stream.From(b, in, serde.String, serde.String, stream.OffsetReset[string, string](topology.NoReset())).To(out, serde.String, serde.String)
+		top, err := b.Topology()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = l.start(t, top, runtime.Config{ApplicationID: id}).failure(t, 30*time.Second)
+		for _, part := range []string{"group " + id + " has no committed offset for " + in + "-0", "offset reset of its source is none", "commit where"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("error %q does not say %q", err, part)
+			}
+		}
+	})
 }
 
 // TestOneOfTwoTopicsGrows: a task that runs reads what a topic has gained, though it is there already for another topic.

@@ -124,7 +124,7 @@ func source[K, V any](
 	b.require(name, key != nil, "the key serde is nil")
 	b.require(name, value != nil, "the value serde is nil")
 	node, shared := b.plan.ShareSource(newNode(name, c.source), fmt.Sprintf("%T, %T", key, value))
-	b.require(name, !shared || len(c.source) == 0, "its topics are read already, by a source with its own Timestamps or without: give Timestamps to the first")
+	b.require(name, !shared || len(c.source) == 0, "its topics are read already, by another source: give Timestamps and OffsetReset to the first")
 	return KStream[K, V]{b: b, node: node, key: key, value: value}
 }
 

@@ -66,6 +66,13 @@ func Timestamps[K, V any](e topology.Extractor[K, V]) SourceOption[K, V] {
 	return func(c *sourceConfig[K, V]) { c.source = append(c.source, topology.WithExtractor(e)) }
 }
 
+// OffsetReset makes a source begin where r says if the group has no committed offset: [topology.Latest], [topology.Ago] or [topology.NoReset].
+// By default it begins at the log's start, so that nothing is left out. A table that begins elsewhere has a changelog of its own.
+// It stands for Kafka Streams' Consumed.withOffsetResetPolicy.
+func OffsetReset[K, V any](r topology.OffsetReset) SourceOption[K, V] {
+	return func(c *sourceConfig[K, V]) { c.source = append(c.source, topology.WithOffsetReset[K, V](r)) }
+}
+
 // SourceNamed is [Named] for a source.
 func SourceNamed[K, V any](name string) SourceOption[K, V] {
 	return func(c *sourceConfig[K, V]) { c.name = name }

@@ -216,6 +216,39 @@ func TestUnmerged(t *testing.T) {
 	}
 }
 
+// TestOffsetResetOfSources: a stream that is read again begins where it was said first; a table that does not begin at the start of its
+// topic has a changelog of its own (D-09).
+func TestOffsetResetOfSources(t *testing.T) {
+	t.Parallel()
+	latest := stream.OffsetReset[string, string](topology.Latest())
+	b := stream.NewBuilder(stream.Optimized())
+	from(b, "in", latest).To("out", serde.String, serde.String)
+	from(b, "in").To("too", serde.String, serde.String)
+	stream.Table(b, "whole", serde.String, serde.String, stream.Materialized("whole", serde.String))
+	stream.Table(b, "news", serde.String, serde.String, stream.Materialized("news", serde.String), latest)
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for topic, want := range map[string]topology.OffsetReset{"in": topology.Latest(), "whole": topology.Earliest(), "news": topology.Latest()} {
+		if got := top.OffsetReset(topic); got != want {
+			t.Errorf("%s begins at %v, want %v", topic, got, want)
+		}
+	}
+	for _, s := range top.Stores {
+		if want := map[string]string{"whole": "whole", "news": ""}[s.Name]; s.SourceTopic != want {
+			t.Errorf("store %s is restored from topic %q, want %q", s.Name, s.SourceTopic, want)
+		}
+	}
+
+	b = stream.NewBuilder()
+	from(b, "in").To("out", serde.String, serde.String)
+	from(b, "in", latest).To("too", serde.String, serde.String)
+	if _, err := b.Topology(); err == nil || !strings.Contains(err.Error(), "its topics are read already") {
+		t.Errorf("one source that begins in two places: %v", err)
+	}
+}
+
 // TestRowsOfSourceTopic: of a topic that stands for a changelog, what processing would leave out is no row (X-24).
 func TestRowsOfSourceTopic(t *testing.T) {
 	t.Parallel()
@@ -287,7 +320,7 @@ func TestFaultsOfSources(t *testing.T) {
 			stream.From(b, "a", serde.String, serde.Int64)
 		},
 		`topic "t" is read by source`:  func(b *stream.Builder) { tableFrom(b, "t"); from(b, "t") },
-		"give Timestamps to the first": func(b *stream.Builder) { from(b, "a"); from(b, "a", clock) },
+		"give Timestamps and OffsetReset to the first": func(b *stream.Builder) { from(b, "a"); from(b, "a", clock) },
 		"it is given no topics":        func(b *stream.Builder) { stream.FromTopics(b, nil, serde.String, serde.String) },
 		"PartitionForeign is given as": func(b *stream.Builder) {
 			stream.JoinForeign(tableFrom(b, "l"), tableFrom(b, "r"), value, both, stream.PartitionForeign(func(int64, int32) int32 { return 0 }))

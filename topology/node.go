@@ -42,7 +42,8 @@ type Node struct {
 	Topics []string // of a source; a repartition topic by its Topic method
 	// Pattern says that a source reads all topics whose names match it. Topics then holds what stands for them, see Topology.Match.
 	Pattern *Pattern
-	Topic   string // of a sink; likewise. Empty if it is dynamic
+	Reset   OffsetReset // of a source
+	Topic   string      // of a sink; likewise. Empty if it is dynamic
 	// Dynamic says that a sink chooses the topic of each record (P-29).
 	Dynamic bool
 

@@ -37,6 +37,7 @@ func NewSource[K, V any](name string, topics []string, key serde.Serde[K], value
 		Kind:   KindSource,
 		Out:    EdgeOf[K, V](),
 		Topics: topics,
+		Reset:  s.reset,
 		Fan:    Fan[K, V],
 		Build: func(_ Scope, down any) (Instance, error) {
 			emit, ok := down.(Emit[K, V])
@@ -52,6 +53,7 @@ type source[K, V any] struct {
 	key     serde.Serde[K]
 	value   serde.Serde[V]
 	extract Extractor[K, V]
+	reset   OffsetReset
 	// Of serdes that can decode many values into one allocation; else nil. Strings are let do so as keys alone: stores hold
 	// keys as bytes, but keep a string value as it is, which would then keep a whole chunk.
 	keyIn   serde.ArenaDecoder[K]

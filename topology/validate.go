@@ -98,6 +98,7 @@ func (v *validation) node(n *Node) {
 		if len(n.Parents) > 0 {
 			v.of(n, "source %s has parents", n.Name)
 		}
+		v.reset(n)
 	case KindSink:
 		if n.Topic == "" && !n.Dynamic {
 			v.of(n, "sink %s writes no topic", n.Name)

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
@@ -62,6 +63,13 @@ func TestValidate(t *testing.T) {
 				`store "bad/name": the name may only hold letters, digits, '.', '_' and '-', since it becomes part of a topic's`,
 				"node n uses the store unknown, which is not declared",
 				"store unused: no node uses it", "store unused: no node uses it", "store bad/name: no node uses it")},
+		{"offset resets", "source s a\nrepartition q\nsink k q-repartition < s\nsource s1 q-repartition\nsource s2 b\nnode n st < s2\nstore st", func(top *topology.Topology) {
+			top.Nodes[0].Reset = topology.Ago(-time.Hour)
+			top.Nodes[2].Reset, top.Nodes[3].Reset = topology.Latest(), topology.Ago(time.Hour)
+			top.Stores[0].SourceTopic = "b"
+		}, lines("source s begins at records of -1h0m0s ago, which is in the future",
+			"source s1 reads a repartition topic, of which nothing is to be left out: its offset reset is latest, want earliest",
+			"source s2: store st is restored from all of topic b, so that it must be read from its start: its offset reset is by_duration:1h0m0s, want earliest")},
 		{"broken stores", "source s a\nnode n st < s\nstore st", func(top *topology.Topology) {
 			top.Stores[0].Open = nil
 			top.Stores = append(top.Stores, nil)

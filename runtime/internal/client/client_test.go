@@ -231,6 +231,12 @@ func TestTopics(t *testing.T) {
 				t.Errorf("offset %d: got %v, %v, want %d", spec, got, err, want)
 			}
 		}
+		times := map[time.Time]int64{time.UnixMilli(0): 0, time.Now().Add(time.Hour): 0} // the second one is after all: the last stable offset
+		for at, want := range times {
+			if got, err := c.ListOffsets(ctx, Since(at), []TopicPartition{tp}); err != nil || got[tp] != want {
+				t.Errorf("offset since %v: got %v, %v, want %d", at, got, err, want)
+			}
+		}
 		end(t, p, true)
 		for { // a coordinator may answer before the markers are written
 			got, err := c.ListOffsets(ctx, LastStable, []TopicPartition{tp})
@@ -239,6 +245,12 @@ func TestTopics(t *testing.T) {
 			}
 			if got[tp] == 3 {
 				break
+			}
+		}
+		times = map[time.Time]int64{time.UnixMilli(0): 0, time.Now().Add(time.Hour): 3}
+		for at, want := range times {
+			if got, err := c.ListOffsets(ctx, Since(at), []TopicPartition{tp}); err != nil || got[tp] != want {
+				t.Errorf("offset since %v: got %v, %v, want %d", at, got, err, want)
 			}
 		}
 	})

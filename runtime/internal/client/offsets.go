@@ -3,6 +3,9 @@ package client
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -10,21 +13,21 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/planted"
 )
 
-// OffsetSpec says which offset ListOffsets looks up.
-type OffsetSpec uint8
+// OffsetSpec says which offset ListOffsets looks up: one of these, or that of the first record from a time on, see Since.
+type OffsetSpec int64
 
 // Offsets that can be looked up.
 const (
-	LogStart      OffsetSpec = iota // the earliest offset that can be read
-	HighWatermark                   // the end of what is replicated (read_uncommitted)
-	LastStable                      // the end of what read_committed may read
+	HighWatermark OffsetSpec = -1 // the end of what is replicated (read_uncommitted)
+	LogStart      OffsetSpec = -2 // the earliest offset that can be read
+	LastStable    OffsetSpec = -3 // the end of what read_committed may read
 )
 
-// Timestamps that stand for an offset in ListOffsets.
-const (
-	timestampLatest   = -1
-	timestampEarliest = -2
-)
+// Since looks up the first record that has this time or a later one; the last stable offset if there is none.
+func Since(t time.Time) OffsetSpec { return OffsetSpec(max(t.UnixMilli(), 0)) }
+
+// noOffset is answered where no record is of the time that was asked for, or of a later one.
+const noOffset = -1
 
 // ListOffsets looks up one offset for each partition. Every partition is in the map, or there is an error. It tries again,
 // while leaders move, until ctx ends.
@@ -37,19 +40,21 @@ func (c *Client) ListOffsets(ctx context.Context, spec OffsetSpec, partitions []
 		offsets, err = c.listOffsets(ctx, spec, partitions)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	late := slices.DeleteFunc(slices.Clone(partitions), func(tp TopicPartition) bool { return offsets[tp] != noOffset })
+	ends, err := c.ListOffsets(ctx, LastStable, late)
+	maps.Copy(offsets, ends)
 	return offsets, err
 }
 
 func (c *Client) listOffsets(ctx context.Context, spec OffsetSpec, partitions []TopicPartition) (map[TopicPartition]int64, error) {
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.ReplicaID = -1
-	timestamp := int64(timestampLatest)
-	switch spec {
-	case LogStart:
-		timestamp = timestampEarliest
-	case LastStable:
-		req.IsolationLevel = isolationCommitted
-	case HighWatermark:
+	timestamp := int64(spec)
+	if spec == LastStable {
+		timestamp, req.IsolationLevel = int64(HighWatermark), isolationCommitted
 	}
 	for topic, ps := range byTopic(partitions) {
 		rt := kmsg.NewListOffsetsRequestTopic()

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/commit"
 	"github.com/millrace-io/millrace/runtime/internal/planted"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
@@ -58,7 +60,9 @@ type Task struct {
 	ID     topology.TaskID
 	Inputs []client.TopicPartition
 	// Known are the inputs for which this process knows that an offset was committed. It belongs to whoever has the task.
-	Known  map[client.TopicPartition]bool
+	Known map[client.TopicPartition]bool
+	// Resets say where inputs begin that have no committed offset, where that is not the log's start.
+	Resets map[client.TopicPartition]topology.OffsetReset
 	Stores []Store // those that are logged
 }
 
@@ -187,9 +191,10 @@ func (o *inputOffsets) processed(input client.TopicPartition, log bounds) bounds
 	return bounds{start: log.start, end: max(log.start, min(log.end, o.at[input].Offset))}
 }
 
-// inputOffsets fetches the stable offsets of all inputs (T1), and the log start of those that have none (T3).
+// inputOffsets fetches the stable offsets of all inputs (T1), and looks up where those begin that have none (T3).
 func (r *Restorer) inputOffsets(ctx context.Context, tasks []Task) (*inputOffsets, error) {
-	var inputs, missing []client.TopicPartition
+	var inputs []client.TopicPartition
+	missing := make(map[client.OffsetSpec][]client.TopicPartition)
 	for _, t := range tasks {
 		inputs = append(inputs, t.Inputs...)
 	}
@@ -208,24 +213,40 @@ func (r *Restorer) inputOffsets(ctx context.Context, tasks []Task) (*inputOffset
 					"were the group's offsets deleted? Stop all instances before resetting an application", r.cfg.Group, partitionName(in))
 			}
 			o.fresh[in] = true
-			missing = append(missing, in)
+			from, err := r.beginning(in, tasks[i].Resets[in])
+			if err != nil {
+				return nil, err
+			}
+			missing[from] = append(missing[from], in)
 		}
 	}
-	if len(missing) == 0 {
-		return o, nil
-	}
-	from := client.LogStart
-	if planted.Is(planted.ResetToLatest) {
-		from = client.HighWatermark
-	}
-	starts, err := r.cfg.Log.ListOffsets(ctx, from, missing)
-	if err != nil {
-		return nil, err
-	}
-	for in, start := range starts {
-		o.at[in] = client.Committed{Offset: start, LeaderEpoch: -1}
+	for _, from := range slices.Sorted(maps.Keys(missing)) {
+		starts, err := r.cfg.Log.ListOffsets(ctx, from, missing[from])
+		if err != nil {
+			return nil, err
+		}
+		for in, start := range starts {
+			o.at[in] = client.Committed{Offset: start, LeaderEpoch: -1}
+		}
 	}
 	return o, nil
+}
+
+// beginning returns where an input begins that has no committed offset.
+func (r *Restorer) beginning(in client.TopicPartition, reset topology.OffsetReset) (client.OffsetSpec, error) {
+	since, ago := reset.Since(r.cfg.Now())
+	switch {
+	case ago:
+		return client.Since(since), nil
+	case reset == topology.Latest():
+		return client.LastStable, nil
+	case reset == topology.NoReset():
+		return 0, commit.Fatal(fmt.Errorf("group %s has no committed offset for %s, and the offset reset of its source is %v: commit where the group "+
+			"is to begin, or give the source another", r.cfg.Group, partitionName(in), reset))
+	case planted.Is(planted.ResetToLatest):
+		return client.HighWatermark, nil
+	}
+	return client.LogStart, nil
 }
 
 func (r *Restorer) changelogBounds(ctx context.Context, tasks []Task) (ends, starts map[client.TopicPartition]int64, err error) {

@@ -132,7 +132,7 @@ type running struct {
 	inputs []*input
 	wake   time.Time
 	next   map[string]int64 // by store name: changelog offsets after the transaction
-	// offered: there are batches whose ends may not be committed yet.
+	// offered: there are batches whose ends may not be committed yet, or beginnings that are not.
 	offered bool
 	starved time.Time // since when an input is waited for, zero if none is
 	crowded bool      // its operators' times had no room in the metadata, which was said

@@ -1,6 +1,9 @@
 package plan
 
-import "github.com/millrace-io/millrace/state"
+import (
+	"github.com/millrace-io/millrace/state"
+	"github.com/millrace-io/millrace/topology"
+)
 
 // rows says of a node that its store holds the rows of the topic that it reads.
 type rows struct {
@@ -18,10 +21,10 @@ func (n *Node) HoldsTopic(store string, row func(key, value []byte, timestamp in
 func (g *Graph) ReuseSources() { g.reusing = true }
 
 // reuseSources makes the topic of a table the changelog of its store. Versioned stores keep their own: a compacted topic does not have the
-// history.
+// history. So does a table that does not begin at the topic's start: what is before it is in the topic, and not in the table.
 func (g *Graph) reuseSources() {
 	for _, n := range g.nodes {
-		if n.rows.row == nil {
+		if n.rows.row == nil || n.inputs[0].parent.Reset != topology.Earliest() {
 			continue
 		}
 		for _, s := range g.stores {
