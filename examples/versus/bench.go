@@ -135,6 +135,9 @@ func (r *attempt) start(ctx context.Context, more ...string) (*watch, error) {
 		name, args = tool("java"), append(r.b.java.args(strings.Fields(r.b.javaFlags)), args...)
 	} else {
 		args = append([]string{childCommand}, args...)
+		if r.b.profile != "" {
+			args = append(args, "profile="+filepath.Join(r.b.profile, r.job+"-"+r.side.id+".cpu"))
+		}
 	}
 	w := &watch{kafka: r.pid()}
 	if w.kafka != 0 {

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +26,7 @@ import (
 //	listen=1              the embedded broker takes connections; their address is printed
 //	threads commit        workers, and the commit interval in milliseconds
 //	guarantee             eos or alo
+//	profile               the file for a CPU profile
 //
 // It prints "ready" when the job runs, "read N" every 50 ms, and when its input is closed it stops and prints "end commits=N".
 const childCommand = "child"
@@ -38,6 +41,13 @@ func runChild(ctx context.Context, args []string, stdin io.Reader, stdout io.Wri
 	for _, a := range args {
 		name, value, _ := strings.Cut(a, "=")
 		given[name] = value
+	}
+	if path := given["profile"]; path != "" {
+		stop, err := profile(path)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
 	}
 	if given["job"] == brokerJob {
 		return runBroker(ctx, given, stdin, stdout)
@@ -91,6 +101,21 @@ func runChild(ctx context.Context, args []string, stdin io.Reader, stdout io.Wri
 	}
 	_, err = fmt.Fprintf(stdout, "end commits=%d\n", commits)
 	return err
+}
+
+// profile writes a CPU profile to a file, until stop is called.
+func profile(path string) (stop func() error, err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 func childConfig(given map[string]string) (runtime.Config, error) {

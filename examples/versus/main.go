@@ -51,6 +51,7 @@ type options struct {
 	dir       string
 	seconds   int
 	timeout   time.Duration
+	profile   string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -69,6 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs.StringVar(&o.dir, "dir", "", "`directory` below which logs and state are, as long as they are needed (default: that of temporary files)")
 	fs.IntVar(&o.seconds, "seconds", 20, "how many `seconds` to measure a latency, after some of them to warm up")
 	fs.DurationVar(&o.timeout, "timeout", 20*time.Minute, "`time` that one run may take")
+	fs.StringVar(&o.profile, "profile", "", "write CPU profiles of Millrace's processes into `directory`")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
