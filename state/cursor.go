@@ -13,8 +13,7 @@ import (
 // allocate, as long as memory has the buckets whole and V is plain. Joins look up one range for each record.
 type cursor[V any] struct {
 	t     *transaction[V]
-	key   func(layer.Slot) []byte // of t's table: bound once, since that allocates
-	top   layer.Walk
+	top   layer.GroupWalk
 	below scan
 	lo    []byte
 	hi    []byte
@@ -28,10 +27,7 @@ func (t *transaction[V]) borrow() *cursor[V] {
 	if c.busy {
 		c = &cursor[V]{}
 	}
-	if c.t != t {
-		c.t, c.key = t, t.table.Key
-	}
-	c.busy = true
+	c.t, c.busy = t, true
 	return c
 }
 
@@ -84,9 +80,10 @@ func (c *cursor[V]) bucket(b keyschema.Bucket, from, to int64, tail int, reverse
 	c.hi = append(c.hi, 0)
 	length := len(c.hi) - 1
 
-	t.sort()
-	c.top.Restart(&t.order, c.key, c.lo, c.hi, reverse)
-	if err := c.below.open(t.below, span{bucket: b, lo: c.lo, hi: c.hi}, reverse); err != nil {
+	sp := span{bucket: b, lo: c.lo, hi: c.hi, prefix: keyschema.BucketLen + len(c.enc), tail: keyschema.StartLen + tail}
+	t.group(sp.tail)
+	c.top.Restart(&t.groups, t.key, sp.lo, sp.hi, sp.prefix, reverse)
+	if err := c.below.open(t.below, sp, reverse); err != nil {
 		return fmt.Errorf("scan store %s: %w", t.below.id, err)
 	}
 	defer func() {

@@ -194,6 +194,7 @@ func (t *transaction[V]) settle(forget bool) {
 	t.emitted, t.flushed, t.dirty = 0, 0, 0
 	t.order.Reset()
 	t.ordered = false
+	t.groups.Reset()
 	t.cursor.busy = false // a panic may have left it standing
 	t.staged.Reset()
 	t.newest, t.logged = t.below.newestSeen(), newest{}

@@ -111,6 +111,19 @@ func (t *transaction[V]) sort() {
 	t.ordered = true
 }
 
+// group makes the groups of what this transaction has written, at the first look-up in one. Those that follow keep them.
+func (t *transaction[V]) group(tail int) {
+	if t.tail > 0 {
+		return
+	}
+	t.key, t.tail = t.table.Key, tail
+	for i, s := range t.writes {
+		if int(t.table.At(s).last) == i+1 {
+			t.groups.Add(t.table.Key(s), tail, s, t.key)
+		}
+	}
+}
+
 func (t *transaction[V]) insertOrdered(s layer.Slot) {
 	key := t.table.Key(s)
 	t.order.Insert(t.order.Seek(func(x layer.Slot) int { return bytes.Compare(t.table.Key(x), key) }), s)

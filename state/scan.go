@@ -13,6 +13,9 @@ import (
 type span struct {
 	bucket keyschema.Bucket
 	lo, hi []byte
+	// prefix, if not 0, is how many bytes lo and hi begin with that are the bucket and an encoded key: of the keys of that, which go on for tail
+	// bytes, it is a range.
+	prefix, tail int
 }
 
 // scan walks over a span of the committed layer: memory over engine, without tombstones. Its key and value stay valid until the
@@ -56,7 +59,11 @@ func (c *scan) open(p *Partition, s span, reverse bool) error {
 	if b == nil {
 		return nil
 	}
-	b.m.Restart(&c.cursor, s.lo, s.hi, reverse)
+	if s.prefix > 0 {
+		b.m.RestartGroup(&c.cursor, s.lo, s.hi, s.prefix, s.tail, reverse)
+	} else {
+		b.m.Restart(&c.cursor, s.lo, s.hi, reverse)
+	}
 	c.mem = &c.cursor
 	if !b.complete {
 		lo, hi := p.engineRange(s.bucket)

@@ -51,6 +51,9 @@ type transaction[V any] struct {
 
 	order   layer.Order // of the entries written, once somebody has scanned in this transaction
 	ordered bool
+	groups  layer.Groups // likewise, once somebody has looked for the entries of one key in time; see Map
+	tail    int          // what the groups' keys lack; 0: there are none
+	key     func(layer.Slot) []byte
 
 	valBuf []byte
 	cursor cursor[V] // of Each, see there

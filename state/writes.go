@@ -33,6 +33,9 @@ func (t *transaction[V]) touch(s layer.Slot, h serde.Headers) *item[V] {
 		if t.ordered {
 			t.insertOrdered(s)
 		}
+		if t.tail > 0 {
+			t.groups.Add(t.table.Key(s), t.tail, s, t.key)
+		}
 	}
 	t.writes = append(t.writes, s)
 	it.last = uint32(n + 1)

@@ -2,14 +2,16 @@ package layer
 
 import "bytes"
 
-// Map maps encoded keys to bytes, with an order over the keys once somebody asks for it. Keys that were deleted can stay, as
-// tombstones. Each entry carries a Mark, by which its user says what may leave. The zero Map is empty.
+// Map maps encoded keys to bytes, with an order over the keys, or over those of groups, once somebody asks for it. Keys that were deleted can
+// stay, as tombstones. Each entry carries a Mark, by which its user says what may leave. The zero Map is empty.
 type Map struct {
 	t       Table[value]
 	vals    Arena
 	order   Order
 	key     func(Slot) []byte // of t: bound with the order, since that allocates
 	ordered bool
+	groups  Groups
+	tail    int // what the groups' keys lack; 0: there are none
 }
 
 type value struct {
@@ -37,7 +39,9 @@ type Entry struct {
 func (m *Map) Len() int { return m.t.n }
 
 // Bytes returns the memory that the entries hold.
-func (m *Map) Bytes() int64 { return m.t.Bytes() + m.vals.Used() + 4*int64(m.order.n) }
+func (m *Map) Bytes() int64 {
+	return m.t.Bytes() + m.vals.Used() + 4*int64(m.order.n) + m.groups.Bytes()
+}
 
 // Get returns the entry of key.
 func (m *Map) Get(hash uint64, key []byte) (Entry, bool) {
@@ -98,6 +102,9 @@ func (m *Map) slot(hash uint64, key []byte) Slot {
 	if m.ordered {
 		m.order.Insert(m.seek(key), s)
 	}
+	if m.tail > 0 {
+		m.groups.Add(key, m.tail, s, m.key)
+	}
 	return s
 }
 
@@ -105,6 +112,9 @@ func (m *Map) slot(hash uint64, key []byte) Slot {
 func (m *Map) Remove(s Slot) {
 	if m.ordered {
 		m.order.Remove(m.seek(m.t.Key(s)))
+	}
+	if m.tail > 0 {
+		m.groups.Remove(m.t.Key(s), m.tail, m.key)
 	}
 	m.release(m.t.At(s))
 	m.t.Remove(s)
@@ -151,11 +161,22 @@ func (m *Map) sort() {
 	m.key, m.ordered = m.t.Key, true
 }
 
-// Cursor walks over a range of a Map. The map may change meanwhile: what lies ahead is seen as it is when the cursor
-// gets there.
+// group makes the groups, if nobody has asked for them before.
+func (m *Map) group(tail int) {
+	if m.tail > 0 {
+		return
+	}
+	m.key, m.tail = m.t.Key, tail
+	m.t.All(func(s Slot) bool { m.groups.Add(m.t.Key(s), tail, s, m.key); return true })
+}
+
+// Cursor walks over a range of a Map, or of one of its groups. The map may change meanwhile: what lies ahead is seen as it is when the
+// cursor gets there.
 type Cursor struct {
-	m *Map
-	w Walk
+	m       *Map
+	w       Walk
+	g       GroupWalk
+	grouped bool
 }
 
 // Scan returns a cursor before the first entry with lo <= key < hi, or behind the last one if reverse. A nil hi is open. It
@@ -169,13 +190,26 @@ func (m *Map) Scan(lo, hi []byte, reverse bool) *Cursor {
 // Restart makes c what Scan returns, in the memory of a cursor that is not used any more.
 func (m *Map) Restart(c *Cursor, lo, hi []byte, reverse bool) {
 	m.sort()
-	c.m = m
+	c.m, c.grouped = m, false
 	c.w.Restart(&m.order, m.key, lo, hi, reverse)
+}
+
+// RestartGroup is Restart within a group: that of the keys which begin as lo and hi do and go on for tail bytes. Those begin with the same
+// prefix bytes. All groups of a map have keys with the same tail.
+func (m *Map) RestartGroup(c *Cursor, lo, hi []byte, prefix, tail int, reverse bool) {
+	m.group(tail)
+	c.m, c.grouped = m, true
+	c.g.Restart(&m.groups, m.key, lo, hi, prefix, reverse)
 }
 
 // Next moves to the next entry and returns it with its key, both valid until the map changes.
 func (c *Cursor) Next() (key []byte, e Entry, ok bool) {
-	s, ok := c.w.Next()
+	var s Slot
+	if c.grouped {
+		s, ok = c.g.Next()
+	} else {
+		s, ok = c.w.Next()
+	}
 	if !ok {
 		return nil, Entry{}, false
 	}
