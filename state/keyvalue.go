@@ -105,11 +105,12 @@ func (e Entry[K, V]) Delete(timestamp int64, h serde.Headers) error {
 // Get returns the value of key and its event time, and whether there is one. A V that is not plain is decoded anew: it is the
 // caller's.
 func (s *KeyValue[K, V]) Get(key K) (v V, timestamp int64, ok bool, err error) {
-	slot, err := s.find(key)
+	b, err := s.ks.Append(s.buf[:0], key)
 	if err != nil {
-		return v, -1, false, err
+		return v, -1, false, fmt.Errorf("store %s: encode key: %w", s.t.below.id, err)
 	}
-	return s.t.copyOf(slot)
+	s.buf = b
+	return s.t.look(b)
 }
 
 // Put stores a copy of v as Entry.SetShared does.

@@ -24,8 +24,10 @@ type transaction[V any] struct {
 	log      Changelog       // nil: not logged
 	headed   HeaderChangelog // nil: headers are not logged
 	vs       serde.Serde[V]
-	plain    bool // V holds no pointers but strings
-	copied   bool // vs may alias what it decodes
+	plain    bool                  // V holds no pointers but strings
+	copied   bool                  // vs may alias what it decodes
+	in       serde.ArenaDecoder[V] // of vs, if V is not plain: then what it decodes is not kept here for long
+	arena    serde.Arena
 	omitOld  bool
 	unlogged bool // flush does not write to log: the store does itself
 	table    layer.Table[item[V]]
@@ -90,6 +92,9 @@ func newTransaction[V any](e Env, vs serde.Serde[V]) transaction[V] {
 	if a, ok := vs.(serde.Aliaser); ok {
 		t.copied = a.DecodeAliases()
 	}
+	if !t.plain {
+		t.in, _ = vs.(serde.ArenaDecoder[V])
+	}
 	t.newest = e.Committed.newestSeen()
 	return t
 }
@@ -103,24 +108,59 @@ func (t *transaction[V]) find(local []byte) (layer.Slot, error) {
 	return t.read(hash, local)
 }
 
-func (t *transaction[V]) read(hash uint64, local []byte) (layer.Slot, error) {
-	if len(local) > MaxKey {
-		return 0, fmt.Errorf("store %s: key of %d bytes: %w", t.below.id, len(local), ErrTooLarge)
+// look returns the value of a key as copyOf does. One that is not plain it does not bring here: it would have to go at the end of the
+// transaction, and the committed layer has it at hand.
+func (t *transaction[V]) look(local []byte) (v V, ts int64, ok bool, err error) {
+	hash := layer.Hash(local)
+	s, here := t.table.Find(hash, local)
+	if !here && t.plain {
+		if s, err = t.read(hash, local); err != nil {
+			return v, -1, false, err
+		}
+		here = true
 	}
-	t.makeRoom()
+	if here {
+		return t.copyOf(s)
+	}
+	ts, body, ok, err := t.stored(hash, local)
+	if err != nil || !ok {
+		return v, -1, false, err
+	}
+	if v, err = t.decode(body); err != nil {
+		return v, ts, false, fmt.Errorf("store %s: value of key %x: %w", t.below.id, local, err)
+	}
+	return v, ts, true, nil
+}
+
+// stored returns what the committed layer has of a key. body is valid until the next call.
+func (t *transaction[V]) stored(hash uint64, local []byte) (ts int64, body []byte, ok bool, err error) {
+	if len(local) > MaxKey {
+		return -1, nil, false, fmt.Errorf("store %s: key of %d bytes: %w", t.below.id, len(local), ErrTooLarge)
+	}
 	val, ok, err := t.below.get(t.valBuf[:0], hash, local)
 	if err != nil {
-		return 0, fmt.Errorf("store %s: %w", t.below.id, err)
+		return -1, nil, false, fmt.Errorf("store %s: %w", t.below.id, err)
 	}
 	t.valBuf = val
+	if !ok {
+		return -1, nil, false, nil
+	}
+	if ts, body, err = splitStored(val); err != nil {
+		return -1, nil, false, fmt.Errorf("store %s: key %x: %w", t.below.id, local, err)
+	}
+	return ts, body, true, nil
+}
+
+func (t *transaction[V]) read(hash uint64, local []byte) (layer.Slot, error) {
+	t.makeRoom()
+	ts, body, ok, err := t.stored(hash, local)
+	if err != nil {
+		return 0, err
+	}
 	if !ok {
 		s := t.table.Insert(hash, local)
 		t.table.At(s).ts = -1
 		return s, nil
-	}
-	ts, body, err := splitStored(val)
-	if err != nil {
-		return 0, fmt.Errorf("store %s: key %x: %w", t.below.id, local, err)
 	}
 	var v V
 	if t.plain {
@@ -148,6 +188,9 @@ func splitStored(b []byte) (ts int64, value []byte, err error) {
 }
 
 func (t *transaction[V]) decode(b []byte) (V, error) {
+	if t.in != nil {
+		return t.in.DecodeIn(&t.arena, b)
+	}
 	if t.copied {
 		b = bytes.Clone(b)
 	}
