@@ -124,6 +124,7 @@ func (g *comparedGroup) compare(run string) {
 	g.beat("the second waits", "b", 3)
 	less := g.beat("the first has to give up", "a", 2, g.ownsAssigned(one))
 	g.beat("it has not yet", "a", 2, g.ownsAssigned(one))
+	g.compareEpochs("a", 2, -1)
 	g.beat("it does not say", "a", 2)
 	g.beat("it has", "a", 2, g.ownsAssigned(less))
 	more := g.beat("the second gets them", "b", 3, g.owns())
@@ -132,6 +133,8 @@ func (g *comparedGroup) compare(run string) {
 	g.beat("an old epoch, without what it has", "a", 2)
 	g.beat("epoch 0 in the group", "b", 0)
 	g.beat("after it", "b", 3, g.ownsAssigned(more))
+	g.compareEpochs("a", 3, 3) // not in epoch 2: what it has kept it had then too, and may commit (KIP-1251), which Kafka 4.4.0 refuses
+	g.compareEpochs("b", 3, -1)
 	g.compareClassic()
 	g.beat("the first was taken out", "a", -1)
 	g.beat("the second is raised", "b", 3, g.ownsAssigned(more))
@@ -168,6 +171,25 @@ func (g *comparedGroup) compareInvalid() {
 		"pattern":        func(r *heartbeatRequest) { r.SubscribedTopicRegex = pointerTo("(") },
 	} {
 		g.beat(what, "a", 0, changed(f))
+	}
+}
+
+// compareEpochs commits in epochs before and after that of a member, from an epoch on.
+func (g *comparedGroup) compareEpochs(member string, epoch int32, from int32) {
+	g.t.Helper()
+	for before := from; before <= epoch+1; before++ {
+		both[*kmsg.OffsetCommitResponse](g.comparison, fmt.Sprintf("commit by %s in epoch %d", member, before), 10, func(side int) kmsg.Request {
+			req := kmsg.NewPtrOffsetCommitRequest()
+			req.Group, req.MemberID, req.Generation = g.name, member, before
+			topic := kmsg.OffsetCommitRequestTopic{TopicID: g.ids[side]}
+			for i := range int32(4) {
+				rp := kmsg.NewOffsetCommitRequestTopicPartition()
+				rp.Partition, rp.Offset = i, 3
+				topic.Partitions = append(topic.Partitions, rp)
+			}
+			req.Topics = append(req.Topics, topic)
+			return req
+		})
 	}
 }
 

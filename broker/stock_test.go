@@ -52,7 +52,7 @@ func TestStockLibrdkafka(t *testing.T) {
 	dir, b := stock(t), stockBroker(t)
 	cmd := command(t, "python3", "testdata/clients/librdkafka.py", b.Addr().String(), fmt.Sprint(total))
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(dir, "python"))
-	prints(t, cmd, fmt.Sprintf("consumed %d more than batches twice False both True\ncopied %d read %d aborted 0\n", total, total/5, total/5))
+	prints(t, cmd, fmt.Sprintf("consumed %d many twice False both True\ncopied %d read %d aborted 0\n", total, total/5, total/5))
 	compressed(t, b, codecs, total/5)
 }
 
@@ -64,7 +64,7 @@ func TestStockKafkaJS(t *testing.T) {
 	dir, b := stock(t), stockBroker(t)
 	cmd := command(t, "node", "testdata/clients/kafkajs.js", b.Addr().String(), fmt.Sprint(total))
 	cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node", "node_modules"))
-	prints(t, cmd, fmt.Sprintf("consumed %d more than batches twice false both true\ncopied %d read %d aborted 0\n"+
+	prints(t, cmd, fmt.Sprintf("consumed %d many twice false both true\ncopied %d read %d aborted 0\n"+
 		"committed %d groups copiers,readers,shared low 10 left from-gzip,from-none,from-snappy,to\n", total, total/3, total/3, total/3))
 	compressed(t, b, codecs[:3], total/3)
 }

@@ -7,7 +7,8 @@ package api
 //	6   leader epochs (KIP-320)
 //	7   static members (KIP-345)
 //	8   flexible
-//	9   member epochs of KIP-848 groups; GROUP_ID_NOT_FOUND and STALE_MEMBER_EPOCH are theirs
+//	9   member epochs of KIP-848 groups; GROUP_ID_NOT_FOUND and STALE_MEMBER_EPOCH are theirs. A member commits in its epoch, or in one since
+//	    which it has had the partition (KIP-1251)
 //	10  topic ids (KIP-516)
 //
 // Left out: the retention time of versions 2 to 4; the broker's counts.

@@ -66,9 +66,10 @@ type consumerMember struct {
 	revoking           []Partition // sorted: assigned before, to be given up
 
 	// Memory only (G2).
-	deadline   time.Time // of the session
-	revokeDead time.Time // unrevoked: when the member is fenced
-	checked    uint64    // Topics.Version that matched is of; 0: none
+	since      map[Partition]int32 // the epoch in which it was given a partition (KIP-1251); before a restart of the broker: not known
+	deadline   time.Time           // of the session
+	revokeDead time.Time           // unrevoked: when the member is fenced
+	checked    uint64              // Topics.Version that matched is of; 0: none
 	compiled   *regexp.Regexp
 	dirty      bool // to be recorded
 }

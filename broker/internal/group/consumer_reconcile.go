@@ -93,7 +93,22 @@ func (m *consumerMember) advance(k *consumerGroup, epoch int32, owned []Partitio
 	}
 	m.previous = m.epoch
 	m.state, m.epoch, m.assigned, m.revoking = next.state, next.epoch, next.assigned, next.revoking
+	m.noteEpochs()
 	return true
+}
+
+// noteEpochs notes in which epoch the member was given what it has now and had not before.
+func (m *consumerMember) noteEpochs() {
+	since := make(map[Partition]int32, len(m.assigned)+len(m.revoking))
+	for _, ps := range [][]Partition{m.assigned, m.revoking} {
+		for _, p := range ps {
+			since[p] = m.epoch
+			if at, ok := m.since[p]; ok {
+				since[p] = at
+			}
+		}
+	}
+	m.since = since
 }
 
 // taken returns what other members have, or are still to give up. Nothing if nothing is wanted.

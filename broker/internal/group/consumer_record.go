@@ -136,7 +136,7 @@ func (c *Coordinator) replayConsumer(kind byte, d *fields.Decoder) error {
 		}
 		k := c.replayedConsumer(name)
 		if now := k.members[m.id]; now != nil {
-			m.deadline, m.revokeDead, m.checked, m.compiled, m.dirty = now.deadline, now.revokeDead, now.checked, now.compiled, now.dirty
+			m.since, m.deadline, m.revokeDead, m.checked, m.compiled, m.dirty = now.since, now.deadline, now.revokeDead, now.checked, now.compiled, now.dirty
 		}
 		k.add(m)
 	case recordConsumerTarget:

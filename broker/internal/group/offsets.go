@@ -60,7 +60,8 @@ func (c *Coordinator) StageOffsets(now time.Time, producerID int64, r CommitRequ
 
 func (c *Coordinator) commit(now time.Time, r CommitRequest, producerID *int64) (record []byte, results []*kerr.Error) {
 	results = make([]*kerr.Error, len(r.Offsets))
-	if err := c.mayCommit(now, r, producerID != nil); err != nil {
+	behind, err := c.mayCommit(now, r, producerID != nil)
+	if err != nil {
 		for i := range results {
 			results[i] = err
 		}
@@ -68,8 +69,12 @@ func (c *Coordinator) commit(now time.Time, r CommitRequest, producerID *int64) 
 	}
 	good := make([]Offset, 0, len(r.Offsets))
 	for i, o := range r.Offsets {
-		if len(o.Metadata) > maxMetadata {
+		switch {
+		case len(o.Metadata) > maxMetadata:
 			results[i] = kerr.OffsetMetadataTooLarge
+			continue
+		case behind != nil && !behind.had(o.Partition, r.Generation):
+			results[i] = staleEpoch(producerID != nil)
 			continue
 		}
 		good = append(good, o)
@@ -81,8 +86,16 @@ func (c *Coordinator) commit(now time.Time, r CommitRequest, producerID *int64) 
 }
 
 // mayCommit checks the sender of a commit. A commit from outside (generation -1, no member id) is for groups without
-// members only. A transaction may commit during CompletingRebalance: its member has the new generation already.
-func (c *Coordinator) mayCommit(now time.Time, r CommitRequest, transactional bool) *kerr.Error {
+// members only. A transaction may commit during CompletingRebalance: its member has the new generation already. behind is the member of a
+// KIP-848 group that commits in an epoch before its own: it may commit what it has had since then.
+func (c *Coordinator) mayCommit(now time.Time, r CommitRequest, transactional bool) (behind *consumerMember, err *kerr.Error) {
+	if g := c.groups[r.Group]; g != nil && g.consumer != nil {
+		return g.consumer.mayCommit(r, transactional)
+	}
+	return nil, c.mayCommitClassic(now, r, transactional)
+}
+
+func (c *Coordinator) mayCommitClassic(now time.Time, r CommitRequest, transactional bool) *kerr.Error {
 	if r.Group == "" {
 		return kerr.InvalidGroupID
 	}
@@ -99,8 +112,6 @@ func (c *Coordinator) mayCommit(now time.Time, r CommitRequest, transactional bo
 		return kerr.PolicyViolation
 	case g == nil:
 		return nil
-	case g.consumer != nil:
-		return g.consumer.mayCommit(r, transactional)
 	case r.Generation < 0 && g.state == Empty:
 		return nil
 	case outside && transactional:
@@ -119,24 +130,38 @@ func (c *Coordinator) mayCommit(now time.Time, r CommitRequest, transactional bo
 	return nil
 }
 
-// mayCommit checks the sender of a commit to a KIP-848 group. A heartbeat alone counts as a sign of life there.
-func (k *consumerGroup) mayCommit(r CommitRequest, transactional bool) *kerr.Error {
+// mayCommit checks the sender of a commit to a KIP-848 group. A heartbeat alone counts as a sign of life there. A member may be behind
+// its epoch, since the answer that tells it is on its way (KIP-1251).
+func (k *consumerGroup) mayCommit(r CommitRequest, transactional bool) (behind *consumerMember, err *kerr.Error) {
 	outside := r.Generation < 0 && r.MemberID == "" && r.InstanceID == ""
 	if r.Generation < 0 && len(k.members) == 0 || transactional && outside {
-		return nil
+		return nil, nil
 	}
 	m := k.members[r.MemberID]
 	switch {
 	case m == nil:
-		return kerr.UnknownMemberID
+		return nil, kerr.UnknownMemberID
 	case !transactional && !r.MemberEpochs:
-		return kerr.UnsupportedVersion
+		return nil, kerr.UnsupportedVersion
 	case r.Generation == m.epoch:
-		return nil
-	case transactional:
+		return nil, nil
+	case r.Generation >= 0 && r.Generation < m.epoch:
+		return m, nil
+	}
+	return nil, staleEpoch(transactional)
+}
+
+func staleEpoch(transactional bool) *kerr.Error {
+	if transactional {
 		return kerr.IllegalGeneration
 	}
 	return kerr.StaleMemberEpoch
+}
+
+// had reports whether a member has a partition, be it to be given up, that it had in an epoch.
+func (m *consumerMember) had(p Partition, epoch int32) bool {
+	since, known := m.since[p]
+	return known && since <= epoch
 }
 
 // MayFetch checks the sender of an OffsetFetch to a KIP-848 group, if it says who it is. Others may fetch from everywhere.
