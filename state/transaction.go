@@ -300,7 +300,7 @@ func (t *transaction[V]) makeRoom() {
 
 // usage returns the memory held: what this transaction has written, and what is clean.
 func (t *transaction[V]) usage() (dirty, cached int64) {
-	all := t.table.Bytes() + int64(cap(t.bytes))
+	all := t.table.Bytes() + t.groups.Bytes() + int64(cap(t.bytes))
 	if n := t.table.Len(); n > 0 {
 		dirty = int64(float64(all) * float64(t.dirty) / float64(n))
 	}

@@ -319,9 +319,9 @@ func TestFaultsOfSources(t *testing.T) {
 			from(b, "a")
 			stream.From(b, "a", serde.String, serde.Int64)
 		},
-		`topic "t" is read by source`:  func(b *stream.Builder) { tableFrom(b, "t"); from(b, "t") },
+		`topic "t" is read by source`:                  func(b *stream.Builder) { tableFrom(b, "t"); from(b, "t") },
 		"give Timestamps and OffsetReset to the first": func(b *stream.Builder) { from(b, "a"); from(b, "a", clock) },
-		"it is given no topics":        func(b *stream.Builder) { stream.FromTopics(b, nil, serde.String, serde.String) },
+		"it is given no topics":                        func(b *stream.Builder) { stream.FromTopics(b, nil, serde.String, serde.String) },
 		"PartitionForeign is given as": func(b *stream.Builder) {
 			stream.JoinForeign(tableFrom(b, "l"), tableFrom(b, "r"), value, both, stream.PartitionForeign(func(int64, int32) int32 { return 0 }))
 		},
