@@ -49,11 +49,11 @@ func TestVersus(t *testing.T) {
 		if s.kafka && len(names) == 1 {
 			continue
 		}
-		wanted[" "+s.name+"  "] = 1
+		wanted["  "+s.name+"  "] = 1
 		for _, c := range brokerCases() {
-			wanted[" "+s.name+"  "] += len(phaseNames)
+			wanted["  "+s.name+"  "] += len(phaseNames)
 			if !c.both {
-				wanted[" "+s.name+"  "]--
+				wanted["  "+s.name+"  "]--
 			}
 		}
 	}
