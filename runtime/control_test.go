@@ -207,9 +207,7 @@ func TestWorkerIsRemovedWhileNothingCanBeWritten(t *testing.T) {
 	l := openLog(t, false)
 	app, in, out := unique(t, "app"), unique(t, "in"), unique(t, "out")
 	l.createTopics(t, 2, in, out)
-	m := &mute{dial: l.dial}
-	through := *l
-	through.dial = m.Dial
+	m := &mute{}
 	blocked, open := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	b := stream.NewBuilder()
@@ -225,7 +223,7 @@ func TestWorkerIsRemovedWhileNothingCanBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := &lines{}
-	r := through.start(t, top, runtime.Config{
+	r := l.through(m.over).start(t, top, runtime.Config{
 		ApplicationID: app, StateDir: t.TempDir(), Workers: 2, TransactionTimeout: 3 * time.Second, CommitInterval: 1500 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(said, nil)),
 	})

@@ -22,7 +22,7 @@ import (
 // testLog is the log that a test runs on: a real one where MILLRACE_KAFKA names it, else an embedded broker.
 type testLog struct {
 	brokers []string
-	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	dial    dialer
 	client  *client.Client
 }
 
@@ -39,8 +39,27 @@ func openLog(t testing.TB, tcp bool) *testLog {
 	return connectLog(t, b.Brokers(), b.Dial)
 }
 
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// through returns the log behind connections that are not what they seem.
+func (l *testLog) through(wrap func(net.Conn) net.Conn) *testLog {
+	dial := l.dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	wrapped := *l
+	wrapped.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(c), nil
+	}
+	return &wrapped
+}
+
 // connectLog connects to a log that runs.
-func connectLog(t testing.TB, brokers []string, dial func(ctx context.Context, network, address string) (net.Conn, error)) *testLog {
+func connectLog(t testing.TB, brokers []string, dial dialer) *testLog {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -1,7 +1,6 @@
 package runtime_test
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -117,24 +116,12 @@ func TestRefusedRecordStopsTheInstance(t *testing.T) {
 }
 
 // mute is a network over which no batch can be sent while it is on.
-type mute struct {
-	atomic.Bool
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
-}
+type mute struct{ atomic.Bool }
 
 var errMute = errors.New("the line is cut")
 
-func (m *mute) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dial := m.dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	c, err := dial(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return &mutedConn{c, m}, nil
-}
+// over is the network as connections over it see it.
+func (m *mute) over(c net.Conn) net.Conn { return &mutedConn{c, m} }
 
 type mutedConn struct {
 	net.Conn
@@ -155,7 +142,7 @@ func outage(t *testing.T, guarantee runtime.Guarantee, answer runtime.Response) 
 	l = openLog(t, false)
 	app, in, out = unique(t, "app"), unique(t, "in"), unique(t, "out")
 	l.createTopics(t, 1, in, out)
-	m = &mute{dial: l.dial}
+	m = &mute{}
 	asked = new(atomic.Int64)
 	cfg := runtime.Config{ApplicationID: app, StateDir: t.TempDir(), Workers: 1, Guarantee: guarantee, TransactionTimeout: 3 * time.Second}
 	cfg.Production = func(f runtime.Failure) runtime.Response {
@@ -168,9 +155,7 @@ func outage(t *testing.T, guarantee runtime.Guarantee, answer runtime.Response) 
 		asked.Add(1)
 		return answer
 	}
-	through := *l
-	through.dial = m.Dial
-	r = through.start(t, unkeyed(t, in, out), cfg)
+	r = l.through(m.over).start(t, unkeyed(t, in, out), cfg)
 	eventually(t, 30*time.Second, "it runs", func() bool { return r.State() == runtime.Running })
 	m.Store(true)
 	l.write(t, in, numbered("v", 10))

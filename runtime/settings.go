@@ -18,7 +18,7 @@ const (
 )
 
 // checkSettings says of which internal topics the log deletes what is still needed. Those that are created here are as they should be
-// but somebody may have made them before, or altered them. It is said once, by the first leader.
+// but somebody may have made them before, or altered them. An instance says it once, when it leads.
 func (p *plan) checkSettings(ctx context.Context, topics []topology.InternalTopic) {
 	if p.settled || len(topics) == 0 {
 		return

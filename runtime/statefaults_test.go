@@ -2,7 +2,6 @@ package runtime_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -172,21 +171,8 @@ func TestDeletedChangelog(t *testing.T) {
 
 // behind has a log's metadata leave out a topic for a while, as that of a broker does which has not learned of it yet.
 type behind struct {
-	dial  func(ctx context.Context, network, address string) (net.Conn, error)
 	topic string
 	more  atomic.Int32 // answers
-}
-
-func (m *behind) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dial := m.dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	c, err := dial(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return behindConn{c, m}, nil
 }
 
 type behindConn struct {
@@ -211,12 +197,10 @@ func TestTopicThatABrokerDoesNotKnowYet(t *testing.T) {
 	l.write(t, in, numbered("v", 50))
 	counted(t, l, app, in, out, dir)
 	for _, topic := range []string{in, out, app + "-counts-changelog"} {
-		m := &behind{dial: l.dial, topic: topic}
+		m := &behind{topic: topic}
 		m.more.Store(3)
-		through := *l
-		through.dial = m.Dial
 		l.write(t, in, numbered("v", 50))
-		counted(t, &through, app, in, out, dir)
+		counted(t, l.through(func(c net.Conn) net.Conn { return behindConn{c, m} }), app, in, out, dir)
 		if n := m.more.Load(); n > 0 {
 			t.Errorf("%d more look-ups do not know of topic %s", n, topic)
 		}

@@ -55,12 +55,21 @@ func (s *KeyValue[K, V]) At(key K) (Entry[K, V], error) {
 }
 
 func (s *KeyValue[K, V]) find(key K) (layer.Slot, error) {
+	b, err := s.encode(key)
+	if err != nil {
+		return 0, err
+	}
+	return s.t.find(b)
+}
+
+// encode returns the key's bytes, valid until the next call.
+func (s *KeyValue[K, V]) encode(key K) ([]byte, error) {
 	b, err := s.ks.Append(s.buf[:0], key)
 	if err != nil {
-		return 0, fmt.Errorf("store %s: encode key: %w", s.t.below.id, err)
+		return nil, fmt.Errorf("store %s: encode key: %w", s.t.below.id, err)
 	}
 	s.buf = b
-	return s.t.find(b)
+	return b, nil
 }
 
 // Value returns the value and whether there is one. A V that is not plain (see the package documentation) is the store's
@@ -105,11 +114,10 @@ func (e Entry[K, V]) Delete(timestamp int64, h serde.Headers) error {
 // Get returns the value of key and its event time, and whether there is one. A V that is not plain is decoded anew: it is the
 // caller's.
 func (s *KeyValue[K, V]) Get(key K) (v V, timestamp int64, ok bool, err error) {
-	b, err := s.ks.Append(s.buf[:0], key)
+	b, err := s.encode(key)
 	if err != nil {
-		return v, -1, false, fmt.Errorf("store %s: encode key: %w", s.t.below.id, err)
+		return v, -1, false, err
 	}
-	s.buf = b
 	return s.t.look(b)
 }
 

@@ -112,14 +112,14 @@ func (t *transaction[V]) find(local []byte) (layer.Slot, error) {
 // transaction, and the committed layer has it at hand.
 func (t *transaction[V]) look(local []byte) (v V, ts int64, ok bool, err error) {
 	hash := layer.Hash(local)
-	s, here := t.table.Find(hash, local)
-	if !here && t.plain {
-		if s, err = t.read(hash, local); err != nil {
+	if s, ok := t.table.Find(hash, local); ok {
+		return t.copyOf(s)
+	}
+	if t.plain {
+		s, err := t.read(hash, local)
+		if err != nil {
 			return v, -1, false, err
 		}
-		here = true
-	}
-	if here {
 		return t.copyOf(s)
 	}
 	ts, body, ok, err := t.stored(hash, local)

@@ -95,7 +95,7 @@ func FromTopics[K, V any](b *Builder, topics []string, key serde.Serde[K], value
 }
 
 // FromPattern is [FromTopics] for all topics whose names the expression matches as a whole, those that are made later too: such a topic is
-// noticed half a minute after its creation at the latest, and read from its start. Internal topics of the application and of the log are left
+// noticed half a minute after its creation at the latest, and read from its start unless [OffsetReset] says otherwise. Internal topics of the application and of the log are left
 // out. A topic that the program reads by its name, or by another pattern, must not be matched.
 //
 // There are as many tasks as the largest topic has partitions, and the stores and repartition topics below as many partitions. So what matches later

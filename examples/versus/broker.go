@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/broker"
@@ -164,18 +163,16 @@ type openLog struct {
 	embedded *broker.Broker // in this process, or nil
 	child    *process       // Millrace in another one, or nil
 	kafka    int            // the process id of Kafka, 0 if there is none to look at
-	configs  map[string]*string
+	settings map[string]string
 }
 
 func (b *bench) openLog(ctx context.Context, s brokerSide, name string) (l *openLog, err error) {
-	forever := "-1"
-	l = &openLog{topic: name + "-t", dir: filepath.Join(b.work, name), configs: map[string]*string{"retention.ms": &forever}}
+	l = &openLog{topic: name + "-t", dir: filepath.Join(b.work, name)}
 	switch {
 	case s.kafka:
 		l.place, l.kafka = b.kafka.place, b.kafka.pid
 		if s.synced {
-			each := "1"
-			l.configs["flush.messages"] = &each
+			l.settings = map[string]string{"flush.messages": "1"}
 		}
 		return l, nil
 	case s.inside:
@@ -218,18 +215,14 @@ func (l *openLog) close(ctx context.Context) (err error) {
 
 // create makes the topic, and returns when it can be written.
 func (l *openLog) create(ctx context.Context, partitions int32) error {
+	if err := l.createWith(ctx, partitions, l.settings, l.topic); err != nil {
+		return err
+	}
 	cl, err := l.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1))
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	made, err := kadm.NewClient(cl).CreateTopics(ctx, partitions, 1, l.configs, l.topic)
-	if err == nil {
-		err = made.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("create %s: %w", l.topic, err)
-	}
 	first := make([]*kgo.Record, partitions)
 	for i := range first {
 		first[i] = &kgo.Record{Topic: l.topic, Partition: int32(i)}

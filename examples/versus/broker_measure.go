@@ -195,7 +195,12 @@ func (l *openLog) operate(ctx context.Context, long time.Duration) (o operations
 	if err := l.transactions(ctx, long, &o); err != nil {
 		return o, fmt.Errorf("one transaction after the other: %w", err)
 	}
-	p, err := l.during(ctx, 0, func() error { return sleep(ctx, long) })
+	p, err := l.during(ctx, 0, func() error {
+		idle, cancel := context.WithTimeout(ctx, long)
+		defer cancel()
+		<-idle.Done()
+		return context.Cause(ctx)
+	})
 	o.idle = p.broker.Seconds() / long.Seconds()
 	return o, err
 }
@@ -239,17 +244,6 @@ func (l *openLog) transactions(ctx context.Context, long time.Duration, o *opera
 	}
 	o.txnP50, o.txnP99, o.perTxn = percentile(took, 0.5), percentile(took, 0.99), p.broker/time.Duration(p.n)
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // repeat does the same again and again for some time, after a tenth of it that does not count.

@@ -35,16 +35,26 @@ const partitions = 4
 
 // create makes topics that keep what they are given.
 func (p place) create(ctx context.Context, compact bool, topics ...string) error {
+	policy := "delete"
+	if compact {
+		policy = "compact"
+	}
+	return p.createWith(ctx, partitions, map[string]string{"cleanup.policy": policy}, topics...)
+}
+
+// createWith is create, with settings and a number of partitions.
+func (p place) createWith(ctx context.Context, partitions int32, settings map[string]string, topics ...string) error {
 	cl, err := p.client()
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	forever, policy := "-1", "delete"
-	if compact {
-		policy = "compact"
+	forever := "-1"
+	all := map[string]*string{"retention.ms": &forever}
+	for name, value := range settings {
+		all[name] = &value
 	}
-	made, err := kadm.NewClient(cl).CreateTopics(ctx, partitions, 1, map[string]*string{"retention.ms": &forever, "cleanup.policy": &policy}, topics...)
+	made, err := kadm.NewClient(cl).CreateTopics(ctx, partitions, 1, all, topics...)
 	if err == nil {
 		err = made.Error()
 	}

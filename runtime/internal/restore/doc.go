@@ -12,8 +12,8 @@
 //	T2  a store is trusted only if it names the very log, topic and partition that is read, and an offset within it
 //	    (DESIGN D5). Otherwise it is emptied and rebuilt, with a warning; if the changelog is empty while the store is
 //	    not, nothing is touched and the start refused.
-//	T3  a partition without a committed offset starts at its log's start (auto.offset.reset=earliest). That is an error
-//	    where an offset must exist: this process has committed one, or the task's changelog holds committed data.
+//	T3  a partition without a committed offset starts at its log's start, or where its source says (auto.offset.reset). That is an
+//	    error where an offset must exist: this process has committed one, or the task's changelog holds committed data.
 //
 //	T5  a store whose changelog is an input of its task is read up to that input's committed offset, not to its end: what lies
 //	    beyond will be processed. It has no copies, which would run ahead of the task.

@@ -46,21 +46,7 @@ func TestGroups(t *testing.T) {
 		lo, hi := group+Slot(r.IntN(1000)), group+Slot(r.IntN(1000))
 		reverse := r.IntN(2) == 0
 		w.Restart(&g, grouped, grouped(lo), grouped(hi), 2, reverse)
-		at, started := Slot(0), false
-		for range r.IntN(200) {
-			if r.IntN(10) == 0 {
-				change()
-			}
-			want, exists := next(model, lo, hi, reverse, at, started)
-			got, ok := w.Next()
-			if ok != exists || ok && got != want {
-				t.Fatalf("walk %d to %d, reverse %v, after %d: %d, %v; want %d, %v", lo, hi, reverse, at, got, ok, want, exists)
-			}
-			if !ok {
-				break
-			}
-			at, started = got, true
-		}
+		compareWalk(t, r, w.Next, &model, change, lo, hi, reverse)
 	}
 	for _, s := range model {
 		g.Remove(grouped(s), tail, grouped)

@@ -42,25 +42,31 @@ func TestOrder(t *testing.T) {
 		lo, hi := Slot(r.IntN(10_000)), Slot(r.IntN(10_000))
 		reverse := r.IntN(2) == 0
 		w := NewWalk(&o, number, number(lo), number(hi), reverse)
-		at, started := Slot(0), false
-		for range r.IntN(200) {
-			if r.IntN(10) == 0 {
-				change()
-			}
-			// The next one is the nearest, as the model is now, beyond the last.
-			want, exists := next(model, lo, hi, reverse, at, started)
-			got, ok := w.Next()
-			if ok != exists || ok && got != want {
-				t.Fatalf("walk %d to %d, reverse %v, after %d: %d, %v; want %d, %v", lo, hi, reverse, at, got, ok, want, exists)
-			}
-			if !ok {
-				break
-			}
-			at, started = got, true
-		}
+		compareWalk(t, r, w.Next, &model, change, lo, hi, reverse)
 		if o.Len() != len(model) {
 			t.Fatalf("%d slots, want %d", o.Len(), len(model))
 		}
+	}
+}
+
+// compareWalk takes some steps of a walk over what is in the model, which changes meanwhile.
+func compareWalk(t *testing.T, r *rand.Rand, step func() (Slot, bool), model *[]Slot, change func(), lo, hi Slot, reverse bool) {
+	t.Helper()
+	at, started := Slot(0), false
+	for range r.IntN(200) {
+		if r.IntN(10) == 0 {
+			change()
+		}
+		// The next one is the nearest, as the model is now, beyond the last.
+		want, exists := next(*model, lo, hi, reverse, at, started)
+		got, ok := step()
+		if ok != exists || ok && got != want {
+			t.Fatalf("walk %d to %d, reverse %v, after %d: %d, %v; want %d, %v", lo, hi, reverse, at, got, ok, want, exists)
+		}
+		if !ok {
+			return
+		}
+		at, started = got, true
 	}
 }
 
