@@ -10,7 +10,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/millrace-io/millrace/broker"
 	"github.com/millrace-io/millrace/broker/brokertest"
@@ -38,6 +40,14 @@ func TestCreateTopics(t *testing.T) {
 	r, err := create("defaults", -1, -1, compact, false)
 	if err != nil || r.NumPartitions != 7 || r.ReplicationFactor != 1 || *r.Configs["cleanup.policy"].Value != "compact" || *r.Configs["max.message.bytes"].Value != "1048588" {
 		t.Errorf("%+v, %v", r, err)
+	}
+	old := kversion.Stable()
+	old.SetMaxKeyVersion(19, 3) // clients of that time leave it to the broker, too
+	if made, err := kadm.NewClient(client(t, b, kgo.MaxVersions(old))).CreateTopics(ctx, -1, -1, nil, "old"); err != nil || made.Error() != nil {
+		t.Errorf("%+v, %v", made, err)
+	}
+	if topics, err := adm.ListTopics(ctx, "old"); err != nil || len(topics["old"].Partitions) != 7 {
+		t.Errorf("%+v, %v", topics, err)
 	}
 	if r, err := create("only-looking", 3, 3, nil, true); err != nil || r.NumPartitions != 3 {
 		t.Errorf("%+v, %v", r, err)
@@ -73,7 +83,7 @@ func TestCreateTopics(t *testing.T) {
 		t.Errorf("a collision: %v", err)
 	}
 	names, err := adm.ListTopics(ctx)
-	if err != nil || !slices.Equal(names.Names(), []string{"a.b", "defaults"}) {
+	if err != nil || !slices.Equal(names.Names(), []string{"a.b", "defaults", "old"}) {
 		t.Errorf("topics %v, %v", names.Names(), err)
 	}
 }

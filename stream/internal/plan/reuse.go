@@ -1,9 +1,6 @@
 package plan
 
-import (
-	"github.com/millrace-io/millrace/state"
-	"github.com/millrace-io/millrace/topology"
-)
+import "github.com/millrace-io/millrace/state"
 
 // rows says of a node that its store holds the rows of the topic that it reads.
 type rows struct {
@@ -21,10 +18,10 @@ func (n *Node) HoldsTopic(store string, row func(key, value []byte, timestamp in
 func (g *Graph) ReuseSources() { g.reusing = true }
 
 // reuseSources makes the topic of a table the changelog of its store. Versioned stores keep their own: a compacted topic does not have the
-// history. So does a table that does not begin at the topic's start: what is before it is in the topic, and not in the table.
+// history.
 func (g *Graph) reuseSources() {
 	for _, n := range g.nodes {
-		if n.rows.row == nil || n.inputs[0].parent.Reset != topology.Earliest() {
+		if n.rows.row == nil {
 			continue
 		}
 		for _, s := range g.stores {
