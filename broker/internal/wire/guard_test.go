@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -67,6 +68,20 @@ var maxServed = map[int16]int16{
 	26: 5, 28: 5, 32: 4, 37: 3, 44: 1, 68: 1, 69: 1,
 }
 
+// quickest returns how long f takes: the least of several runs, unless the first keeps to the limit. That the machine was busy elsewhere
+// says nothing of f.
+func quickest(limit time.Duration, f func()) time.Duration {
+	least := time.Duration(math.MaxInt64)
+	for range 5 {
+		start := time.Now()
+		f()
+		if least = min(least, time.Since(start)); least <= limit {
+			break
+		}
+	}
+	return least
+}
+
 func eachVersion(t *testing.T, f func(t *testing.T, key, version int16, s *schema)) {
 	for key, s := range schemas {
 		for v := range maxServed[key] + 1 {
@@ -114,12 +129,11 @@ func TestGuardTagBomb(t *testing.T) {
 		req.SetVersion(version)
 		body := req.AppendTo(nil)
 		for _, bomb := range [][]byte{{0xff, 0xff, 0xff, 0xff, 0x0f}, {0xff, 0xff, 0xff, 0xff, 0x07}, {65}, {0x80}} {
-			start := time.Now()
-			err := guard(s, version, append(body[:len(body)-1:len(body)-1], bomb...))
-			if !errors.Is(err, ErrMalformed) {
+			bombed := append(body[:len(body)-1:len(body)-1], bomb...)
+			if err := guard(s, version, bombed); !errors.Is(err, ErrMalformed) {
 				t.Errorf("tags % x: %v", bomb, err)
 			}
-			if d := time.Since(start); d > 50*time.Millisecond {
+			if d := quickest(50*time.Millisecond, func() { _ = guard(s, version, bombed) }); d > 50*time.Millisecond {
 				t.Errorf("tags % x: took %v", bomb, d)
 			}
 		}
@@ -162,7 +176,6 @@ func FuzzDecode(f *testing.F) {
 	}
 	served := func(key int16) (Range, bool) { m, ok := maxServed[key]; return Range{0, m}, ok }
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		start := time.Now()
 		var req Request
 		var err error
 		// One run is enough to see an allocation that does not fit the frame.
@@ -170,7 +183,8 @@ func FuzzDecode(f *testing.F) {
 		if limit := uint64(2*decodedFactor*len(frame) + 1<<20); allocated > limit {
 			t.Errorf("%d bytes decode into %d", len(frame), allocated)
 		}
-		if d := time.Since(start); d > 100*time.Millisecond+time.Duration(len(frame))*10*time.Microsecond {
+		limit := 100*time.Millisecond + time.Duration(len(frame))*10*time.Microsecond
+		if d := quickest(limit, func() { _, _ = Decode(frame, served) }); d > limit {
 			t.Errorf("%d bytes took %v", len(frame), d)
 		}
 		if err != nil && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrUnserved) {
