@@ -1,13 +1,14 @@
 // Package commit decides when a worker commits and what it does step by step, as a pure state machine: events in, one
 // effect out. The worker performs the effect and feeds its outcome back.
 //
-//	           Dirty           Due            Flushed            Produced           Entered             OffsetsSent        Ended
-//	Idle ────► Open ────► Flushing ────► Producing ────► Entering ────► Offering ────► Ending ────► Applying ────► Idle
-//	                                                         ▲  generation renewed │                     │ Applied
-//	                                                         └─────────────────────┘
+//	          Dirty          Due            Flushed           Entered            OffsetsSent            Produced          Ended
+//	Idle ───► Open ───► Flushing ───► Entering ───► Offering ───► Producing ───► Ending ───► Applying ───► Idle
+//	                                     ▲  generation renewed │                                  │ Applied
+//	                                     └─────────────────────┘
 //	any ── any other ending ──► Recovering ── Recovered ──► Idle        any ── fatal ──► Stopped ── Restart ──► Recovering
 //
-// Durable order: outputs and changelogs, then offsets, then the transaction's end, then the committed layers. Everything
+// The offsets go out while the log writes the batches of the flush: both are parts of one transaction, whose end waits for both.
+// Durable order: outputs, changelogs and offsets, then the transaction's end, then the committed layers. Everything
 // before the end of the transaction is invisible to a read-committed reader.
 //
 // Rules:
@@ -22,7 +23,8 @@
 //	C5  two fencings within a minute, of a transaction younger than its time-out, stop the instance: another process
 //	    uses its id.
 //
-// In at-least-once mode there is no transaction: Offering commits the offsets and Applying follows.
+// In at-least-once mode there is no transaction: Producing follows Flushing, since offsets say that what comes before them is in the log;
+// then Entering, Offering, which commits the offsets, and Applying.
 //
 // The package also holds the class of every failure (Classify), the policy that says when a commit is due (Policy,
 // DESIGN D17) and the metadata of committed offsets (Metadata, in Kafka Streams' format).

@@ -76,8 +76,8 @@ type EffectKind uint8
 // The effects. Every one but None, Stop is answered by the event of the same place in the drawing.
 const (
 	None           EffectKind = iota
-	Flush                     // flush the tasks in topological order until nothing is dirty
-	Produce                   // send every open batch and wait for the answers
+	Flush                     // flush the tasks in topological order until nothing is dirty, and send every open batch
+	Produce                   // wait for the answers to all batches
 	Enter                     // ask the membership gate in
 	SendOffsets               // commit the offsets, in the transaction under exactly-once; then leave the gate
 	EndTransaction            // commit the transaction
@@ -144,18 +144,32 @@ func New(cfg Config) *Machine { return &Machine{cfg: cfg} }
 // State returns the present state.
 func (m *Machine) State() State { return m.state }
 
-// transitions lists, for each step of a commit, the event that answers it, the next state and the next effect.
-var transitions = map[State]struct {
+// transition says, of a step of a commit, which event answers it, and what comes next.
+type transition struct {
 	event  EventKind
 	next   State
 	effect EffectKind
-}{
+}
+
+// exactlyOnce are the steps of a transaction: the offsets are sent while the log still writes the batches, and its end when all of them are
+// answered.
+var exactlyOnce = map[State]transition{
+	Open:      {Due, Flushing, Flush},
+	Flushing:  {Flushed, Entering, Enter},
+	Entering:  {Entered, Offering, SendOffsets},
+	Offering:  {OffsetsSent, Producing, Produce},
+	Producing: {Produced, Ending, EndTransaction},
+	Ending:    {Ended, Applying, Apply},
+	Applying:  {Applied, Idle, None},
+}
+
+// atLeastOnce are the steps without a transaction: offsets say that everything before them is in the log.
+var atLeastOnce = map[State]transition{
 	Open:      {Due, Flushing, Flush},
 	Flushing:  {Flushed, Producing, Produce},
 	Producing: {Produced, Entering, Enter},
 	Entering:  {Entered, Offering, SendOffsets},
-	Offering:  {OffsetsSent, Ending, EndTransaction},
-	Ending:    {Ended, Applying, Apply},
+	Offering:  {OffsetsSent, Applying, Apply},
 	Applying:  {Applied, Idle, None},
 }
 
@@ -177,7 +191,11 @@ func (m *Machine) Step(now time.Time, ev Event) Effect {
 	case ev.Kind == Failed:
 		return m.fail(now, ev.Err)
 	}
-	t, ok := transitions[m.state]
+	steps := atLeastOnce
+	if m.cfg.Transactional {
+		steps = exactlyOnce
+	}
+	t, ok := steps[m.state]
 	if !ok || t.event != ev.Kind {
 		panic(fmt.Sprintf("commit: event %s in state %s", ev.Kind, m.state))
 	}
@@ -194,8 +212,6 @@ func (m *Machine) Step(now time.Time, ev Event) Effect {
 	case t.effect == SendOffsets:
 		m.member = ev.Member
 		effect.Member = ev.Member
-	case t.effect == EndTransaction && !m.cfg.Transactional:
-		m.state, effect.Kind = Applying, Apply
 	case ev.Kind == Applied:
 		m.failures = 0
 	}

@@ -23,10 +23,11 @@ const (
 	CommitAssumed       Bug = "commit-assumed"        // a commit whose answer did not come in time is taken for done
 	DeadLetterOutside   Bug = "dead-letter-outside"   // a dead letter is written outside the transaction of its record
 	LossForgotten       Bug = "loss-forgotten"        // a recovery that is tried again forgets that the membership was lost
+	EndedUnanswered     Bug = "ended-unanswered"      // a transaction is committed before all of its batches are answered
 )
 
 // Bugs are all of them.
 var Bugs = []Bug{
 	OverlayKept, AppliedBeforeCommit, PositionApart, PositionFromEnd, RestoreToStable, GenerationUnchecked, UnstableOffsets,
-	ResetToLatest, CommitAssumed, DeadLetterOutside, LossForgotten,
+	ResetToLatest, CommitAssumed, DeadLetterOutside, LossForgotten, EndedUnanswered,
 }

@@ -156,21 +156,24 @@ func (w *Worker) perform(ctx context.Context, e commit.Effect) error {
 	}
 }
 
-// flush flushes the tasks, each in topological order until nothing in it is dirty.
+// flush flushes the tasks, each in topological order until nothing in it is dirty, and sends what is open.
 func (w *Worker) flush() error {
 	for _, r := range w.tasks {
 		if err := r.task.Flush(); err != nil {
 			return w.taskError(err)
 		}
 	}
-	return nil
+	return w.out.Flush()
 }
 
-// produce sends what is open, waits for every answer, and reads off where the changelogs end.
+// produce waits for the answer to every batch, and reads off where the changelogs end.
 func (w *Worker) produce(ctx context.Context) error {
 	for {
 		if err := w.out.Flush(); err != nil { // again: handlers may have written dead letters
 			return err
+		}
+		if planted.Is(planted.EndedUnanswered) {
+			break
 		}
 		err := w.cfg.Producer.Flush(ctx)
 		if errors.Is(err, client.ErrRefused) {
