@@ -138,7 +138,7 @@ type Config struct {
 	// InputBytes bounds records fetched and not yet processed, over the instance. Default 64 MiB
 	// (input.buffer.max.bytes).
 	InputBytes int64
-	// OutputBytes bounds records produced and not yet acknowledged, over the instance. Default 64 MiB (buffer.memory).
+	// OutputBytes bounds records produced and not yet acknowledged, over the instance. Default 32 MiB (buffer.memory).
 	OutputBytes int64
 	// CacheBytes bounds committed state kept in memory, over the instance. Default 256 MiB
 	// (statestore.cache.max.bytes).
@@ -219,7 +219,7 @@ func (c Config) withDefaults() Config {
 	}
 	bytes(&c.DirtyBytes, 64<<20)
 	bytes(&c.InputBytes, 64<<20)
-	bytes(&c.OutputBytes, 64<<20)
+	bytes(&c.OutputBytes, 32<<20)
 	bytes(&c.CacheBytes, 256<<20)
 	if c.BatchBytes == 0 {
 		c.BatchBytes = 128 << 10

@@ -29,7 +29,7 @@ type ProducerConfig struct {
 	Compression recordbatch.Codec
 	// MaxBatchBytes bounds a batch of one large record (max.request.size). Default recordbatch.DefaultMaxBytes.
 	MaxBatchBytes int
-	// MaxRequestBytes bounds the batches of one Produce request. Default 8 MiB.
+	// MaxRequestBytes bounds the batches of one Produce request: smaller ones stay in the processor's caches. Default 2 MiB.
 	MaxRequestBytes int
 	// MaxBufferedBytes bounds the batches that were sent and are not acknowledged yet (buffer.memory); Send waits at it.
 	// Default 32 MiB.
@@ -44,7 +44,7 @@ func (cfg *ProducerConfig) setDefaults() {
 	}
 	setDefault(&cfg.BatchBytes, 256<<10)
 	setDefault(&cfg.MaxBatchBytes, recordbatch.DefaultMaxBytes)
-	setDefault(&cfg.MaxRequestBytes, 8<<20)
+	setDefault(&cfg.MaxRequestBytes, 2<<20)
 	setDefault(&cfg.MaxBufferedBytes, 32<<20)
 }
 
