@@ -55,7 +55,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	if cfg.Metrics != nil {
 		b.meters = &meters{}
 	}
-	b.coord = coordinator.New(cfg.Now, group.Timing{Heartbeat: cfg.GroupHeartbeatInterval, Session: cfg.GroupSessionTimeout}, cfg.Logger)
+	b.coord = coordinator.New(cfg.Now, group.Config{Heartbeat: cfg.GroupHeartbeatInterval, Session: cfg.GroupSessionTimeout}, cfg.Logger)
 	b.log, err = commitlog.Open(ctx, commitlog.Config{
 		FS: cfg.FS, Dir: cfg.Dir, Durability: commitlog.Durability(cfg.Durability),
 		RetentionInterval: cfg.RetentionInterval, CompactionInterval: cfg.CompactionInterval, CompactionBytes: cfg.CompactionBytes,

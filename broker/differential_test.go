@@ -197,12 +197,15 @@ func set(v reflect.Value) string {
 	return map[bool]string{true: "none", false: "some"}[v.IsZero()]
 }
 
+// maxChosenID is the length of the member ids that tests choose.
+const maxChosenID = 2
+
 // elementName returns what an element of a list goes by.
 func elementName(v reflect.Value, index int) string {
 	if v.Kind() != reflect.Struct {
 		return fmt.Sprint(index)
 	}
-	for _, name := range []string{"Topic", "Group", "ResourceName", "Name", "Key", "Partition", "User", "TransactionalID", "Feature", "ApiKey"} {
+	for _, name := range []string{"Topic", "Group", "ResourceName", "Name", "Key", "Partition", "User", "TransactionalID", "Feature", "ApiKey", "InstanceID"} {
 		f := v.FieldByName(name)
 		for f.IsValid() && f.Kind() == reflect.Pointer && !f.IsNil() {
 			f = f.Elem()
@@ -210,6 +213,13 @@ func elementName(v reflect.Value, index int) string {
 		if f.IsValid() && f.Kind() != reflect.Pointer && !(f.Kind() == reflect.String && f.Len() == 0) {
 			return strings.NewReplacer("[", "(", "]", ")").Replace(fmt.Sprint(f.Interface()))
 		}
+	}
+	// Members of a KIP-848 group go by their ids, where the test has chosen them. There is one at most whose id a broker has made.
+	if id := v.FieldByName("MemberID"); id.IsValid() && v.FieldByName("MemberEpoch").IsValid() {
+		if id.Len() > maxChosenID {
+			return "made"
+		}
+		return id.String()
 	}
 	return fmt.Sprint(index)
 }

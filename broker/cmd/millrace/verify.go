@@ -52,7 +52,7 @@ is a line with the file, the byte and what to do, and the exit status is 1.
 // verify checks a directory, and tells each fault and a summary.
 func verify(ctx context.Context, dir string, emit func(inspect.Item) error, logger *slog.Logger) error {
 	r, err := commitlog.VerifyDir(ctx, commitlog.Config{FS: vfs.Default, Dir: dir, Logger: logger},
-		coordinator.New(time.Now, group.Timing{}, logger).Machines())
+		coordinator.New(time.Now, group.Config{}, logger).Machines())
 	faults := faultsOf(err)
 	if err != nil && len(faults) == 0 {
 		return fmt.Errorf("verify %s: %w", dir, err)

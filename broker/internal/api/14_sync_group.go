@@ -20,7 +20,11 @@ import (
 )
 
 func (a *API) syncGroup(req *server.Request, r *kmsg.SyncGroupRequest) server.Reply {
-	if kerror := a.denied(req, opRead, onGroup, r.Group); kerror != nil {
+	kerror := a.denied(req, opRead, onGroup, r.Group)
+	if r.Version >= 5 && (r.ProtocolType == nil || r.Protocol == nil) {
+		kerror = kerr.InconsistentGroupProtocol
+	}
+	if kerror != nil {
 		resp := r.ResponseKind().(*kmsg.SyncGroupResponse)
 		resp.ErrorCode = kerror.Code
 		return server.Now(resp)

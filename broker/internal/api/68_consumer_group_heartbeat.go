@@ -4,8 +4,6 @@ package api
 //
 //	0  the consumer group protocol (KIP-848)
 //	1  members choose their own ids; regular expressions
-//
-// Left out: members of the classic protocol in the same group, which the online upgrade has: a group changes its kind while it is empty.
 
 import (
 	"cmp"

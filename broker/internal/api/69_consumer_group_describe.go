@@ -16,8 +16,8 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 )
 
-// consumerMemberType says that a member uses the protocol of KIP-848.
-const consumerMemberType = 1
+// memberTypes are the numbers of the protocols that members speak.
+var memberTypes = map[string]int8{group.Classic: 0, group.Consumer: 1}
 
 func (a *API) consumerGroupDescribe(req *server.Request, r *kmsg.ConsumerGroupDescribeRequest) server.Reply {
 	resp := r.ResponseKind().(*kmsg.ConsumerGroupDescribeResponse)
@@ -70,7 +70,7 @@ func (a *API) describeMembers(req *server.Request, d *group.ConsumerDescription,
 	for i := range d.Members {
 		m := &d.Members[i]
 		om := kmsg.NewConsumerGroupDescribeResponseGroupMember()
-		om.MemberID, om.MemberEpoch, om.ClientID, om.ClientHost, om.MemberType = m.ID, m.Epoch, m.ClientID, m.Host, consumerMemberType
+		om.MemberID, om.MemberEpoch, om.ClientID, om.ClientHost, om.MemberType = m.ID, m.Epoch, m.ClientID, m.Host, memberTypes[m.Type]
 		if m.Instance != "" {
 			om.InstanceID = &m.Instance
 		}

@@ -11,7 +11,7 @@ import (
 func (c *Coordinator) ConsumerHeartbeat(r group.ConsumerHeartbeatRequest) (group.ConsumerHeartbeatResult, commitlog.LSN, error) {
 	c.groups.Lock()
 	defer c.groups.Unlock()
-	e, res := c.groups.ConsumerHeartbeat(c.now(), topics{c.log, c.log.TopicsVersion()}, r)
+	e, res := c.groups.ConsumerHeartbeat(c.now(), c.topics(), r)
 	err := c.performLocked(e)
 	c.groups.alarm.set(c.groups.Next())
 	return res, c.log.Enqueued(), err
@@ -38,11 +38,18 @@ type topics struct {
 	version uint64
 }
 
+func (c *Coordinator) topics() topics { return topics{c.log, c.log.TopicsVersion()} }
+
 func (t topics) Version() uint64 { return t.version }
 
 func (t topics) Topic(name string) (group.TopicID, int32, bool) {
 	x, ok := t.log.Topic(name)
 	return x.ID, x.Partitions, ok
+}
+
+func (t topics) Name(id group.TopicID) (string, bool) {
+	x, ok := t.log.TopicByID(id)
+	return x.Name, ok
 }
 
 func (t topics) Matching(match func(name string) bool) (names []string) {

@@ -52,10 +52,10 @@ type groupMachine struct {
 }
 
 // New returns a coordinator with empty machines.
-func New(now func() time.Time, timing group.Timing, logger *slog.Logger) *Coordinator {
+func New(now func() time.Time, groups group.Config, logger *slog.Logger) *Coordinator {
 	c := &Coordinator{now: now, logger: logger, closing: make(chan struct{})}
 	c.txns.Coordinator, c.txns.alarm = txn.New(), newAlarm()
-	c.groups.Coordinator, c.groups.alarm = group.New(timing), newAlarm()
+	c.groups.Coordinator, c.groups.alarm = group.New(groups), newAlarm()
 	c.groups.calls = make(map[group.Call]chan<- answer)
 	c.access.State = access.New()
 	return c

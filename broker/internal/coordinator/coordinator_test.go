@@ -22,7 +22,7 @@ import (
 func open(t *testing.T, fs vfs.FS) (*Coordinator, commitlog.Topic, func()) {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	c := New(time.Now, group.Timing{}, logger)
+	c := New(time.Now, group.Config{}, logger)
 	log, err := commitlog.Open(t.Context(), commitlog.Config{FS: fs, Dir: "d", Logger: logger}, c.Machines())
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +229,7 @@ func TestLockOrder(t *testing.T) {
 // TestTimersTryAgain: after any error but those that end the log.
 func TestTimersTryAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := New(time.Now, group.Timing{}, slog.New(slog.DiscardHandler))
+		c := New(time.Now, group.Config{}, slog.New(slog.DiscardHandler))
 		a := newAlarm()
 		for _, err := range []error{commitlog.ErrClosed, fmt.Errorf("sync: %w", commitlog.ErrStopped)} {
 			if at, ok := c.retry(&a, err); ok {

@@ -39,12 +39,12 @@ func (p Parked) Await(ctx context.Context) (group.Reply, error) {
 
 // Join handles JoinGroup; the reply has Join set.
 func (c *Coordinator) Join(r group.JoinRequest) Parked {
-	return c.park(func(call group.Call) group.Effects { return c.groups.Join(c.now(), call, r) })
+	return c.park(func(call group.Call) group.Effects { return c.groups.Join(c.now(), c.topics(), call, r) })
 }
 
 // Sync handles SyncGroup; the reply has Sync set.
 func (c *Coordinator) Sync(r group.SyncRequest) Parked {
-	return c.park(func(call group.Call) group.Effects { return c.groups.Sync(c.now(), call, r) })
+	return c.park(func(call group.Call) group.Effects { return c.groups.Sync(c.now(), c.topics(), call, r) })
 }
 
 func (c *Coordinator) park(step func(group.Call) group.Effects) Parked {
@@ -85,14 +85,16 @@ func (c *Coordinator) performLocked(e group.Effects) error {
 func (c *Coordinator) Heartbeat(r group.HeartbeatRequest) *kerr.Error {
 	c.groups.Lock()
 	defer c.groups.Unlock()
-	return c.groups.Heartbeat(c.now(), r)
+	err := c.groups.Heartbeat(c.now(), r)
+	c.groups.alarm.set(c.groups.Next())
+	return err
 }
 
 // Leave handles LeaveGroup. The results may be told when the LSN is durable.
 func (c *Coordinator) Leave(name string, members []group.LeaveMember) (results []*kerr.Error, groupErr *kerr.Error, lsn commitlog.LSN, err error) {
 	c.groups.Lock()
 	defer c.groups.Unlock()
-	e, results, groupErr := c.groups.Leave(c.now(), name, members)
+	e, results, groupErr := c.groups.Leave(c.now(), c.topics(), name, members)
 	err = c.performLocked(e)
 	c.groups.alarm.set(c.groups.Next())
 	return results, groupErr, c.log.Enqueued(), err

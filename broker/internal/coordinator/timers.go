@@ -115,7 +115,7 @@ func (c *Coordinator) tickTxns() (time.Time, bool) {
 func (c *Coordinator) tickGroups() (time.Time, bool) {
 	c.groups.Lock()
 	defer c.groups.Unlock()
-	if err := c.performLocked(c.groups.Tick(c.now())); err != nil {
+	if err := c.performLocked(c.groups.Tick(c.now(), c.topics())); err != nil {
 		c.logger.Error("expiry of group members", "err", err)
 		return c.retry(&c.groups.alarm, err)
 	}

@@ -22,16 +22,24 @@ type Topics interface {
 	Version() uint64
 	// Topic returns the id of a topic and how many partitions it has.
 	Topic(name string) (id TopicID, partitions int32, ok bool)
+	// Name returns the name of a topic.
+	Name(id TopicID) (name string, ok bool)
 	// Matching returns the names that match, sorted.
 	Matching(match func(name string) bool) []string
 }
 
-// Timing says how often members of KIP-848 groups are to be heard of, and how long they may be silent
-// (group.consumer.heartbeat.interval.ms, group.consumer.session.timeout.ms). Zero: 5 s and 45 s, as Kafka.
-type Timing struct{ Heartbeat, Session time.Duration }
+// Config is what KIP-848 groups go by.
+type Config struct {
+	// Heartbeat is how often members are to be heard of, Session how long they may be silent
+	// (group.consumer.heartbeat.interval.ms, group.consumer.session.timeout.ms). Zero: 5 s and 45 s, as Kafka.
+	Heartbeat, Session time.Duration
+	// Migration says which groups may change their protocol while they have members.
+	Migration Migration
+}
 
-func (t Timing) withDefaults() Timing {
-	return Timing{Heartbeat: cmp.Or(t.Heartbeat, 5*time.Second), Session: cmp.Or(t.Session, 45*time.Second)}
+func (c Config) withDefaults() Config {
+	c.Heartbeat, c.Session = cmp.Or(c.Heartbeat, 5*time.Second), cmp.Or(c.Session, 45*time.Second)
+	return c
 }
 
 // memberState is how far a member has come on its way to its target.
@@ -64,12 +72,14 @@ type consumerMember struct {
 	state              memberState
 	assigned           []Partition // sorted
 	revoking           []Partition // sorted: assigned before, to be given up
+	// since is the epoch in which it was given a partition that it has (KIP-1251). One that is not in it was given before that was recorded.
+	since   map[Partition]int32
+	classic *classicProtocol // of a member that speaks the classic protocol; nil: it speaks that of KIP-848
 
 	// Memory only (G2).
-	since      map[Partition]int32 // the epoch in which it was given a partition (KIP-1251); before a restart of the broker: not known
-	deadline   time.Time           // of the session
-	revokeDead time.Time           // unrevoked: when the member is fenced
-	checked    uint64              // Topics.Version that matched is of; 0: none
+	deadline   time.Time // of the session
+	revokeDead time.Time // unrevoked: when the member is fenced
+	checked    uint64    // Topics.Version that matched is of; 0: none
 	compiled   *regexp.Regexp
 	dirty      bool // to be recorded
 }
@@ -90,11 +100,15 @@ func newConsumerGroup() *consumerGroup {
 	return &consumerGroup{epoch: 1, target: make(map[string][]Partition), members: make(map[string]*consumerMember), instances: make(map[string]string)}
 }
 
-// becomeConsumer makes a group that is empty, or new, one of KIP-848. It keeps its offsets.
-func (g *group) becomeConsumer() {
+// becomeConsumer makes a group one of KIP-848. It keeps its offsets, and nothing else of what it was.
+func (g *group) becomeConsumer(k *consumerGroup) {
 	g.state, g.generation, g.protocolType, g.protocol, g.leader = Empty, 0, "", "", ""
 	g.emptySince, g.recorded = 0, nil
-	g.consumer = newConsumerGroup()
+	g.rebalanceDead, g.syncDead, g.unsynced = time.Time{}, time.Time{}, nil
+	clear(g.members)
+	clear(g.instances)
+	clear(g.promised)
+	g.consumer = k
 }
 
 // empty reports whether a group of either kind has no members.
@@ -161,6 +175,16 @@ func (m *consumerMember) reads() []string {
 	all := slices.Concat(m.names, m.matched)
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// has returns what the member has been given, and has not said to have given up.
+func (m *consumerMember) has() []Partition {
+	if len(m.revoking) == 0 {
+		return m.assigned
+	}
+	all := slices.Concat(m.assigned, m.revoking)
+	slices.SortFunc(all, comparePartitions)
+	return all
 }
 
 // subscribed reports whether any member reads the topic.

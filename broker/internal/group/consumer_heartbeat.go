@@ -56,7 +56,7 @@ func (c *Coordinator) ConsumerHeartbeat(now time.Time, topics Topics, r Consumer
 	pattern, f := r.check()
 	if f == nil && r.MemberEpoch < 0 {
 		var res ConsumerHeartbeatResult
-		if res, f = c.leaveConsumer(r, &e); f == nil {
+		if res, f = c.leaveConsumer(now, topics, r, &e); f == nil {
 			return e, res
 		}
 	}
@@ -121,81 +121,114 @@ func (c *Coordinator) consumerHeartbeat(now time.Time, topics Topics, r Consumer
 	if r.MemberID == "" {
 		r.MemberID = r.NewMemberID
 	}
-	g, f := c.consumerGroup(r.Group, join)
+	g, k, f := c.consumerGroup(r.Group, topics, join)
 	if f != nil {
 		return ConsumerHeartbeatResult{}, f
 	}
-	k := g.consumer
 	m, replaced, f := k.sender(&r, join)
 	if f != nil {
 		return ConsumerHeartbeatResult{}, f
 	}
 	defer c.arm(g)
-	raise := false
-	if replaced != nil {
-		raise = m.id != replaced.id && k.members[m.id] != nil // what it had under its own name is for all
-		k.replace(replaced, m)
-		e.Records = append(e.Records, encodeConsumerGone(g.name, replaced.id))
-	} else if k.members[m.id] != m {
-		k.add(m)
-		raise = true
+	if g.consumer != k {
+		g.upgrade(now, k, e)
 	}
+	raise := g.enter(m, replaced, e)
 	raise = m.update(&r, pattern, topics) || raise
-	if raise || k.checked != topics.Version() {
-		digest := k.digest(topics)
-		if raise || digest != k.topics {
-			k.epoch, k.topics = k.epoch+1, digest
-			e.Records = append(e.Records, k.record(g.name))
-		}
-		k.checked = topics.Version()
-	}
-	retarget := k.epoch > k.targetEpoch
-	if retarget {
-		k.assign(topics)
-	}
 	before := m.assigned
-	if m.reconcile(k, r.Owned, r.OwnedKnown) {
-		m.dirty = true
-		m.revokeDead = time.Time{}
-		if m.state == unrevoked {
-			m.revokeDead = now.Add(m.rebalance)
-		}
-	}
-	m.deadline = now.Add(c.timing.Session)
-	if m.dirty {
-		m.dirty = false
-		e.Records = append(e.Records, m.record(g.name))
-	}
-	if retarget || replaced != nil { // after the members that it is for
-		e.Records = append(e.Records, k.targetRecord(g.name))
-	}
+	m.deadline = now.Add(c.config.Session)
+	g.settle(now, topics, m, settling{raise: raise, retarget: replaced != nil, owned: r.Owned, known: r.OwnedKnown}, e)
 	full := join || r.RebalanceTimeout != nil && (r.Names != nil || r.Pattern != nil) && r.OwnedKnown
 	return ConsumerHeartbeatResult{
-		MemberID: m.id, MemberEpoch: m.epoch, Interval: c.timing.Heartbeat,
+		MemberID: m.id, MemberEpoch: m.epoch, Interval: c.config.Heartbeat,
 		Assigned: m.assigned, Tell: full || !slices.Equal(before, m.assigned),
 	}, nil
 }
 
-// consumerGroup returns the KIP-848 group of a name, which a join makes: anew, or of an empty one of the classic protocol.
-func (c *Coordinator) consumerGroup(name string, join bool) (*group, *fault) {
-	g := c.groups[name]
+// enter makes m, which sender has returned, a member, and reports whether that takes a new target.
+func (g *group) enter(m, replaced *consumerMember, e *Effects) (raise bool) {
+	k := g.consumer
+	switch {
+	case replaced != nil:
+		raise = m.id != replaced.id && k.members[m.id] != nil // what it had under its own name is for all
+		k.replace(replaced, m)
+		e.Records = append(e.Records, encodeConsumerGone(g.name, replaced.id))
+	case k.members[m.id] != m:
+		k.add(m)
+		raise = true
+	}
+	return raise
+}
+
+// settling is what settle has to know of a request.
+type settling struct {
+	raise    bool // the group needs another target
+	retarget bool // the target is to be recorded in any case
+	owned    []Partition
+	known    bool // the member has told what it has
+}
+
+// settle raises the group's epoch if its members or topics have changed, makes the target of that epoch, takes m as far towards it as it can
+// get, and records all that.
+func (g *group) settle(now time.Time, topics Topics, m *consumerMember, s settling, e *Effects) {
+	k := g.consumer
+	k.raise(s.raise, topics, g.name, e)
+	retarget := k.epoch > k.targetEpoch
+	if retarget {
+		k.assign(topics)
+	}
+	if m.reconcile(k, s.owned, s.known) {
+		m.dirty = true
+		m.revokeDead = time.Time{}
+		if m.state == unrevoked && m.classic == nil {
+			m.revokeDead = now.Add(m.rebalance)
+		}
+	}
+	if m.dirty {
+		m.dirty = false
+		e.Records = append(e.Records, m.record(g.name))
+	}
+	if retarget || s.retarget { // after the members that it is for
+		e.Records = append(e.Records, k.targetRecord(g.name))
+	}
+}
+
+// raise raises the epoch if it has to be, or if the topics are others than before.
+func (k *consumerGroup) raise(must bool, topics Topics, name string, e *Effects) {
+	if !must && k.checked == topics.Version() {
+		return
+	}
+	digest := k.digest(topics)
+	if must || digest != k.topics {
+		k.epoch, k.topics = k.epoch+1, digest
+		e.Records = append(e.Records, k.record(name))
+	}
+	k.checked = topics.Version()
+}
+
+// consumerGroup returns the KIP-848 group of a name. What a join makes, anew or of a classic group, takes the place of that in upgrade.
+func (c *Coordinator) consumerGroup(name string, topics Topics, join bool) (g *group, k *consumerGroup, f *fault) {
+	g = c.groups[name]
 	switch {
 	case g == nil && !join:
-		return nil, &fault{kerr.GroupIDNotFound, "Consumer group " + name + " not found."}
+		return nil, nil, &fault{kerr.GroupIDNotFound, "Consumer group " + name + " not found."}
 	case g == nil:
 		g, err := c.group(name, true)
 		if err != nil {
-			return nil, &fault{err, "there are too many groups"}
+			return nil, nil, &fault{err, "there are too many groups"}
 		}
-		g.becomeConsumer()
-		return g, nil
+		return g, newConsumerGroup(), nil
 	case g.consumer != nil:
-		return g, nil
-	case join && g.state == Empty && len(g.promised) == 0:
-		g.becomeConsumer()
-		return g, nil
+		return g, g.consumer, nil
+	case !join:
+		return nil, nil, &fault{kerr.GroupIDNotFound, "Group " + name + " is not a consumer group."}
+	case g.state == Empty:
+		return g, newConsumerGroup(), nil
+	case !c.config.Migration.upgrades():
+		return nil, nil, notUpgraded(name, "the broker does not let it.")
 	}
-	return nil, &fault{kerr.GroupIDNotFound, "Group " + name + " is not a consumer group."}
+	k, f = g.upgraded(topics)
+	return g, k, f
 }
 
 // sender returns the member that a heartbeat is from: one that is there, or one that is not in the group yet, in place of that of its id
@@ -208,7 +241,7 @@ func (k *consumerGroup) sender(r *ConsumerHeartbeatRequest, join bool) (m, repla
 		case join && !ok:
 		case join:
 			replaced = k.members[id]
-			if replaced.epoch != leaveStaticEpoch {
+			if replaced.epoch != leaveStaticEpoch && replaced.classic == nil {
 				return nil, nil, &fault{kerr.UnreleasedInstanceID, "the instance id is owned by member " + id}
 			}
 			m = replaced.successor(r.MemberID)
@@ -222,7 +255,7 @@ func (k *consumerGroup) sender(r *ConsumerHeartbeatRequest, join bool) (m, repla
 	switch {
 	case m == nil && !join:
 		return nil, nil, &fault{kerr.UnknownMemberID, "Member " + r.MemberID + " is not a member of group " + r.Group + "."}
-	case m == nil && len(k.members) >= maxMembers:
+	case k.full(r.MemberID, ""):
 		return nil, nil, &fault{kerr.GroupMaxSizeReached, "The consumer group has reached its maximum capacity."}
 	case m == nil:
 		m = &consumerMember{id: r.MemberID, dirty: true}
@@ -276,10 +309,11 @@ func (m *consumerMember) update(r *ConsumerHeartbeatRequest, pattern *regexp.Reg
 	if r.RebalanceTimeout != nil && *r.RebalanceTimeout != m.rebalance {
 		m.rebalance, m.dirty = *r.RebalanceTimeout, true
 	}
+	if m.classic != nil {
+		m.classic, m.dirty = nil, true
+	}
 	if r.Names != nil {
-		names := slices.Clone(r.Names)
-		slices.Sort(names)
-		if names = slices.Compact(names); !slices.Equal(names, m.names) {
+		if names := sortedSet(r.Names); !slices.Equal(names, m.names) {
 			m.names, resubscribed = names, true
 		}
 	}
@@ -291,6 +325,13 @@ func (m *consumerMember) update(r *ConsumerHeartbeatRequest, pattern *regexp.Reg
 	}
 	m.dirty = m.dirty || resubscribed
 	return resubscribed
+}
+
+// sortedSet returns names sorted, each once.
+func sortedSet(names []string) []string {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // match finds the topics that the pattern stands for, if there may be others than before, and reports whether there are.

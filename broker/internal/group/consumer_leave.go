@@ -8,8 +8,8 @@ import (
 )
 
 // leaveConsumer handles a heartbeat by which a member leaves. A static one may come back: it keeps its place until its session ends.
-func (c *Coordinator) leaveConsumer(r ConsumerHeartbeatRequest, e *Effects) (ConsumerHeartbeatResult, *fault) {
-	g, f := c.consumerGroup(r.Group, false)
+func (c *Coordinator) leaveConsumer(now time.Time, topics Topics, r ConsumerHeartbeatRequest, e *Effects) (ConsumerHeartbeatResult, *fault) {
+	g, _, f := c.consumerGroup(r.Group, topics, false)
 	if f != nil {
 		return ConsumerHeartbeatResult{}, f
 	}
@@ -27,28 +27,42 @@ func (c *Coordinator) leaveConsumer(r ConsumerHeartbeatRequest, e *Effects) (Con
 		m.epoch, m.revoking, m.revokeDead = leaveStaticEpoch, nil, time.Time{}
 		e.Records = append(e.Records, m.record(g.name))
 	} else {
-		g.fence(e, m)
+		c.fence(now, topics, g, e, m)
+		c.arm(g)
 	}
 	return ConsumerHeartbeatResult{MemberID: r.MemberID, MemberEpoch: r.MemberEpoch}, nil
 }
 
-// fence takes members out. The next heartbeat of another one makes a target without them.
-func (g *group) fence(e *Effects, members ...*consumerMember) {
+// fence takes members out. The next heartbeat of another one makes a target without them. If only members of the classic protocol are left,
+// the group becomes a classic one.
+func (c *Coordinator) fence(now time.Time, topics Topics, g *group, e *Effects, members ...*consumerMember) {
+	k := g.consumer
 	for _, m := range members {
-		g.consumer.remove(m)
+		k.remove(m)
+	}
+	onlyClassic := k.onlyClassic()
+	if onlyClassic && c.config.Migration.downgrades() {
+		g.downgrade(now, topics, k.epoch, true, e)
+		return
+	}
+	for _, m := range members {
 		e.Records = append(e.Records, encodeConsumerGone(g.name, m.id))
 	}
-	k := g.consumer
 	k.epoch++
 	e.Records = append(e.Records, k.record(g.name))
+	if onlyClassic { // no heartbeat of theirs makes a target
+		k.assign(topics)
+	}
 	if len(k.members) == 0 { // nobody is left who would make a target
 		k.targetEpoch = k.epoch
+	}
+	if k.targetEpoch == k.epoch {
 		e.Records = append(e.Records, k.targetRecord(g.name))
 	}
 }
 
-// leaveByAdmin handles LeaveGroup, by which an administrator takes members out.
-func (g *group) leaveByAdmin(members []LeaveMember, results []*kerr.Error, e *Effects) {
+// leaveConsumers handles LeaveGroup, by which members of the classic protocol leave, and an administrator takes members out.
+func (c *Coordinator) leaveConsumers(now time.Time, topics Topics, g *group, members []LeaveMember, results []*kerr.Error, e *Effects) {
 	var gone []*consumerMember
 	for i, lm := range members {
 		m := g.consumer.members[lm.MemberID]
@@ -58,29 +72,27 @@ func (g *group) leaveByAdmin(members []LeaveMember, results []*kerr.Error, e *Ef
 		} else if m == nil {
 			err = kerr.UnknownMemberID
 		}
-		if err == nil && slices.Contains(gone, m) { // named twice
-			err = kerr.UnknownMemberID
-		}
-		if results[i] = err; err == nil {
+		if results[i] = err; err == nil && !slices.Contains(gone, m) {
 			gone = append(gone, m)
 		}
 	}
 	if len(gone) > 0 {
-		g.fence(e, gone...)
+		c.fence(now, topics, g, e, gone...)
 	}
 }
 
-// expireConsumers fences the members that were not heard of, or have not given up what they had to.
-func (g *group) expireConsumers(now time.Time, e *Effects) {
-	due := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
+// expireConsumers fences the members that were not heard of, or have not done in time what they had to.
+func (c *Coordinator) expireConsumers(now time.Time, topics Topics, g *group, e *Effects) {
 	var gone []*consumerMember
 	for _, id := range sortedKeys(g.consumer.members) {
-		if m := g.consumer.members[id]; due(m.deadline) || due(m.revokeDead) {
+		m, due := g.consumer.members[id], false
+		m.deadlines(func(t time.Time) { due = due || !t.IsZero() && !t.After(now) })
+		if due {
 			gone = append(gone, m)
 		}
 	}
 	if len(gone) > 0 {
-		g.fence(e, gone...)
+		c.fence(now, topics, g, e, gone...)
 	}
 }
 
@@ -88,7 +100,9 @@ func (g *group) expireConsumers(now time.Time, e *Effects) {
 func (k *consumerGroup) recovered(now time.Time, session time.Duration) {
 	for _, m := range k.members {
 		m.deadline = now.Add(session)
-		if m.state == unrevoked && m.epoch != leaveStaticEpoch {
+		if m.classic != nil {
+			m.deadline = now.Add(m.classic.session)
+		} else if m.state == unrevoked && m.epoch != leaveStaticEpoch {
 			m.revokeDead = now.Add(m.rebalance)
 		}
 	}

@@ -32,7 +32,7 @@ func TestConsumersNeverShare(t *testing.T) {
 		}
 		for range 40 { // quiet, until the sessions of the dead are over, and the rest have settled
 			w.s.now = w.s.now.Add(2 * time.Second)
-			w.s.perform(w.s.c.Tick(w.s.now))
+			w.s.perform(w.s.c.Tick(w.s.now, &w.s.topics))
 			for _, c := range w.clients {
 				w.beat(c, false)
 			}
@@ -64,7 +64,7 @@ func newRandomGroup(t *testing.T, r *rand.Rand) *randomGroup {
 func (w *randomGroup) step() {
 	r := w.r
 	w.s.now = w.s.now.Add(time.Duration(r.IntN(3000)) * time.Millisecond)
-	w.s.perform(w.s.c.Tick(w.s.now))
+	w.s.perform(w.s.c.Tick(w.s.now, &w.s.topics))
 	switch n := r.IntN(100); {
 	case n < 6 && len(w.clients) < 6:
 		w.next++
@@ -81,7 +81,7 @@ func (w *randomGroup) step() {
 		w.s.topics.partitions[name] = min(w.s.topics.partitions[name]+1, 12)
 	case n < 9:
 		records := snapshot(w.s.t, w.s.c)
-		w.s.c = New(Timing{})
+		w.s.c = New(Config{})
 		for _, record := range records {
 			if err := w.s.c.Replay(record); err != nil {
 				w.s.t.Fatal(err)

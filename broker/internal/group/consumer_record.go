@@ -9,8 +9,11 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/inspect"
 )
 
-// consumerVersion is the version of the records of KIP-848 groups, behind their kind.
-const consumerVersion = 1
+// The versions of the records of KIP-848 groups, behind their kind.
+const (
+	consumerVersion = 1
+	memberVersion   = 2 // 1 has neither the epochs of partitions nor members of the classic protocol
+)
 
 // record encodes all of the group but members and target.
 func (k *consumerGroup) record(name string) []byte {
@@ -21,7 +24,7 @@ func (k *consumerGroup) record(name string) []byte {
 
 // record encodes a member, whole.
 func (m *consumerMember) record(name string) []byte {
-	b := fields.AppendString([]byte{recordConsumerMember, consumerVersion}, name)
+	b := fields.AppendString([]byte{recordConsumerMember, memberVersion}, name)
 	for _, s := range []string{m.id, m.instance, m.rack, m.clientID, m.host, m.assignor, m.pattern} {
 		b = fields.AppendString(b, s)
 	}
@@ -35,8 +38,34 @@ func (m *consumerMember) record(name string) []byte {
 	b = binary.AppendVarint(b, int64(m.epoch))
 	b = binary.AppendVarint(b, int64(m.previous))
 	b = append(b, byte(m.state))
-	return appendPartitions(appendPartitions(b, m.assigned), m.revoking)
+	for _, all := range [][]Partition{m.assigned, m.revoking} {
+		b = appendPartitions(b, all)
+		for _, p := range all {
+			since, known := m.since[p]
+			if !known {
+				since = sinceUnknown
+			}
+			b = binary.AppendVarint(b, int64(since))
+		}
+	}
+	return m.classic.append(b)
 }
+
+// append encodes what a member of the classic protocol has, or that it is none.
+func (x *classicProtocol) append(b []byte) []byte {
+	if b = fields.AppendBool(b, x != nil); x == nil {
+		return b
+	}
+	b = binary.AppendVarint(b, x.session.Milliseconds())
+	b = binary.AppendVarint(b, int64(len(x.protocols)))
+	for _, p := range x.protocols {
+		b = fields.AppendString(fields.AppendString(b, p.Name), p.Metadata)
+	}
+	return b
+}
+
+// sinceUnknown stands in a record for the epoch of a partition that is not known.
+const sinceUnknown = -1
 
 // targetRecord encodes what all members are to have.
 func (k *consumerGroup) targetRecord(name string) []byte {
@@ -99,17 +128,48 @@ func decodeNames(d *fields.Decoder) []string {
 }
 
 func decodeConsumerMember(d *fields.Decoder) (group string, m *consumerMember) {
-	checkConsumerVersion(d)
+	version := d.Byte()
+	if version < 1 || version > memberVersion {
+		d.Fail()
+	}
 	group = d.String()
 	m = &consumerMember{id: d.String(), instance: d.String(), rack: d.String(), clientID: d.String(), host: d.String(), assignor: d.String(), pattern: d.String()}
 	m.rebalance = time.Duration(d.Int()) * time.Millisecond
 	m.names, m.matched = decodeNames(d), decodeNames(d)
 	m.epoch, m.previous, m.state = int32(d.Int()), int32(d.Int()), memberState(d.Byte())
-	m.assigned, m.revoking = decodePartitions(d), decodePartitions(d)
+	m.since = make(map[Partition]int32)
+	for _, to := range []*[]Partition{&m.assigned, &m.revoking} {
+		*to = decodePartitions(d)
+		if version >= 2 {
+			decodeSince(d, *to, m.since)
+		}
+	}
+	if version >= 2 && d.Bool() {
+		m.classic = decodeClassic(d)
+	}
 	if m.state > unreleased {
 		d.Fail()
 	}
 	return group, m
+}
+
+func decodeSince(d *fields.Decoder, all []Partition, since map[Partition]int32) {
+	for _, p := range all {
+		if at := int32(d.Int()); at != sinceUnknown {
+			since[p] = at
+		}
+	}
+}
+
+func decodeClassic(d *fields.Decoder) *classicProtocol {
+	x := &classicProtocol{session: time.Duration(d.Int()) * time.Millisecond}
+	for range d.Count(1) {
+		x.protocols = append(x.protocols, Protocol{Name: d.String(), Metadata: d.Bytes()})
+	}
+	if len(x.protocols) == 0 {
+		d.Fail()
+	}
+	return x
 }
 
 func checkConsumerVersion(d *fields.Decoder) {
@@ -136,7 +196,10 @@ func (c *Coordinator) replayConsumer(kind byte, d *fields.Decoder) error {
 		}
 		k := c.replayedConsumer(name)
 		if now := k.members[m.id]; now != nil {
-			m.since, m.deadline, m.revokeDead, m.checked, m.compiled, m.dirty = now.since, now.deadline, now.revokeDead, now.checked, now.compiled, now.dirty
+			m.deadline, m.revokeDead, m.checked, m.compiled, m.dirty = now.deadline, now.revokeDead, now.checked, now.compiled, now.dirty
+			if m.classic != nil && now.classic != nil {
+				m.classic.joinDead, m.classic.syncDead = now.classic.joinDead, now.classic.syncDead
+			}
 		}
 		k.add(m)
 	case recordConsumerTarget:
@@ -179,7 +242,7 @@ func (c *Coordinator) replayConsumerTarget(d *fields.Decoder) error {
 func (c *Coordinator) replayedConsumer(name string) *consumerGroup {
 	g := c.replayedGroup(name)
 	if g.consumer == nil {
-		g.becomeConsumer()
+		g.becomeConsumer(newConsumerGroup())
 	}
 	return g.consumer
 }
@@ -207,7 +270,7 @@ func describeConsumer(kind byte, d *fields.Decoder) inspect.Item {
 		name, m := decodeConsumerMember(d)
 		return inspect.New("group.consumerMember", "group", name, "member", m.id, "instance", m.instance, "client", m.clientID, "host", m.host,
 			"epoch", m.epoch, "state", m.state.String(), "subscribed", m.names, "pattern", m.pattern,
-			"assigned", partitionNames(m.assigned), "revoking", partitionNames(m.revoking))
+			"assigned", partitionNames(m.assigned), "revoking", partitionNames(m.revoking), "protocol", m.protocolName())
 	case recordConsumerTarget:
 		checkConsumerVersion(d)
 		it := inspect.New("group.consumerTarget", "group", d.String(), "epoch", d.Int())

@@ -49,13 +49,13 @@ type Coordinator struct {
 	groups  map[string]*group
 	staged  map[int64]map[string]map[Partition]offset // by producer id, group
 	timers  timerHeap
-	timing  Timing
+	config  Config
 	lastSeq uint64 // of offset changes, in log order (G4)
 }
 
 // New returns a coordinator without groups.
-func New(timing Timing) *Coordinator {
-	return &Coordinator{groups: make(map[string]*group), staged: make(map[int64]map[string]map[Partition]offset), timing: timing.withDefaults()}
+func New(config Config) *Coordinator {
+	return &Coordinator{groups: make(map[string]*group), staged: make(map[int64]map[string]map[Partition]offset), config: config.withDefaults()}
 }
 
 // Recovered starts the timers of what was replayed (G2). It is called once, before the first event.
@@ -68,8 +68,11 @@ func (c *Coordinator) Recovered(now time.Time) {
 		if g.state == CompletingRebalance {
 			g.awaitSyncs(now)
 		}
+		if g.state == PreparingRebalance {
+			g.rebalanceDead = now.Add(g.rebalanceTimeout())
+		}
 		if g.consumer != nil {
-			g.consumer.recovered(now, c.timing.Session)
+			g.consumer.recovered(now, c.config.Session)
 		}
 		c.arm(g)
 	}
@@ -84,14 +87,18 @@ func (c *Coordinator) Next() (at time.Time, ok bool) {
 }
 
 // Tick lets pass what is due by now: members whose sessions have expired, rebalances that have waited long enough.
-func (c *Coordinator) Tick(now time.Time) Effects {
+func (c *Coordinator) Tick(now time.Time, topics Topics) Effects {
 	var e Effects
 	for len(c.timers) > 0 {
 		g := c.timers[0]
 		if g.wake.IsZero() || g.wake.After(now) {
 			break
 		}
-		g.expire(now, &e)
+		if g.consumer != nil {
+			c.expireConsumers(now, topics, g, &e)
+		} else {
+			g.expire(now, &e)
+		}
 		g.wake = g.earliest()
 		heap.Fix(&c.timers, g.heapIndex)
 	}

@@ -9,9 +9,6 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/fields"
 )
 
-// consumerProtocol is the protocol type whose subscriptions can be read.
-const consumerProtocol = "consumer"
-
 // Delete handles DeleteGroups for one group: the record removes it with all its offsets, also those that an open transaction
 // has staged.
 func (c *Coordinator) Delete(name string) (record []byte, err *kerr.Error) {
@@ -76,29 +73,6 @@ func (g *group) subscribed(topic string) bool {
 		}
 	}
 	return false
-}
-
-// subscribesTo reads the topics of a consumer's subscription: version int16, then an array of strings, then what does not matter here.
-// ok is false if that is not what it is.
-func subscribesTo(metadata []byte, topic string) (named, ok bool) {
-	if len(metadata) < 6 {
-		return false, false
-	}
-	count, rest := int32(binary.BigEndian.Uint32(metadata[2:])), metadata[6:]
-	for range max(count, 0) {
-		if len(rest) < 2 {
-			return false, false
-		}
-		n := int(int16(binary.BigEndian.Uint16(rest)))
-		if rest = rest[2:]; n < 0 || n > len(rest) {
-			return false, false
-		}
-		if string(rest[:n]) == topic {
-			named = true
-		}
-		rest = rest[n:]
-	}
-	return named, true
 }
 
 func encodeDelete(name string) []byte { return fields.AppendString([]byte{recordDelete}, name) }

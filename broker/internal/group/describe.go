@@ -21,7 +21,7 @@ type Description struct {
 	Members      []MemberDescription
 }
 
-// MemberDescription is a member. Metadata and Assignment, which are opaque, are there only while the group is Stable.
+// MemberDescription is a member. Metadata and Assignment are opaque; Metadata is there only while the group is Stable.
 type MemberDescription struct {
 	ID, Instance, ClientID, Host string
 	Metadata, Assignment         []byte
@@ -39,9 +39,9 @@ func (c *Coordinator) Describe(name string) (d Description, ok bool) {
 		d.Protocol = g.protocol
 	}
 	for _, m := range g.ordered() {
-		x := MemberDescription{ID: m.id, Instance: m.instance, ClientID: m.clientID, Host: m.host}
+		x := MemberDescription{ID: m.id, Instance: m.instance, ClientID: m.clientID, Host: m.host, Assignment: m.assignment}
 		if stable {
-			x.Metadata, x.Assignment = m.subscription(g.protocol), m.assignment
+			x.Metadata = m.subscription(g.protocol)
 		}
 		d.Members = append(d.Members, x)
 	}
@@ -77,10 +77,12 @@ type ConsumerDescription struct {
 // ConsumerMemberDescription is a member. Its partitions must not be changed.
 type ConsumerMemberDescription struct {
 	ID, Instance, Rack, ClientID, Host string
+	Type                               string // the protocol that it speaks: Classic or Consumer
 	Epoch                              int32
 	Names                              []string
 	Pattern                            string
-	Assigned, Target                   []Partition
+	Assigned                           []Partition // also what it has still to give up
+	Target                             []Partition
 }
 
 // DescribeConsumer returns the KIP-848 group of that name; ok is false if there is none.
@@ -94,8 +96,8 @@ func (c *Coordinator) DescribeConsumer(name string) (d ConsumerDescription, ok b
 	for _, id := range sortedKeys(k.members) {
 		m := k.members[id]
 		d.Members = append(d.Members, ConsumerMemberDescription{
-			ID: m.id, Instance: m.instance, Rack: m.rack, ClientID: m.clientID, Host: m.host, Epoch: m.epoch,
-			Names: m.names, Pattern: m.pattern, Assigned: m.assigned, Target: k.target[id],
+			ID: m.id, Instance: m.instance, Rack: m.rack, ClientID: m.clientID, Host: m.host, Type: m.protocolName(), Epoch: m.epoch,
+			Names: m.names, Pattern: m.pattern, Assigned: m.has(), Target: k.target[id],
 		})
 	}
 	return d, true

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// subscription is what a consumer says that it reads: version, topics, user data.
-func subscription(topics ...string) []byte {
+// subscribed is what a consumer says that it reads: version, topics, user data.
+func subscribed(topics ...string) []byte {
 	b := binary.BigEndian.AppendUint32([]byte{0, 0}, uint32(len(topics)))
 	for _, t := range topics {
 		b = append(binary.BigEndian.AppendUint16(b, uint16(len(t))), t...)
@@ -28,7 +28,7 @@ func TestExpireOffsets(t *testing.T) {
 		}
 		return all
 	}
-	c := New(Timing{})
+	c := New(Config{})
 	apply := func(records ...[]byte) {
 		t.Helper()
 		for _, r := range records {
@@ -49,10 +49,10 @@ func TestExpireOffsets(t *testing.T) {
 	}
 	join := func(now time.Time, group, protocolType string, metadata []byte) {
 		t.Helper()
-		e := c.Join(now, 1, JoinRequest{Group: group, NewMemberID: "m", SessionTimeout: time.Second, ProtocolType: protocolType,
+		e := c.Join(now, &scriptTopics{}, 1, JoinRequest{Group: group, NewMemberID: "m", SessionTimeout: time.Second, ProtocolType: protocolType,
 			Protocols: []Protocol{{"p", metadata}}})
 		apply(e.Records...)
-		e = c.Sync(now, 2, SyncRequest{Group: group, MemberID: "m", Generation: 1, Assignments: map[string][]byte{"m": {1}}})
+		e = c.Sync(now, &scriptTopics{}, 2, SyncRequest{Group: group, MemberID: "m", Generation: 1, Assignments: map[string][]byte{"m": {1}}})
 		apply(e.Records...)
 		if c.groups[group].state != Stable {
 			t.Fatal(c.groups[group].state)
@@ -76,16 +76,16 @@ func TestExpireOffsets(t *testing.T) {
 	commit(start, CommitRequest{Group: "staged", Generation: -1, Offsets: offsets(1, 2)})
 	staged, _ := c.StageOffsets(start, 7, CommitRequest{Group: "staged", Generation: -1, Offsets: offsets(2)})
 	apply(staged)
-	join(start, "left", "consumer", subscription("t1"))
+	join(start, "left", "consumer", subscribed("t1"))
 	commit(start, CommitRequest{Group: "left", MemberID: "m", Generation: 1, Offsets: offsets(1)})
-	join(start, "stable", "consumer", subscription("t1"))
+	join(start, "stable", "consumer", subscribed("t1"))
 	commit(start, CommitRequest{Group: "stable", MemberID: "m", Generation: 1, Offsets: offsets(1, 2, 9)})
 	join(start, "connect", "connect", []byte("opaque"))
 	commit(start, CommitRequest{Group: "connect", MemberID: "m", Generation: 1, Offsets: offsets(1)})
 
 	later := start.Add(5 * day)
 	commit(later, CommitRequest{Group: "simple", Generation: -1, Offsets: offsets(2)})
-	e, _, _ := c.Leave(later, "left", []LeaveMember{{MemberID: "m"}})
+	e, _, _ := c.Leave(later, &scriptTopics{}, "left", []LeaveMember{{MemberID: "m"}})
 	apply(e.Records...)
 	if n := expire(start.Add(7*day - time.Millisecond)); n != 0 {
 		t.Errorf("%d records before the time", n)
@@ -93,7 +93,7 @@ func TestExpireOffsets(t *testing.T) {
 	expire(start.Add(7 * day))
 	expect("after seven days", map[string]int{"simple": 1, "staged": 1, "left": 1, "stable": 1, "connect": 1})
 
-	again := New(Timing{}) // that a restart forgets nothing of it
+	again := New(Config{}) // that a restart forgets nothing of it
 	if err := c.Snapshot(again.Replay); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestExpireOffsets(t *testing.T) {
 // time.
 func TestOldGenerationRecords(t *testing.T) {
 	t.Parallel()
-	c := New(Timing{})
+	c := New(Config{})
 	v1 := []byte{recordGeneration, 1, 2, 'g', byte(Empty), 4, 16, 'c', 'o', 'n', 's', 'u', 'm', 'e', 'r', 0, 0, 0}
 	if err := c.Replay(v1); err != nil {
 		t.Fatal(err)

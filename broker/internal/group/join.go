@@ -43,19 +43,21 @@ type JoinMember struct {
 }
 
 // Join handles JoinGroup. The reply comes in these effects or in later ones.
-func (c *Coordinator) Join(now time.Time, call Call, r JoinRequest) Effects {
+func (c *Coordinator) Join(now time.Time, topics Topics, call Call, r JoinRequest) Effects {
 	var e Effects
-	if err := c.join(now, call, r, &e); err != nil {
+	if err := c.join(now, topics, call, r, &e); err != nil {
 		id := r.MemberID
 		if err == kerr.MemberIDRequired {
 			id = r.NewMemberID
+		} else if g := c.groups[r.Group]; g != nil && g.consumer != nil && err != kerr.InvalidSessionTimeout { // as Kafka
+			id = ""
 		}
 		e.join(call, JoinResult{Err: err, Generation: noGeneration, MemberID: id})
 	}
 	return e
 }
 
-func (c *Coordinator) join(now time.Time, call Call, r JoinRequest, e *Effects) *kerr.Error {
+func (c *Coordinator) join(now time.Time, topics Topics, call Call, r JoinRequest, e *Effects) *kerr.Error {
 	switch {
 	case r.Group == "":
 		return kerr.InvalidGroupID
@@ -72,11 +74,14 @@ func (c *Coordinator) join(now time.Time, call Call, r JoinRequest, e *Effects) 
 	if err != nil {
 		return err
 	}
+	if r.RebalanceTimeout <= 0 {
+		r.RebalanceTimeout = r.SessionTimeout // version 0
+	}
+	if g.consumer != nil && !g.empty() {
+		return c.joinConsumers(now, topics, call, g, r, e)
+	}
 	defer c.arm(g)
 	if g.consumer != nil {
-		if !g.empty() {
-			return kerr.InconsistentGroupProtocol
-		}
 		g.consumer = nil
 		e.Records = append(e.Records, encodeConsumerEnd(g.name))
 	}
@@ -86,9 +91,6 @@ func (c *Coordinator) join(now time.Time, call Call, r JoinRequest, e *Effects) 
 	}
 	if !g.supports(r.ProtocolType, r.Protocols, present) {
 		return kerr.InconsistentGroupProtocol
-	}
-	if r.RebalanceTimeout <= 0 {
-		r.RebalanceTimeout = r.SessionTimeout // version 0
 	}
 	if r.MemberID == "" {
 		return g.joinNew(now, call, r, e)

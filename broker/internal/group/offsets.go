@@ -60,7 +60,7 @@ func (c *Coordinator) StageOffsets(now time.Time, producerID int64, r CommitRequ
 
 func (c *Coordinator) commit(now time.Time, r CommitRequest, producerID *int64) (record []byte, results []*kerr.Error) {
 	results = make([]*kerr.Error, len(r.Offsets))
-	behind, err := c.mayCommit(now, r, producerID != nil)
+	err := c.mayCommit(now, r, producerID != nil)
 	if err != nil {
 		for i := range results {
 			results[i] = err
@@ -69,12 +69,8 @@ func (c *Coordinator) commit(now time.Time, r CommitRequest, producerID *int64) 
 	}
 	good := make([]Offset, 0, len(r.Offsets))
 	for i, o := range r.Offsets {
-		switch {
-		case len(o.Metadata) > maxMetadata:
+		if len(o.Metadata) > maxMetadata {
 			results[i] = kerr.OffsetMetadataTooLarge
-			continue
-		case behind != nil && !behind.had(o.Partition, r.Generation):
-			results[i] = staleEpoch(producerID != nil)
 			continue
 		}
 		good = append(good, o)
@@ -86,13 +82,12 @@ func (c *Coordinator) commit(now time.Time, r CommitRequest, producerID *int64) 
 }
 
 // mayCommit checks the sender of a commit. A commit from outside (generation -1, no member id) is for groups without
-// members only. A transaction may commit during CompletingRebalance: its member has the new generation already. behind is the member of a
-// KIP-848 group that commits in an epoch before its own: it may commit what it has had since then.
-func (c *Coordinator) mayCommit(now time.Time, r CommitRequest, transactional bool) (behind *consumerMember, err *kerr.Error) {
+// members only. A transaction may commit during CompletingRebalance: its member has the new generation already.
+func (c *Coordinator) mayCommit(now time.Time, r CommitRequest, transactional bool) *kerr.Error {
 	if g := c.groups[r.Group]; g != nil && g.consumer != nil {
 		return g.consumer.mayCommit(r, transactional)
 	}
-	return nil, c.mayCommitClassic(now, r, transactional)
+	return c.mayCommitClassic(now, r, transactional)
 }
 
 func (c *Coordinator) mayCommitClassic(now time.Time, r CommitRequest, transactional bool) *kerr.Error {
@@ -131,28 +126,34 @@ func (c *Coordinator) mayCommitClassic(now time.Time, r CommitRequest, transacti
 }
 
 // mayCommit checks the sender of a commit to a KIP-848 group. A heartbeat alone counts as a sign of life there. A member may be behind
-// its epoch, since the answer that tells it is on its way (KIP-1251).
-func (k *consumerGroup) mayCommit(r CommitRequest, transactional bool) (behind *consumerMember, err *kerr.Error) {
+// its epoch, since the answer that tells it is on its way: it may commit what it has had since then (KIP-1251). One partition that it may not
+// commit has the whole commit refused, as in Kafka: the member hears that it is behind, and commits again.
+func (k *consumerGroup) mayCommit(r CommitRequest, transactional bool) *kerr.Error {
 	outside := r.Generation < 0 && r.MemberID == "" && r.InstanceID == ""
 	if r.Generation < 0 && len(k.members) == 0 || transactional && outside {
-		return nil, nil
+		return nil
 	}
 	m := k.members[r.MemberID]
 	switch {
 	case m == nil:
-		return nil, kerr.UnknownMemberID
-	case !transactional && !r.MemberEpochs:
-		return nil, kerr.UnsupportedVersion
+		return kerr.UnknownMemberID
+	case !transactional && m.classic == nil && !r.MemberEpochs:
+		return kerr.UnsupportedVersion
 	case r.Generation == m.epoch:
-		return nil, nil
-	case r.Generation >= 0 && r.Generation < m.epoch:
-		return m, nil
+		return nil
+	case r.Generation >= 0 && r.Generation < m.epoch && !slices.ContainsFunc(r.Offsets, func(o Offset) bool {
+		return len(o.Metadata) <= maxMetadata && !m.had(o.Partition, r.Generation)
+	}):
+		return nil
+	case transactional:
+		return kerr.IllegalGeneration
 	}
-	return nil, staleEpoch(transactional)
+	return m.staleEpoch()
 }
 
-func staleEpoch(transactional bool) *kerr.Error {
-	if transactional {
+// staleEpoch is the error for a request in another epoch than the member's.
+func (m *consumerMember) staleEpoch() *kerr.Error {
+	if m.classic != nil {
 		return kerr.IllegalGeneration
 	}
 	return kerr.StaleMemberEpoch
@@ -178,7 +179,7 @@ func (c *Coordinator) MayFetch(name string, memberID *string, epoch int32) *kerr
 	case m == nil:
 		return kerr.UnknownMemberID
 	case m.epoch != epoch:
-		return kerr.StaleMemberEpoch
+		return m.staleEpoch()
 	}
 	return nil
 }

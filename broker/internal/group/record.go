@@ -27,7 +27,7 @@ const (
 	generationVersion = 2 // 1 does not say since when a group has been empty
 )
 
-// record encodes the present generation. PreparingRebalance is never recorded (G2).
+// record encodes the present generation. PreparingRebalance is recorded by a downgrade only (G2).
 func (g *group) record() []byte {
 	b := []byte{recordGeneration, generationVersion}
 	b = fields.AppendString(b, g.name)
@@ -85,7 +85,7 @@ func decodeGeneration(d *fields.Decoder) *group {
 		}
 		g.lastOrder = max(g.lastOrder, m.order)
 	}
-	if g.state > Stable || g.state == PreparingRebalance || (len(g.members) > 0) != (g.members[g.leader] != nil) {
+	if g.state > Stable || g.state == PreparingRebalance && len(g.members) == 0 || (len(g.members) > 0) != (g.members[g.leader] != nil) {
 		d.Fail()
 	}
 	return g

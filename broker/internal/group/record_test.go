@@ -10,7 +10,8 @@ import (
 // example returns a coordinator with a bit of everything, and its records.
 func example(t testing.TB) [][]byte {
 	t.Helper()
-	c, now := New(Timing{}), time.UnixMilli(1000)
+	c, now := New(Config{}), time.UnixMilli(1000)
+	topics := scriptTopics{version: 1, partitions: map[string]int32{"t": 3, "u": 1}}
 	step := func(e Effects) {
 		for _, r := range e.Records {
 			if err := c.Replay(r); err != nil {
@@ -22,14 +23,13 @@ func example(t testing.TB) [][]byte {
 		Group: "g", InstanceID: "i", NewMemberID: "m", ClientID: "c", Host: "/h", SessionTimeout: time.Second,
 		ProtocolType: "consumer", Protocols: []Protocol{{"range", []byte("sub")}},
 	}
-	step(c.Join(now, 1, join))
-	step(c.Sync(now, 2, SyncRequest{Group: "g", MemberID: "m", InstanceID: "i", Generation: 1, Assignments: map[string][]byte{"m": []byte("a")}}))
+	step(c.Join(now, &topics, 1, join))
+	step(c.Sync(now, &topics, 2, SyncRequest{Group: "g", MemberID: "m", InstanceID: "i", Generation: 1, Assignments: map[string][]byte{"m": []byte("a")}}))
 	offsets := []Offset{{Partition{TopicID{1}, 2}, 3, -1, "meta"}}
 	r, _ := c.CommitOffsets(now, CommitRequest{Group: "h", Generation: -1, Offsets: offsets})
 	step(Effects{Records: [][]byte{r}})
 	r, _ = c.StageOffsets(now, 5, CommitRequest{Group: "h", Generation: -1, Offsets: offsets})
 	step(Effects{Records: [][]byte{r}})
-	topics := scriptTopics{version: 1, partitions: map[string]int32{"t": 3, "u": 1}}
 	for _, id := range []string{"a", "b"} {
 		e, res := c.ConsumerHeartbeat(now, &topics, beatRequest(args{words: []string{"k"}, named: map[string]string{
 			"id": id, "instance": "i" + id, "names": "t", "pattern": "u.*", "rack": "r", "assignor": "range"}}))
@@ -47,7 +47,7 @@ func FuzzReplay(f *testing.F) {
 		f.Add(r)
 	}
 	f.Fuzz(func(t *testing.T, record []byte) {
-		c := New(Timing{})
+		c := New(Config{})
 		if c.Replay(record) != nil {
 			return
 		}
@@ -55,7 +55,7 @@ func FuzzReplay(f *testing.F) {
 			t.Errorf("it is not described: %v", err)
 		}
 		c.Recovered(time.UnixMilli(0))
-		again := New(Timing{})
+		again := New(Config{})
 		for _, r := range snapshot(t, c) {
 			if err := again.Replay(r); err != nil {
 				t.Fatalf("snapshot of what was replayed: %v", err)
@@ -64,6 +64,6 @@ func FuzzReplay(f *testing.F) {
 		if !slices.EqualFunc(snapshot(t, c), snapshot(t, again), bytes.Equal) {
 			t.Error("the snapshot rebuilds another state")
 		}
-		c.Tick(time.UnixMilli(0).Add(MaxSessionTimeout))
+		c.Tick(time.UnixMilli(0).Add(MaxSessionTimeout), &scriptTopics{})
 	})
 }

@@ -67,7 +67,7 @@ type script struct {
 
 func newScript(t *testing.T) *script {
 	start := time.UnixMilli(1_000_000)
-	return &script{t: t, c: New(Timing{}), start: start, now: start, topics: scriptTopics{version: 1, partitions: map[string]int32{}}}
+	return &script{t: t, c: New(Config{}), start: start, now: start, topics: scriptTopics{version: 1, partitions: map[string]int32{}}}
 }
 
 func (s *script) run(text string) string {
@@ -96,7 +96,7 @@ func (s *script) printf(format string, args ...any) { fmt.Fprintf(&s.out, "  "+f
 // checkJournal checks G1: the records so far rebuild the state, as does a snapshot.
 func (s *script) checkJournal() {
 	s.t.Helper()
-	replayed := New(Timing{})
+	replayed := New(Config{})
 	for _, r := range s.journal {
 		if err := replayed.Replay(r); err != nil {
 			s.t.Fatal(err)
@@ -105,7 +105,7 @@ func (s *script) checkJournal() {
 	if a, b := snapshot(s.t, s.c), snapshot(s.t, replayed); !slices.EqualFunc(a, b, bytes.Equal) {
 		s.t.Errorf("the journal rebuilds another state:\nlive     %q\nreplayed %q", a, b)
 	}
-	restored := New(Timing{})
+	restored := New(Config{})
 	for _, r := range snapshot(s.t, s.c) {
 		if err := restored.Replay(r); err != nil {
 			s.t.Fatal(err)
@@ -167,20 +167,21 @@ func (s *script) command(line string) {
 	a := parse(words[1:])
 	switch words[0] {
 	case "join":
-		s.perform(s.c.Join(s.now, Call(a.int("call", 0)), s.joinRequest(a)))
+		s.perform(s.c.Join(s.now, &s.topics, Call(a.int("call", 0)), s.joinRequest(a)))
 	case "sync":
 		r := SyncRequest{Group: a.word(0), MemberID: a.named["id"], InstanceID: a.named["instance"], Generation: int32(a.int("gen", 0)), Assignments: map[string][]byte{}}
 		for id, v := range pairs(a.named["assign"]) {
 			r.Assignments[id] = []byte(v)
 		}
+		s.consumerAssignments(a, r.Assignments)
 		if p, ok := a.named["protocol"]; ok {
 			r.Protocol = &p
 		}
-		s.perform(s.c.Sync(s.now, Call(a.int("call", 0)), r))
+		s.perform(s.c.Sync(s.now, &s.topics, Call(a.int("call", 0)), r))
 	case "heartbeat":
 		s.printf("%s", errName(s.c.Heartbeat(s.now, HeartbeatRequest{Group: a.word(0), MemberID: a.named["id"], InstanceID: a.named["instance"], Generation: int32(a.int("gen", 0))})))
 	case "leave":
-		e, results, err := s.c.Leave(s.now, a.word(0), []LeaveMember{{MemberID: a.named["id"], InstanceID: a.named["instance"]}})
+		e, results, err := s.c.Leave(s.now, &s.topics, a.word(0), []LeaveMember{{MemberID: a.named["id"], InstanceID: a.named["instance"]}})
 		for _, r := range append(results, err)[:1] {
 			s.printf("%s", errName(r))
 		}
@@ -202,7 +203,7 @@ func (s *script) command(line string) {
 		s.wait(s.now.Add(d))
 	case "restart":
 		records := snapshot(s.t, s.c)
-		s.c = New(Timing{})
+		s.c = New(s.c.config)
 		for _, r := range records {
 			if err := s.c.Replay(r); err != nil {
 				s.t.Fatal(err)
@@ -211,7 +212,7 @@ func (s *script) command(line string) {
 		s.c.Recovered(s.now)
 	case "groups":
 		s.groups()
-	case "topic", "beat", "describe", "admin":
+	case "topic", "beat", "describe", "admin", "policy":
 		s.consumerCommand(words[0], a)
 	default:
 		s.t.Fatalf("unknown command %q", line)
@@ -235,6 +236,11 @@ func (s *script) joinRequest(a args) JoinRequest {
 	for _, p := range strings.Split(protocols, ",") {
 		if name, metadata, ok := strings.Cut(p, ":"); ok {
 			r.Protocols = append(r.Protocols, Protocol{name, []byte(metadata)})
+		}
+	}
+	if _, ok := a.named["topics"]; ok {
+		for i := range r.Protocols {
+			r.Protocols[i].Metadata = consumerSubscription(a)
 		}
 	}
 	return r
@@ -328,7 +334,7 @@ func (s *script) wait(end time.Time) {
 			return
 		}
 		s.now = at
-		if e := s.c.Tick(at); len(e.Records)+len(e.Replies) > 0 {
+		if e := s.c.Tick(at, &s.topics); len(e.Records)+len(e.Replies) > 0 {
 			s.printf("at %v", at.Sub(s.start))
 			s.perform(e)
 		}
@@ -361,7 +367,7 @@ func (s *script) perform(e Effects) {
 		case r.Join != nil:
 			var members []string
 			for _, m := range r.Join.Members {
-				members = append(members, fmt.Sprintf("%s:%s", m.ID, m.Metadata))
+				members = append(members, fmt.Sprintf("%s:%s", m.ID, readable(m.Metadata)))
 			}
 			skip := ""
 			if r.Join.SkipAssignment {
@@ -371,7 +377,7 @@ func (s *script) perform(e Effects) {
 		case r.Sync.Err != nil:
 			s.printf("call %d: %s", r.Call, errName(r.Sync.Err))
 		default:
-			s.printf("call %d: assigned %q", r.Call, r.Sync.Assignment)
+			s.printf("call %d: assigned %s", r.Call, readableAssignment(r.Sync.Assignment))
 		}
 	}
 }
@@ -396,7 +402,7 @@ func (s *script) groups() {
 			if m.syncing != 0 {
 				waits = fmt.Sprintf(" syncing by call %d", m.syncing)
 			}
-			s.printf("  %s %q%s", m.id, m.assignment, waits)
+			s.printf("  %s %s%s", m.id, readableAssignment(m.assignment), waits)
 		}
 	}
 }

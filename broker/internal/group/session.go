@@ -15,6 +15,9 @@ type HeartbeatRequest struct {
 // Heartbeat handles Heartbeat. Only in PreparingRebalance does it tell the member to rejoin: in CompletingRebalance the
 // member already belongs to the new generation.
 func (c *Coordinator) Heartbeat(now time.Time, r HeartbeatRequest) *kerr.Error {
+	if g := c.groups[r.Group]; g != nil && g.consumer != nil {
+		return c.heartbeatConsumers(now, g, r)
+	}
 	g, m, err := c.member(r.Group, r.MemberID, r.InstanceID, r.Generation)
 	if err != nil {
 		return err
@@ -38,7 +41,7 @@ func (g *group) touch(m *member, now time.Time) {
 type LeaveMember struct{ MemberID, InstanceID string }
 
 // Leave handles LeaveGroup, and returns one result for each of members. groupErr is set if the group itself is refused.
-func (c *Coordinator) Leave(now time.Time, name string, members []LeaveMember) (e Effects, results []*kerr.Error, groupErr *kerr.Error) {
+func (c *Coordinator) Leave(now time.Time, topics Topics, name string, members []LeaveMember) (e Effects, results []*kerr.Error, groupErr *kerr.Error) {
 	if name == "" {
 		return e, nil, kerr.InvalidGroupID
 	}
@@ -52,7 +55,7 @@ func (c *Coordinator) Leave(now time.Time, name string, members []LeaveMember) (
 	}
 	defer c.arm(g)
 	if g.consumer != nil {
-		g.leaveByAdmin(members, results, &e)
+		c.leaveConsumers(now, topics, g, members, results, &e)
 		return e, results, nil
 	}
 	left := false
@@ -91,12 +94,8 @@ func (g *group) shrunk(now time.Time, e *Effects) {
 	}
 }
 
-// expire lets everything of g pass that is due by now.
+// expire lets everything of a classic group pass that is due by now.
 func (g *group) expire(now time.Time, e *Effects) {
-	if g.consumer != nil {
-		g.expireConsumers(now, e)
-		return
-	}
 	due := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
 	changed := false
 	for _, id := range sortedKeys(g.promised) {
@@ -134,8 +133,7 @@ func (g *group) earliest() time.Time {
 	}
 	if g.consumer != nil {
 		for _, m := range g.consumer.members {
-			consider(m.deadline)
-			consider(m.revokeDead)
+			m.deadlines(consider)
 		}
 		return first
 	}

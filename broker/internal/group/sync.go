@@ -24,17 +24,17 @@ type SyncResult struct {
 }
 
 // Sync handles SyncGroup. The reply comes in these effects or in later ones.
-func (c *Coordinator) Sync(now time.Time, call Call, r SyncRequest) Effects {
+func (c *Coordinator) Sync(now time.Time, topics Topics, call Call, r SyncRequest) Effects {
 	var e Effects
-	if err := c.sync(now, call, r, &e); err != nil {
+	if err := c.sync(now, topics, call, r, &e); err != nil {
 		e.sync(call, SyncResult{Err: err})
 	}
 	return e
 }
 
-func (c *Coordinator) sync(now time.Time, call Call, r SyncRequest, e *Effects) *kerr.Error {
+func (c *Coordinator) sync(now time.Time, topics Topics, call Call, r SyncRequest, e *Effects) *kerr.Error {
 	if g := c.groups[r.Group]; g != nil && g.consumer != nil {
-		return kerr.InconsistentGroupProtocol
+		return c.syncConsumers(now, topics, call, g, r, e)
 	}
 	g, m, err := c.member(r.Group, r.MemberID, r.InstanceID, r.Generation)
 	if err != nil {
