@@ -145,6 +145,7 @@ func (g *comparedGroup) compare(run string) {
 	g.beat("a topic less", "b", 6, changed(func(r *heartbeatRequest) { r.SubscribedTopicNames = []string{g.topic} }))
 	g.describe("with range")
 	g.compareStatic(run)
+	g.compareChain(run)
 	same[*kmsg.DeleteGroupsResponse](g.comparison, "delete, with members", 2, &kmsg.DeleteGroupsRequest{Groups: []string{g.name}})
 	g.beat("the last leaves", "b", -1)
 	g.describe("empty")
@@ -280,6 +281,30 @@ func (g *comparedGroup) compareStatic(run string) {
 	same[*kmsg.LeaveGroupResponse](g.comparison, "static: taken out as another", 5, &kmsg.LeaveGroupRequest{Group: s.name, Members: []kmsg.LeaveGroupRequestMember{{MemberID: "a", InstanceID: pointerTo("i")}}})
 	same[*kmsg.LeaveGroupResponse](g.comparison, "static: taken out", 5, &kmsg.LeaveGroupRequest{Group: s.name, Members: []kmsg.LeaveGroupRequestMember{{InstanceID: pointerTo("i")}}})
 	s.describe("static: empty")
+}
+
+// compareChain has targets change while a member has still to give something up, in a group of its own. Which of the others gets what is for
+// the assignor to say, and not compared.
+func (g *comparedGroup) compareChain(run string) {
+	g.t.Helper()
+	s := *g
+	s.name = run + "-chain"
+	s.atOnce(s.name)
+	same[*kmsg.FindCoordinatorResponse](g.comparison, "coordinator", 3, &kmsg.FindCoordinatorRequest{CoordinatorKey: s.name})
+	all := s.beat("chain: the first has all", "a", 0)
+	s.beat("chain: the second joins", "b", 0)
+	less := s.beat("chain: the first gives up", "a", 2, s.ownsAssigned(all))
+	s.beat("chain: the third joins", "c", 0)
+	s.beat("chain: the fourth joins", "d", 0)
+	s.beat("chain: the first has still all", "a", 2, s.ownsAssigned(all))
+	least := s.beat("chain: it has given up the first part", "a", 2, s.ownsAssigned(less))
+	s.beat("chain: and the other", "a", 2, s.ownsAssigned(least))
+	for epoch := int32(1); epoch <= 5; epoch++ {
+		s.beat("chain: in another epoch", "a", epoch, s.owns(0, 1, 2, 3))
+	}
+	other := changed(func(r *heartbeatRequest) { r.SubscribedTopicNames = []string{run + "-missing"} })
+	s.beat("chain: the first reads something else", "a", 5, s.ownsAssigned(least), other)
+	s.beat("chain: it has given up all", "a", 5, s.owns())
 }
 
 // compareConversion makes an empty group a classic one, and one of KIP-848 again.

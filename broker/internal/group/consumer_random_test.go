@@ -14,9 +14,11 @@ type randomClient struct {
 	instance string // empty: dynamic
 	epoch    int32
 	names    []string
-	owned    []Partition // what it reads from at this moment
-	told     []Partition // what it may have
-	full     bool        // it says all in its next request, having lost an answer, and so is told all
+	owned    []Partition    // what it reads from at this moment
+	told     []Partition    // what it may have
+	full     bool           // it says all in its next request, having lost an answer, and so is told all
+	stale    bool           // it has been taken out, and has not heard of it
+	classic  *classicClient // nil: it speaks the protocol of KIP-848
 }
 
 // TestConsumersNeverShare: whatever members, topics and answers do, no two members read a partition at once; and when it is quiet, every
@@ -32,7 +34,7 @@ func TestConsumersNeverShare(t *testing.T) {
 		}
 		for range 40 { // quiet, until the sessions of the dead are over, and the rest have settled
 			w.s.now = w.s.now.Add(2 * time.Second)
-			w.s.perform(w.s.c.Tick(w.s.now, &w.s.topics))
+			w.tick()
 			for _, c := range w.clients {
 				w.beat(c, false)
 			}
@@ -50,6 +52,9 @@ type randomGroup struct {
 	r       *rand.Rand
 	clients []*randomClient
 	next    int
+	call    Call
+	mixed   bool // clients of the classic protocol too
+	quiet   bool
 }
 
 func newRandomGroup(t *testing.T, r *rand.Rand) *randomGroup {
@@ -64,7 +69,7 @@ func newRandomGroup(t *testing.T, r *rand.Rand) *randomGroup {
 func (w *randomGroup) step() {
 	r := w.r
 	w.s.now = w.s.now.Add(time.Duration(r.IntN(3000)) * time.Millisecond)
-	w.s.perform(w.s.c.Tick(w.s.now, &w.s.topics))
+	w.tick()
 	switch n := r.IntN(100); {
 	case n < 6 && len(w.clients) < 6:
 		w.next++
@@ -73,6 +78,9 @@ func (w *randomGroup) step() {
 			if r.IntN(3) > 0 {
 				c.names = append(c.names, fmt.Sprintf("t%d", i))
 			}
+		}
+		if w.mixed && r.IntN(2) == 0 {
+			c.classic = &classicClient{}
 		}
 		w.clients = append(w.clients, c)
 	case n < 8:
@@ -88,6 +96,7 @@ func (w *randomGroup) step() {
 			}
 		}
 		w.s.c.Recovered(w.s.now)
+		w.disconnect()
 	case n < 11 && len(w.clients) > 1:
 		i := r.IntN(len(w.clients))
 		c := w.clients[i]
@@ -102,8 +111,13 @@ func (w *randomGroup) step() {
 		if slices.ContainsFunc(w.clients, func(o *randomClient) bool { return o.instance == name }) {
 			break
 		}
+		if c.classic != nil {
+			break
+		}
 		c.instance, c.epoch, c.owned, c.told = name, joinEpoch, nil, nil
 		w.beat(c, false)
+	case n < 17 && w.mixed && len(w.clients) > 0:
+		w.switches(w.clients[r.IntN(len(w.clients))])
 	case len(w.clients) > 0:
 		w.beat(w.clients[r.IntN(len(w.clients))], r.IntN(5) == 0)
 	}
@@ -111,6 +125,10 @@ func (w *randomGroup) step() {
 
 // beat has a client give up what it may not have, and then ask. The answer may get lost.
 func (w *randomGroup) beat(c *randomClient, lost bool) {
+	if c.classic != nil {
+		w.classicStep(c, lost)
+		return
+	}
 	if w.r.IntN(3) > 0 {
 		c.owned, _ = split(c.owned, c.told)
 	}
@@ -128,7 +146,7 @@ func (w *randomGroup) beat(c *randomClient, lost bool) {
 		req.RebalanceTimeout = &timeout
 	}
 	e, res := w.s.c.ConsumerHeartbeat(w.s.now, &w.s.topics, req)
-	w.s.perform(e)
+	w.perform(e)
 	c.full = lost
 	switch {
 	case lost:
@@ -148,7 +166,8 @@ func (w *randomGroup) beat(c *randomClient, lost bool) {
 // check checks that nobody shares. A client whose session has expired reads on until it hears of it, which nothing can help: those whose
 // membership is over are left out.
 func (w *randomGroup) check(seed uint64) {
-	if g := w.s.c.groups["g"]; g != nil {
+	w.noteStale()
+	if g := w.s.c.groups["g"]; g != nil && g.consumer != nil {
 		for instance, id := range g.consumer.instances {
 			if m := g.consumer.members[id]; m == nil || m.instance != instance {
 				w.s.t.Fatalf("seed %d: instance %s is that of %s, which is %+v", seed, instance, id, m)
@@ -157,7 +176,7 @@ func (w *randomGroup) check(seed uint64) {
 	}
 	readers := map[Partition]string{}
 	for _, c := range w.clients {
-		if g := w.s.c.groups["g"]; g == nil || g.consumer.members[c.id] == nil {
+		if c.stale || !w.member(c) {
 			continue
 		}
 		for _, p := range c.owned {

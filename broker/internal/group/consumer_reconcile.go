@@ -53,21 +53,14 @@ func (k *consumerGroup) preferred() string {
 // A member gets no partition in an epoch before it has given up what that epoch takes away, and none that another still has. See
 // Kafka's CurrentAssignmentBuilder.
 func (m *consumerMember) reconcile(k *consumerGroup, owned []Partition, known bool) (changed bool) {
-	switch m.state {
-	case reconciled:
-		return m.epoch != k.targetEpoch && m.advance(k, m.epoch, owned, known)
-	case unrevoked:
-		if !known || intersects(owned, m.revoking) {
-			return false
-		}
-		return m.advance(k, m.epoch+1, owned, known)
-	default:
-		return m.advance(k, m.epoch, owned, known)
+	if m.state == reconciled && m.epoch == k.targetEpoch || m.state == unrevoked && (!known || intersects(owned, m.revoking)) {
+		return false
 	}
+	return m.advance(k, owned, known)
 }
 
-// advance computes the member's next assignment; epoch is its own if it has still to give something up.
-func (m *consumerMember) advance(k *consumerGroup, epoch int32, owned []Partition, known bool) (changed bool) {
+// advance computes the member's next assignment. It stays in its epoch while it has something to give up.
+func (m *consumerMember) advance(k *consumerGroup, owned []Partition, known bool) (changed bool) {
 	next := consumerMember{state: reconciled}
 	var missing []Partition
 	next.assigned, next.revoking = split(m.assigned, k.target[m.id])
@@ -82,7 +75,7 @@ func (m *consumerMember) advance(k *consumerGroup, epoch int32, owned []Partitio
 	})
 	next.epoch = k.targetEpoch
 	if len(next.revoking) > 0 && (!known || intersects(owned, next.revoking)) {
-		next.state, next.epoch = unrevoked, epoch
+		next.state, next.epoch = unrevoked, m.epoch
 	} else {
 		next.revoking = nil
 		next.assigned = append(next.assigned, available...)

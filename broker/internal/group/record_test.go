@@ -38,6 +38,9 @@ func example(t testing.TB) [][]byte {
 		}
 		step(e)
 	}
+	mixed := join
+	mixed.Group, mixed.Protocols = "k", []Protocol{{"range", consumerSubscription(parse([]string{"topics=t,u", "owned=t/0"}))}}
+	step(c.Join(now, &topics, 3, mixed))
 	return append(snapshot(t, c), encodeEnd(5, true), encodeForget(TopicID{1}), encodeConsumerGone("k", "a"), encodeConsumerEnd("k"))
 }
 
