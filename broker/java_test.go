@@ -32,7 +32,7 @@ func java(t testing.TB, b *brokertest.Broker, class string, args ...string) *exe
 	return exec.CommandContext(ctx, "java", args...)
 }
 
-// javaConsumer is Kafka's console consumer as a member of group "j", by the protocol of KIP-848.
+// javaConsumer is Kafka's console consumer as a member of group "j".
 type javaConsumer struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when all its output was read
@@ -41,10 +41,11 @@ type javaConsumer struct {
 	seen map[string]int
 }
 
-func startJavaConsumer(t testing.TB, b *brokertest.Broker) *javaConsumer {
+// startJavaConsumer starts one that speaks a protocol (group.protocol): "classic" or "consumer", which is that of KIP-848.
+func startJavaConsumer(t testing.TB, b *brokertest.Broker, protocol string) *javaConsumer {
 	t.Helper()
 	c := &javaConsumer{seen: map[string]int{}, done: make(chan struct{}), cmd: java(t, b, "org.apache.kafka.tools.consumer.ConsoleConsumer",
-		"--topic", "t", "--group", "j", "--from-beginning", "--command-property", "group.protocol=consumer")}
+		"--topic", "t", "--group", "j", "--from-beginning", "--command-property", "group.protocol="+protocol)}
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +86,7 @@ func TestJavaConsumerGroup(t *testing.T) {
 	b := brokertest.Start(t, brokertest.Listen(), brokertest.Config(func(c *broker.Config) {
 		c.GroupHeartbeatInterval, c.GroupSessionTimeout = 100*time.Millisecond, 10*time.Second
 	}))
-	one := startJavaConsumer(t, b)
+	one := startJavaConsumer(t, b, "consumer")
 	createTopic(t, client(t, b), "t", 4)
 	const each = 20_000
 	produce := func(from int, codec kgo.CompressionCodec) {
@@ -98,7 +99,7 @@ func TestJavaConsumerGroup(t *testing.T) {
 	produce(0, kgo.NoCompression())
 	produce(each, kgo.GzipCompression())
 	patiently(t, "the first consumes", func() bool { return one.count() == 2*each })
-	two := startJavaConsumer(t, b)
+	two := startJavaConsumer(t, b, "consumer")
 	patiently(t, "both are members", func() bool {
 		d := describeConsumers(t, client(t, b), "j")
 		return d.State == "Stable" && len(d.Members) == 2
@@ -135,6 +136,77 @@ func TestJavaConsumerGroup(t *testing.T) {
 	}
 	if rows != 4 {
 		t.Errorf("4 partitions, but %d rows: %s", rows, out)
+	}
+}
+
+// TestJavaConsumersMigrateOnline: Kafka's own clients go over from the classic protocol to that of KIP-848, and back, one by one, and consume
+// everything once.
+func TestJavaConsumersMigrateOnline(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Listen(), brokertest.Config(func(c *broker.Config) {
+		c.GroupHeartbeatInterval, c.GroupSessionTimeout = 100*time.Millisecond, javaTimeout
+	}))
+	cl := client(t, b)
+	createTopic(t, cl, "t", 4)
+	const each = 500
+	var all []*javaConsumer
+	produced := 0
+	start := func(protocol string) *javaConsumer {
+		c := startJavaConsumer(t, b, protocol)
+		all = append(all, c)
+		return c
+	}
+	settle := func(state string) {
+		t.Helper()
+		patiently(t, "the group is "+state, func() bool { return groupType(t, cl, "j") == state })
+		if err := cl.ProduceSync(testContext(t), numbered("t", produced, produced+each)...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		produced += each
+		patiently(t, "all is consumed", func() bool {
+			n := 0
+			for _, c := range all {
+				n += c.count()
+			}
+			return n >= produced
+		})
+	}
+	members := func(n int) func() bool {
+		return func() bool {
+			d := describeConsumers(t, cl, "j")
+			return len(d.Members) == n && d.State == "Stable"
+		}
+	}
+	one := start("classic")
+	settle("classic Stable")
+	two := start("consumer")
+	patiently(t, "they share", func() bool { return groupType(t, cl, "j") == "consumer Stable" })
+	settle("consumer Stable")
+	one.stop()
+	patiently(t, "the first leaves", members(1))
+	settle("consumer Stable")
+	three := start("classic")
+	patiently(t, "a classic one joins", members(2))
+	settle("consumer Stable")
+	two.stop()
+	settle("classic Stable")
+	three.stop()
+	seen := map[string]int{}
+	for i, c := range all {
+		if c.count() == 0 {
+			t.Errorf("consumer %d was given nothing", i+1)
+		}
+		for v, times := range c.seen {
+			seen[v] += times
+		}
+	}
+	for v, times := range seen {
+		if times != 1 {
+			t.Errorf("%s was consumed %d times", v, times)
+		}
+	}
+	if len(seen) != produced {
+		t.Errorf("%d of %d records", len(seen), produced)
 	}
 }
 
