@@ -55,7 +55,9 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	if cfg.Metrics != nil {
 		b.meters = &meters{}
 	}
-	b.coord = coordinator.New(cfg.Now, group.Config{Heartbeat: cfg.GroupHeartbeatInterval, Session: cfg.GroupSessionTimeout}, cfg.Logger)
+	b.coord = coordinator.New(cfg.Now, group.Config{
+		Heartbeat: cfg.GroupHeartbeatInterval, Session: cfg.GroupSessionTimeout, Migration: group.Migration(cfg.GroupMigration),
+	}, cfg.Logger)
 	b.log, err = commitlog.Open(ctx, commitlog.Config{
 		FS: cfg.FS, Dir: cfg.Dir, Durability: commitlog.Durability(cfg.Durability),
 		RetentionInterval: cfg.RetentionInterval, CompactionInterval: cfg.CompactionInterval, CompactionBytes: cfg.CompactionBytes,
@@ -94,7 +96,8 @@ func (b *Broker) start() {
 	sec := &b.cfg.Security
 	handler := api.New(api.Config{
 		AutoCreateTopics: b.cfg.AutoCreateTopics, DefaultPartitions: b.cfg.DefaultPartitions, OffsetsRetention: b.cfg.OffsetsRetention,
-		MaxRequestBytes: b.cfg.MaxRequestBytes, Draining: b.draining, Now: b.cfg.Now,
+		GroupHeartbeatInterval: b.cfg.GroupHeartbeatInterval, GroupSessionTimeout: b.cfg.GroupSessionTimeout, GroupMigration: b.cfg.GroupMigration.String(),
+		Rack: b.cfg.Rack, MaxRequestBytes: b.cfg.MaxRequestBytes, Draining: b.draining, Now: b.cfg.Now,
 		Mechanisms: sec.Mechanisms, SessionLifetime: sec.SessionLifetime,
 		Authorize: sec.Authorize, SuperUsers: sec.superUsers(), AllowIfNoACL: sec.AllowIfNoACL,
 	}, b.log, b.coord)

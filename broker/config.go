@@ -32,6 +32,34 @@ func (d Durability) String() string {
 	return "sync"
 }
 
+// GroupMigration says which consumer groups may change their protocol while they have members (group.consumer.migration.policy), which lets
+// an application go over to the protocol of KIP-848, and back, member by member. A group without members becomes what the next one that joins
+// asks for in any case. Groups of another protocol type than "consumer", and those whose assignor has user data of its own, stay what they are.
+type GroupMigration uint8
+
+const (
+	// MigrateBothWays: a classic group becomes one of KIP-848 when a member of that protocol joins, and a classic one again when only such
+	// members are left in it.
+	MigrateBothWays GroupMigration = iota
+	// MigrateUp is the first of these alone.
+	MigrateUp
+	// MigrateDown is the second alone.
+	MigrateDown
+	// MigrateNever is neither: a group has members of one protocol.
+	MigrateNever
+)
+
+// groupMigrations are the policies by Kafka's names.
+var groupMigrations = [...]string{"bidirectional", "upgrade", "downgrade", "disabled"}
+
+// String returns Kafka's name of the policy: "bidirectional", "upgrade", "downgrade" or "disabled".
+func (m GroupMigration) String() string {
+	if int(m) < len(groupMigrations) {
+		return groupMigrations[m]
+	}
+	return fmt.Sprintf("GroupMigration(%d)", m)
+}
+
 // Config says how a broker runs. The zero value of each field but Dir is its documented default.
 type Config struct {
 	// Dir is the data directory. It is created if it is missing, and locked while the broker is open. Required.
@@ -43,6 +71,10 @@ type Config struct {
 	// Advertise is the host:port that TCP clients are told to connect to (advertised.listeners).
 	// Default: the address that is listened on, with 127.0.0.1 in place of an unspecified host.
 	Advertise string
+
+	// Rack is the rack, or the zone, that clients are told the broker stands in (broker.rack). There is one broker: it says so, and does
+	// nothing else by it. Default: none.
+	Rack string
 
 	// Durability is Sync by default.
 	Durability Durability
@@ -70,6 +102,8 @@ type Config struct {
 	// GroupSessionTimeout is how long such a member may be silent before it is taken out (group.consumer.session.timeout.ms), longer than
 	// GroupHeartbeatInterval. Default: 45 s.
 	GroupSessionTimeout time.Duration
+	// GroupMigration is MigrateBothWays by default.
+	GroupMigration GroupMigration
 
 	// CompactionInterval is how often it is looked for compacted topics with enough to compact (log.cleaner.backoff.ms), at
 	// least 1 ms. Default: 15 s.
@@ -146,6 +180,9 @@ func (c Config) Validate() error {
 	}
 	if d := c.withDefaults(); d.GroupSessionTimeout <= d.GroupHeartbeatInterval {
 		errs = append(errs, fmt.Errorf("broker: GroupSessionTimeout %v is not above GroupHeartbeatInterval %v", d.GroupSessionTimeout, d.GroupHeartbeatInterval))
+	}
+	if c.GroupMigration > MigrateNever {
+		errs = append(errs, fmt.Errorf("broker: GroupMigration %d is no policy", c.GroupMigration))
 	}
 	if c.CompactionInterval != 0 && c.CompactionInterval < time.Millisecond {
 		errs = append(errs, fmt.Errorf("broker: CompactionInterval %v is below 1 ms", c.CompactionInterval))

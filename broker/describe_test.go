@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-io/millrace/broker"
 	"github.com/millrace-io/millrace/broker/brokertest"
 )
 
@@ -269,4 +270,36 @@ func offsetEnd(t *testing.T, cl *kgo.Client, topic string) int64 {
 	}
 	o, _ := ends.Lookup(topic, 0)
 	return o.Offset
+}
+
+// TestRack: the broker says which rack it stands in to whoever asks; a fetch that names the client's is answered as any.
+func TestRack(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Memory(), brokertest.Config(func(c *broker.Config) { c.Rack = "zone-a" }))
+	cl := client(t, b, kgo.Rack("zone-b"), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	createTopic(t, cl, "t", 1)
+	if err := cl.ProduceSync(testContext(t), numbered("t", 0, 10)...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	metadata := raw[*kmsg.MetadataResponse](t, cl, kmsg.NewPtrMetadataRequest())
+	cluster := raw[*kmsg.DescribeClusterResponse](t, cl, kmsg.NewPtrDescribeClusterRequest())
+	for what, rack := range map[string]*string{"metadata": metadata.Brokers[0].Rack, "cluster": cluster.Brokers[0].Rack} {
+		if rack == nil || *rack != "zone-a" {
+			t.Errorf("%s: %v", what, rack)
+		}
+	}
+	if got := brokerConfig(t, cl, "broker.rack"); got != "zone-a" {
+		t.Errorf("the config is %q", got)
+	}
+	for n := 0; n < 10; {
+		fs := cl.PollFetches(testContext(t))
+		if err := fs.Err(); err != nil {
+			t.Fatal(err)
+		}
+		n += fs.NumRecords()
+	}
+	none := client(t, brokertest.Start(t, brokertest.Memory()))
+	if r := raw[*kmsg.MetadataResponse](t, none, kmsg.NewPtrMetadataRequest()).Brokers[0].Rack; r != nil {
+		t.Errorf("without one it is %q", *r)
+	}
 }

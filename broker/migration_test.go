@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-io/millrace/broker"
 	"github.com/millrace-io/millrace/broker/brokertest"
 )
 
@@ -173,6 +175,66 @@ func (m *migratingCopiers) finish() {
 	if records != m.produced {
 		m.t.Errorf("%d records copied, of %d", records, m.produced)
 	}
+}
+
+// TestGroupMigrationPolicy: a broker that does not let groups change refuses members of the other protocol, whichever came first.
+func TestGroupMigrationPolicy(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[broker.GroupMigration]struct {
+		name           string
+		upgrade, joins error
+	}{
+		broker.MigrateBothWays: {"bidirectional", nil, nil},
+		broker.MigrateUp:       {"upgrade", nil, nil},
+		broker.MigrateDown:     {"downgrade", kerr.GroupIDNotFound, nil},
+		broker.MigrateNever:    {"disabled", kerr.GroupIDNotFound, kerr.InconsistentGroupProtocol},
+	} {
+		t.Run(want.name, func(t *testing.T) {
+			t.Parallel()
+			b := brokertest.Start(t, brokertest.Memory(), brokertest.Config(func(c *broker.Config) { c.GroupMigration = policy }))
+			cl := client(t, b)
+			createTopic(t, cl, "t", 1)
+			c := dialRaw(t, b)
+			join := kmsg.NewPtrJoinGroupRequest()
+			join.Group, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis, join.ProtocolType = "g", 60_000, 60_000, "consumer"
+			join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: consumerMetadata(3, nil, "t")}}
+			if r := ask[*kmsg.JoinGroupResponse](t, c, 3, join); r.ErrorCode != 0 {
+				t.Fatal(kerr.ErrorForCode(r.ErrorCode))
+			}
+			if err := kerr.ErrorForCode(beat(t, c, "n", 0, "t").ErrorCode); !errors.Is(err, want.upgrade) {
+				t.Errorf("a new member in a classic group: %v, want %v", err, want.upgrade)
+			}
+			joinMember(t, b, append(newProtocol, kgo.ConsumerGroup("new"))...)
+			eventually(t, "the group of the new protocol is there", func() bool { return groupType(t, cl, "new") == "consumer Stable" })
+			join.Group = "new"
+			if err := kerr.ErrorForCode(ask[*kmsg.JoinGroupResponse](t, c, 3, join).ErrorCode); !errors.Is(err, want.joins) {
+				t.Errorf("a classic member in a new group: %v, want %v", err, want.joins)
+			}
+			if got := brokerConfig(t, cl, "group.consumer.migration.policy"); got != want.name || policy.String() != want.name {
+				t.Errorf("it is described as %s, and called %v", got, policy)
+			}
+		})
+	}
+	if err := (broker.Config{Dir: "d", GroupMigration: broker.MigrateNever + 1}).Validate(); err == nil {
+		t.Error("a policy that there is not is valid")
+	}
+}
+
+// brokerConfig returns the value of a config of the broker.
+func brokerConfig(t testing.TB, cl *kgo.Client, name string) string {
+	t.Helper()
+	all, err := kadm.NewClient(cl).DescribeBrokerConfigs(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, resource := range all {
+		for _, c := range resource.Configs {
+			if c.Key == name {
+				return c.MaybeValue()
+			}
+		}
+	}
+	return ""
 }
 
 // TestMixedGroupOutlivesTheBroker: over a restart members of both protocols stay where they are; over a power cut nobody has what another has.

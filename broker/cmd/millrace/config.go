@@ -18,6 +18,7 @@ func brokerFlags(fs *flag.FlagSet) func(args []string) (broker.Config, error) {
 	file := fs.String("config", "", "`file` with flags, one a line")
 	fs.StringVar(&cfg.Listen, "listen", "127.0.0.1:9092", "`address` to listen on; port 0 takes a free one")
 	fs.StringVar(&cfg.Advertise, "advertise", "", "`address` that clients are told to connect to (default: the one listened on)")
+	fs.StringVar(&cfg.Rack, "rack", "", "`name` of the rack that clients are told (default: none)")
 	fs.Func("durability", "sync: acknowledge when it is on disk; async: when the operating system has it (default sync)", func(s string) error {
 		switch s {
 		case "sync":
@@ -35,6 +36,15 @@ func brokerFlags(fs *flag.FlagSet) func(args []string) (broker.Config, error) {
 	fs.DurationVar(&cfg.OffsetsRetention, "offsets-retention", 0, "how `long` a group without members keeps its offsets (default 168h; -1ns: for ever)")
 	fs.DurationVar(&cfg.GroupHeartbeatInterval, "group-heartbeat-interval", 0, "how `often` members of groups of the new protocol are to be heard of (default 5s)")
 	fs.DurationVar(&cfg.GroupSessionTimeout, "group-session-timeout", 0, "how `long` such a member may be silent (default 45s)")
+	fs.Func("group-migration-policy", "which groups change to the new protocol, or back, while they have members: bidirectional, upgrade, downgrade or disabled (default bidirectional)", func(s string) error {
+		for m := broker.MigrateBothWays; m <= broker.MigrateNever; m++ {
+			if m.String() == s {
+				cfg.GroupMigration = m
+				return nil
+			}
+		}
+		return errors.New("want bidirectional, upgrade, downgrade or disabled")
+	})
 	fs.DurationVar(&cfg.CompactionInterval, "compaction-interval", 0, "how `often` to look for topics to compact (default 15s)")
 	fs.IntVar(&cfg.CompactionBytes, "compaction-bytes", 0, "memory for the keys of one compaction (default 32 MiB)")
 	fs.Int64Var(&cfg.ReserveBytes, "reserve-bytes", 0, "disk space to keep free; with less, records are refused (default 256 MiB, -1: none)")

@@ -32,6 +32,9 @@ func (a *API) metadata(req *server.Request, r *kmsg.MetadataRequest) server.Repl
 	resp := r.ResponseKind().(*kmsg.MetadataResponse)
 	broker := kmsg.NewMetadataResponseBroker()
 	broker.NodeID, broker.Host, broker.Port = nodeID, req.Peer.AdvertisedHost, req.Peer.AdvertisedPort
+	if a.cfg.Rack != "" {
+		broker.Rack = &a.cfg.Rack
+	}
 	resp.Brokers = append(resp.Brokers, broker)
 	resp.ClusterID, resp.ControllerID = pointer(a.log.ClusterID()), nodeID
 	if r.IncludeClusterAuthorizedOperations {

@@ -35,6 +35,9 @@ func (a *API) describeCluster(req *server.Request, r *kmsg.DescribeClusterReques
 	resp.ClusterID, resp.ControllerID = a.log.ClusterID(), nodeID
 	broker := kmsg.NewDescribeClusterResponseBroker()
 	broker.NodeID, broker.Host, broker.Port = nodeID, req.Peer.AdvertisedHost, req.Peer.AdvertisedPort
+	if a.cfg.Rack != "" {
+		broker.Rack = &a.cfg.Rack
+	}
 	resp.Brokers = append(resp.Brokers, broker)
 	return server.Now(resp)
 }

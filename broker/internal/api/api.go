@@ -22,6 +22,12 @@ type Config struct {
 	DefaultPartitions int32
 	MaxRequestBytes   int
 	OffsetsRetention  time.Duration
+	Rack              string // of the broker; empty: none
+
+	// What members of KIP-848 groups are told, and the policy of their migration by Kafka's name.
+	GroupHeartbeatInterval, GroupSessionTimeout time.Duration
+	GroupMigration                              string
+
 	// Now is the wall clock, for the end of sessions. Nil if there is none.
 	Now func() time.Time
 

@@ -95,6 +95,9 @@ func (a *API) describeBrokerConfigs() []described {
 		static("auto.create.topics.enable", strconv.FormatBool(a.cfg.AutoCreateTopics), kmsg.ConfigTypeBoolean, "Whether metadata requests create topics."),
 		static("broker.id", strconv.Itoa(nodeID), kmsg.ConfigTypeInt, "The id of the one broker."),
 		static("default.replication.factor", "1", kmsg.ConfigTypeInt, "There is one replica."),
+		static("group.consumer.heartbeat.interval.ms", strconv.FormatInt(a.cfg.GroupHeartbeatInterval.Milliseconds(), 10), kmsg.ConfigTypeInt, "How often members of groups of the new protocol are to be heard of."),
+		static("group.consumer.migration.policy", a.cfg.GroupMigration, kmsg.ConfigTypeString, "Which groups may change their protocol while they have members."),
+		static("group.consumer.session.timeout.ms", strconv.FormatInt(a.cfg.GroupSessionTimeout.Milliseconds(), 10), kmsg.ConfigTypeInt, "How long members of groups of the new protocol may be silent."),
 		static("group.initial.rebalance.delay.ms", "0", kmsg.ConfigTypeInt, "An empty group does not wait for more members."),
 		static("group.max.session.timeout.ms", "1800000", kmsg.ConfigTypeInt, "The longest session of a group member."),
 		static("group.min.session.timeout.ms", "100", kmsg.ConfigTypeInt, "The shortest session of a group member."),
@@ -104,6 +107,9 @@ func (a *API) describeBrokerConfigs() []described {
 		static("offsets.retention.minutes", strconv.Itoa(int(a.cfg.OffsetsRetention.Minutes())), kmsg.ConfigTypeInt, "How long a group without members keeps its offsets; 0: for ever, or less than a minute."),
 		static("socket.request.max.bytes", strconv.Itoa(a.cfg.MaxRequestBytes), kmsg.ConfigTypeInt, "The largest request."),
 		static("transaction.max.timeout.ms", "900000", kmsg.ConfigTypeInt, "The longest transaction."),
+	}
+	if a.cfg.Rack != "" {
+		out = append(out, static("broker.rack", a.cfg.Rack, kmsg.ConfigTypeString, "The rack of the one broker."))
 	}
 	for _, c := range topicConfigs {
 		out = append(out, described{

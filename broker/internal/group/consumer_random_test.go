@@ -163,7 +163,7 @@ func (w *randomGroup) beat(c *randomClient, lost bool) {
 	}
 }
 
-// check checks that nobody shares. A client whose session has expired reads on until it hears of it, which nothing can help: those whose
+// check checks that nobody shares (G6). A client whose session has expired reads on until it hears of it, which nothing can help: those whose
 // membership is over are left out.
 func (w *randomGroup) check(seed uint64) {
 	w.noteStale()

@@ -43,7 +43,7 @@ func (g *group) upgraded(topics Topics) (*consumerGroup, *fault) {
 		if why != "" {
 			return nil, notUpgraded(g.name, why)
 		}
-		// A client may claim what another has been given meanwhile.
+		// A client may claim what another has been given meanwhile (G6).
 		x.assigned = slices.DeleteFunc(x.assigned, func(p Partition) bool { _, ok := taken[p]; return ok })
 		for _, p := range x.assigned {
 			taken[p] = struct{}{}
@@ -135,7 +135,7 @@ func (k *consumerGroup) settled(except *consumerMember) bool {
 
 // downgrade makes the group a classic one again, of those who are left in it, which all speak that protocol. If it is settled they have what
 // the target gives them. Else they are told to join again, and until then have what they had: should the group be upgraded before, nobody else
-// must get that.
+// must get that (G6), where Kafka goes by the target that they have not heard of.
 func (g *group) downgrade(now time.Time, topics Topics, generation int32, rebalance bool, e *Effects) {
 	k := g.consumer
 	g.consumer = nil

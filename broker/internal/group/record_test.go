@@ -44,6 +44,39 @@ func example(t testing.TB) [][]byte {
 	return append(snapshot(t, c), encodeEnd(5, true), encodeForget(TopicID{1}), encodeConsumerGone("k", "a"), encodeConsumerEnd("k"))
 }
 
+// TestFirstMemberVersion: a record of version 1, which has neither epochs of partitions nor members of the classic protocol, is read.
+func TestFirstMemberVersion(t *testing.T) {
+	t.Parallel()
+	c := New(Config{})
+	m := &consumerMember{id: "m", epoch: 3, previous: 2, names: []string{"t"}, assigned: []Partition{{TopicID{1}, 0}, {TopicID{1}, 2}}}
+	record := m.record("g")
+	// The epochs of two partitions, the empty set of those to give up, and that it is no classic one: version 1 has the set alone.
+	record = append(record[:len(record)-4], 0)
+	record[1] = 1
+	for _, r := range [][]byte{newConsumerGroup().record("g"), record} {
+		if err := c.Replay(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := c.groups["g"].consumer.members["m"]
+	if !slices.Equal(got.assigned, m.assigned) || got.epoch != 3 || len(got.since) != 0 || got.classic != nil {
+		t.Errorf("%+v", got)
+	}
+	again := New(Config{})
+	for _, r := range snapshot(t, c) {
+		if err := again.Replay(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if x := again.groups["g"].consumer.members["m"]; x.had(m.assigned[0], 3) || len(x.since) != 0 {
+		t.Errorf("since when it has a partition is not known, but %v", x.since)
+	}
+	record[1] = memberVersion + 1
+	if err := c.Replay(record); err == nil {
+		t.Error("a later version is read")
+	}
+}
+
 // FuzzReplay feeds damaged records: they are refused without a panic, and what is taken can be written and read again.
 func FuzzReplay(f *testing.F) {
 	for _, r := range example(f) {
