@@ -50,6 +50,7 @@ func TestDifferential(t *testing.T) {
 	compareFetch(c, run)
 	compareTransactions(c, run)
 	compareGroups(c, run)
+	compareRebalances(c, run)
 	consumers.compare(run)
 	consumers.compareMigrations(run)
 	compareConfigs(c, run)

@@ -30,6 +30,7 @@ type difference struct {
 type comparison struct {
 	t     testing.TB
 	conns [2]*rawConn // Kafka's, ours
+	other [2]*rawConn // another to each, for requests that wait
 	run   string      // what the names of the test begin with
 	used  map[int]bool
 	asked int
@@ -46,10 +47,12 @@ func newComparison(t *testing.T) *comparison {
 	}
 	b := brokertest.Start(t, brokertest.Listen(), brokertest.AutoCreate(1))
 	c := &comparison{t: t, used: map[int]bool{}}
-	c.conns[kafkas], c.conns[ours] = dialAddr(t, strings.Split(addr, ",")[0]), dialTCP(t, b)
-	for _, conn := range c.conns {
-		if err := conn.SetDeadline(time.Now().Add(4 * testTimeout)); err != nil {
-			t.Fatal(err)
+	for _, conns := range []*[2]*rawConn{&c.conns, &c.other} {
+		conns[kafkas], conns[ours] = dialAddr(t, strings.Split(addr, ",")[0]), dialTCP(t, b)
+		for _, conn := range conns {
+			if err := conn.SetDeadline(time.Now().Add(4 * testTimeout)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return c
@@ -71,6 +74,34 @@ func both[R kmsg.Response](c *comparison, what string, version int16, build func
 			}
 		}
 	}
+	compareAnswers(c, what, version, answers)
+	return answers
+}
+
+// begin sends what build makes for each side on another connection, where it waits. The function that it returns takes the answers, compares
+// them, and returns them.
+func begin[R kmsg.Response](c *comparison, what string, version int16, build func(side int) kmsg.Request) (end func() [2]R) {
+	c.t.Helper()
+	var requests [2]kmsg.Request
+	for side, conn := range c.other {
+		requests[side] = build(side)
+		conn.send(c.t, version, requests[side])
+	}
+	return func() (answers [2]R) {
+		c.t.Helper()
+		for side, conn := range c.other {
+			resp := requests[side].ResponseKind()
+			resp.SetVersion(version)
+			conn.receive(c.t, conn.correlation, resp)
+			answers[side] = resp.(R)
+		}
+		compareAnswers(c, what, version, answers)
+		return answers
+	}
+}
+
+func compareAnswers[R kmsg.Response](c *comparison, what string, version int16, answers [2]R) {
+	c.t.Helper()
 	c.asked++
 	key := answers[ours].Key()
 	kafka, own := flatten(answers[kafkas]), flatten(answers[ours])
@@ -90,7 +121,6 @@ func both[R kmsg.Response](c *comparison, what string, version int16, build func
 			c.t.Errorf("%s: %s version %d: %s is %q, Kafka says %q", what, kmsg.NameForKey(key), version, strings.ReplaceAll(f, c.run, "RUN"), o, k)
 		}
 	}
-	return answers
 }
 
 // same is both with the same request for each side.

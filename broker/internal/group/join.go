@@ -270,10 +270,7 @@ func (g *group) completeJoin(now time.Time, e *Effects) {
 			}
 		}
 	}
-	g.state, g.protocol, g.emptySince = CompletingRebalance, g.choose(), 0
-	for _, m := range g.members {
-		m.assignment = nil
-	}
+	g.state, g.protocol, g.emptySince = CompletingRebalance, g.choose(), 0 // assignments are the last generation's until the leader's come
 	e.Records = append(e.Records, g.record())
 	for _, m := range g.ordered() {
 		if m.joining == 0 {

@@ -61,8 +61,8 @@ func notUpgraded(name, why string) *fault {
 	return &fault{kerr.GroupIDNotFound, "Classic group " + name + " cannot become a consumer group: " + why}
 }
 
-// upgraded returns what a member would be in a KIP-848 group, or why it cannot be in one. A member that waits for its first assignment in
-// this generation has what it says that it has.
+// upgraded returns what a member would be in a KIP-848 group, or why it cannot be in one. In a rebalance it may have what it was given before,
+// or, if that rebalance was begun anew, what it has said that it has.
 func (m *member) upgraded(protocol string, state State, topics Topics) (x *consumerMember, why string) {
 	s, ok := decodeSubscription(m.subscription(protocol))
 	if !ok {
