@@ -305,6 +305,18 @@ func (g *comparedGroup) compareChain(run string) {
 	other := changed(func(r *heartbeatRequest) { r.SubscribedTopicNames = []string{run + "-missing"} })
 	s.beat("chain: the first reads something else", "a", 5, s.ownsAssigned(least), other)
 	s.beat("chain: it has given up all", "a", 5, s.owns())
+	s.beat("chain: the first leaves", "a", -1)
+	for _, member := range []string{"b", "c", "d"} {
+		s.beat("chain: they leave", member, -1)
+	}
+	two := s.beat("chain: one has all", "a", 0)
+	s.beat("chain: another joins", "b", 0)
+	epoch := two[kafkas].MemberEpoch
+	part := s.beat("chain: it has to give up a part", "a", epoch, s.ownsAssigned(two))
+	s.beat("chain: it reads something else now, and has all still", "a", epoch, s.ownsAssigned(two), other)
+	s.beat("chain: it has given up the first part", "a", epoch, s.ownsAssigned(part))
+	s.beat("chain: in another epoch", "a", epoch+1, s.ownsAssigned(part))
+	s.beat("chain: it has nothing", "a", epoch, s.owns())
 }
 
 // compareConversion makes an empty group a classic one, and one of KIP-848 again.

@@ -177,6 +177,9 @@ func (g *group) settle(now time.Time, topics Topics, m *consumerMember, s settli
 	if retarget {
 		k.assign(topics)
 	}
+	if s.raise && m.state == unrevoked {
+		m.giveUpUnread(topics)
+	}
 	if m.reconcile(k, s.owned, s.known) {
 		m.dirty = true
 		m.revokeDead = time.Time{}

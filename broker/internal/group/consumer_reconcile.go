@@ -59,6 +59,29 @@ func (m *consumerMember) reconcile(k *consumerGroup, owned []Partition, known bo
 	return m.advance(k, owned, known)
 }
 
+// giveUpUnread has a member give up also what it does not subscribe to any more, while it has something to give up: it is not told to read that
+// until then.
+func (m *consumerMember) giveUpUnread(topics Topics) {
+	reads := make(map[TopicID]struct{})
+	for _, name := range m.reads() {
+		if id, _, ok := topics.Topic(name); ok {
+			reads[id] = struct{}{}
+		}
+	}
+	var kept []Partition
+	for _, p := range m.assigned {
+		if _, ok := reads[p.Topic]; ok {
+			kept = append(kept, p)
+		} else {
+			m.revoking = append(m.revoking, p)
+		}
+	}
+	if len(kept) < len(m.assigned) {
+		slices.SortFunc(m.revoking, comparePartitions)
+		m.assigned, m.previous, m.dirty = kept, m.epoch, true
+	}
+}
+
 // advance computes the member's next assignment. It stays in its epoch while it has something to give up.
 func (m *consumerMember) advance(k *consumerGroup, owned []Partition, known bool) (changed bool) {
 	next := consumerMember{state: reconciled}

@@ -54,7 +54,7 @@
 //
 // # Left out
 //
-// Racks. A member that changes its subscription while it has something to give up hears of that afterwards.
+// Racks.
 //
 // # Sources
 //
