@@ -5,7 +5,7 @@ package api
 //	1  throttle time
 //	3  static members (KIP-345)
 //	4  flexible
-//	5  protocol type and name, which are compared (KIP-559)
+//	5  protocol type and name, which must be there, and are compared (KIP-559)
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 
 func (a *API) syncGroup(req *server.Request, r *kmsg.SyncGroupRequest) server.Reply {
 	kerror := a.denied(req, opRead, onGroup, r.Group)
-	if r.Version >= 5 && (r.ProtocolType == nil || r.Protocol == nil) {
+	if kerror == nil && r.Version >= 5 && (r.ProtocolType == nil || r.Protocol == nil) {
 		kerror = kerr.InconsistentGroupProtocol
 	}
 	if kerror != nil {
