@@ -29,8 +29,10 @@ type Instance struct {
 	// Lags says how many records of the changelogs are missing in the state of Previous. Of a task without an entry the state counts as
 	// caught up.
 	Lags map[Task]int64
-	// Tags say where the instance is: zone, rack, machine (client.tag, client.rack).
+	// Tags say where the instance is: zone, machine (client.tag).
 	Tags map[string]string
+	// Rack is where it is, among the racks of the brokers (client.rack). Empty: not known.
+	Rack string
 }
 
 // Config says what else is wanted. The zero value of a field is its documented default.
@@ -47,6 +49,10 @@ type Config struct {
 	// Spread are the tags whose values copies of one state should not share, most important first
 	// (rack.aware.assignment.tags).
 	Spread []string
+	// Sticky has tasks move at once, without warm-ups: what ran somewhere stays there, as far as the balance allows (StickyTaskAssignor).
+	Sticky bool
+	// Racks says how far traffic between racks is avoided (KIP-925). Default: not at all.
+	Racks Racks
 }
 
 func (c Config) withDefaults() Config {
@@ -77,17 +83,39 @@ type Result struct {
 
 // Assign distributes tasks over instances. No argument is changed; the order of the slices does not matter.
 func Assign(instances []Instance, tasks []Task, cfg Config) Result {
+	return decide(instances, tasks, cfg).result()
+}
+
+// decide finds out what each instance is to have in the end.
+func decide(instances []Instance, tasks []Task, cfg Config) *plan {
 	p := newPlan(instances, tasks, cfg.withDefaults())
 	if len(p.nodes) == 0 {
-		return Result{Active: map[string][]Task{}, Standby: map[string][]Task{}, Warmup: map[string][]Task{}}
+		return p
 	}
-	p.keepOwned()
-	p.grantRest()
-	p.returnPrevious()
-	p.spreadRest()
-	p.warmUp()
+	p.near = CheckRacks(instances, p.tasks, cfg) == nil
+	with, without := p.byState()
+	for _, class := range []class{{with, len(with), true}, {without, len(p.tasks), false}} {
+		p.share(class)
+		p.keepOwned(class.tasks)
+		p.grantRest()
+		p.returnPrevious()
+		p.spreadRest()
+		if p.near {
+			p.moveNear(class)
+		}
+	}
+	if !p.cfg.Sticky {
+		p.warmUp()
+	}
 	p.standBy()
-	return p.result()
+	return p
+}
+
+// class are tasks that are balanced by themselves: first those with state, then the others, which fill up.
+type class struct {
+	tasks    []Task
+	placed   int // how many tasks have a place once these have
+	stateful bool
 }
 
 // plan is the work of one call. All of it is in sorted order, so that the result depends on nothing else.
@@ -96,8 +124,10 @@ type plan struct {
 	tasks []Task
 	nodes []*node
 	owner map[Task]*node // nil: claimed by two at once, so nobody may have it yet
-	free  []Task         // not in any target yet, sorted
+	free  []Task         // of the class, not in any target yet, sorted
 	extra int            // how many nodes may still be granted one task above their lower share
+	spare int            // how many of these may be nodes whose lower share of all tasks is no larger than that of the class
+	near  bool           // racks are looked at
 	probe bool
 }
 
@@ -105,7 +135,8 @@ type plan struct {
 type node struct {
 	Instance
 	capacity int
-	lower    int // its share, rounded down
+	lower    int // its share of what is placed, rounded down
+	lowerAll int // its share of all tasks, rounded down
 	exact    bool
 	quota    int // lower, or one more if granted
 	target   []Task
@@ -118,24 +149,51 @@ type node struct {
 func newPlan(instances []Instance, tasks []Task, cfg Config) *plan {
 	p := &plan{cfg: cfg, owner: make(map[Task]*node)}
 	p.tasks = slices.Compact(slices.SortedFunc(slices.Values(tasks), Compare))
-	sum := 0
 	for _, in := range slices.SortedFunc(slices.Values(instances), func(a, b Instance) int { return cmp.Compare(a.ID, b.ID) }) {
 		n := &node{Instance: in, capacity: max(1, in.Capacity), bySub: make(map[int32]int), had: make(map[Task]bool, len(in.Previous))}
 		for _, t := range in.Previous {
 			n.had[t] = true
 		}
-		sum += n.capacity
 		p.nodes = append(p.nodes, n)
-	}
-	p.extra = len(p.tasks)
-	for _, n := range p.nodes {
-		share := len(p.tasks) * n.capacity
-		n.lower, n.exact = share/sum, share%sum == 0
-		n.quota = n.lower
-		p.extra -= n.lower
 	}
 	p.findOwners()
 	return p
+}
+
+// byState splits the tasks.
+func (p *plan) byState() (with, without []Task) {
+	for _, t := range p.tasks {
+		if p.stateful(t) {
+			with = append(with, t)
+		} else {
+			without = append(without, t)
+		}
+	}
+	return with, without
+}
+
+func (p *plan) stateful(t Task) bool {
+	_, ok := p.cfg.State[t]
+	return ok
+}
+
+// share sets what each node may have once the class is placed.
+//
+// A node that is granted a task with state above its lower share must not thereby be above its share of all tasks. That is so if its lower
+// share of all is larger; and for as many others as will be granted one task above that.
+func (p *plan) share(c class) {
+	sum := 0
+	for _, n := range p.nodes {
+		sum += n.capacity
+	}
+	p.extra, p.spare = c.placed, len(p.tasks)
+	for _, n := range p.nodes {
+		n.lower, n.exact = c.placed*n.capacity/sum, c.placed*n.capacity%sum == 0
+		n.lowerAll = len(p.tasks) * n.capacity / sum
+		n.quota = n.lower
+		p.extra -= n.lower
+		p.spare -= n.lowerAll
+	}
 }
 
 // findOwners settles who owns what.
@@ -156,9 +214,10 @@ func (p *plan) findOwners() {
 
 // keepOwned leaves tasks where they run, up to the share of each node (A3). The shares that are rounded up go to the
 // nodes that have the tasks for it.
-func (p *plan) keepOwned() {
+func (p *plan) keepOwned(tasks []Task) {
 	owned := make(map[*node][]Task)
-	for _, t := range p.tasks {
+	p.free = nil
+	for _, t := range tasks {
 		if n := p.owner[t]; n != nil {
 			owned[n] = append(owned[n], t)
 		} else {
@@ -166,12 +225,17 @@ func (p *plan) keepOwned() {
 		}
 	}
 	for _, n := range p.nodes {
-		if len(owned[n]) > n.lower {
+		if len(n.target) > n.lower {
+			p.grant(n) // it has that many already
+		}
+	}
+	for _, n := range p.nodes {
+		if n.quota == n.lower && len(n.target)+len(owned[n]) > n.lower {
 			p.grant(n)
 		}
 	}
 	for _, n := range p.nodes {
-		kept, dropped := keep(owned[n], n.quota, func(t Task) bool { return p.caughtUpElsewhere(t, n) })
+		kept, dropped := keep(owned[n], n.quota-len(n.target), func(t Task) bool { return p.caughtUpElsewhere(t, n) })
 		p.free = append(p.free, dropped...)
 		for _, t := range kept {
 			n.add(t)
@@ -182,10 +246,17 @@ func (p *plan) keepOwned() {
 
 // grant lets a node have one task above its lower share, if it may and there is one left.
 func (p *plan) grant(n *node) {
-	if p.extra > 0 && !n.exact && n.quota == n.lower {
-		n.quota++
-		p.extra--
+	if p.extra == 0 || n.exact || n.quota != n.lower {
+		return
 	}
+	if n.lowerAll == n.lower {
+		if p.spare == 0 {
+			return
+		}
+		p.spare--
+	}
+	n.quota++
+	p.extra--
 }
 
 // keep splits sorted tasks into quota that stay and the rest, which is taken from the sub-topologies that have the most; of those,
@@ -287,7 +358,7 @@ func (p *plan) result() Result {
 		for _, t := range n.target {
 			if owner, owned := p.owner[t]; owned && owner != n {
 				r.Moving = append(r.Moving, t)
-				if _, stateful := p.cfg.State[t]; stateful {
+				if p.stateful(t) {
 					n.warmup = append(n.warmup, t) // what it has of the state is kept up to date until it has the task
 				}
 			} else {

@@ -22,6 +22,17 @@ func (p *plan) lag(n *node, t Task) int64 {
 // caughtUp reports whether the node may run the task without a long restore.
 func (p *plan) caughtUp(n *node, t Task) bool { return p.lag(n, t) <= p.cfg.AcceptableLag }
 
+// missing is how much of the task's state is missing on the node, in coarse steps, so that a copy that is on its way stays where it is.
+func (p *plan) missing(n *node, t Task) int {
+	switch {
+	case p.owner[t] != n && !n.had[t]:
+		return 2
+	case !p.caughtUp(n, t):
+		return 1
+	}
+	return 0
+}
+
 // caughtUpElsewhere reports whether another node than its owner has the task's state.
 func (p *plan) caughtUpElsewhere(t Task, owner *node) bool {
 	return slices.ContainsFunc(p.nodes, func(n *node) bool { return n != owner && n.had[t] && p.caughtUp(n, t) })
@@ -86,19 +97,26 @@ func (p *plan) standBy() {
 		sum += n.capacity
 	}
 	for _, t := range p.tasks {
-		if _, stateful := p.cfg.State[t]; stateful {
+		if p.stateful(t) {
 			copies += min(p.cfg.Standbys, len(p.nodes)-1)
 		}
 	}
-	for range p.cfg.Standbys { // the first copy of all before the second of any
+	layers := make([][]placedAt, p.cfg.Standbys)
+	for i := range layers { // the first copy of all before the second of any
 		for _, t := range p.tasks {
-			if _, stateful := p.cfg.State[t]; !stateful {
+			if !p.stateful(t) {
 				continue
 			}
 			if n := p.bestStandby(t, holders[t], copies, sum); n != nil {
+				layers[i] = append(layers[i], placedAt{t, n})
 				n.standby = append(n.standby, t)
 				holders[t] = append(holders[t], n)
 			}
+		}
+	}
+	if p.near {
+		for _, layer := range layers {
+			p.moveCopiesNear(layer, holders)
 		}
 	}
 }
@@ -115,7 +133,8 @@ func (p *plan) bestStandby(t Task, holders []*node, copies, sum int) *node {
 }
 
 // betterStandby is negative if a copy is better on n than on o: first, where less is lost with one place; then, where there is room;
-// then, where the state is; then, where there are the fewest.
+// then, where the state is; then, where there are the fewest. If copies are exchanged afterwards, that is where states count: what
+// is exchanged is then the same however far the states have come, and so is what comes of it (A4).
 func (p *plan) betterStandby(n, o *node, t Task, holders []*node, copies, sum int) int {
 	full := func(x *node) int {
 		if len(x.standby)*sum >= copies*x.capacity { // at its share, or above
@@ -123,19 +142,14 @@ func (p *plan) betterStandby(n, o *node, t Task, holders []*node, copies, sum in
 		}
 		return 0
 	}
-	missing := func(x *node) int { // coarse, so that a copy that is on its way stays where it is
-		switch {
-		case p.owner[t] != x && !x.had[t]:
-			return 2
-		case !p.caughtUp(x, t):
-			return 1
-		}
-		return 0
+	missing := 0
+	if !p.near {
+		missing = cmp.Compare(p.missing(n, t), p.missing(o, t))
 	}
 	return cmp.Or(
 		p.compareSpread(n, o, holders),
 		cmp.Compare(full(n), full(o)),
-		cmp.Compare(missing(n), missing(o)),
+		missing,
 		cmp.Compare(len(n.standby)*o.capacity, len(o.standby)*n.capacity),
 		cmp.Compare(n.ID, o.ID),
 	)

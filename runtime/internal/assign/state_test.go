@@ -107,6 +107,7 @@ type cluster struct {
 	owned      map[string][]Task
 	capacity   map[string]int
 	zone       map[string]string
+	racks      bool
 	idle       []disk // of instances that are away
 	generation int32
 	next       int
@@ -135,6 +136,9 @@ func (c *cluster) list() []Instance {
 	var list []Instance
 	for id, d := range c.disks {
 		in := Instance{ID: id, Capacity: c.capacity[id], Owned: c.owned[id], Generation: c.generation, Lags: maps.Clone(d), Tags: map[string]string{"zone": c.zone[id]}}
+		if c.racks {
+			in.Rack = c.zone[id]
+		}
 		for t := range d {
 			if !slices.Contains(in.Owned, t) {
 				in.Previous = append(in.Previous, t)
@@ -197,6 +201,9 @@ func (c *cluster) check(r Result) {
 				lag = c.cfg.State[t]
 			}
 			for other, d := range c.disks {
+				if c.cfg.Sticky {
+					break
+				}
 				if l, ok := d[t]; ok && lag > 10_000 && l < lag && owner[t] != id {
 					c.t.Fatalf("A5: %v runs at %s, which lacks %d, rather than at %s, which lacks %d", t, id, lag, other, l)
 				}
@@ -225,6 +232,9 @@ func (c *cluster) check(r Result) {
 			copies[t]++
 		}
 	}
+	if c.cfg.Sticky && (warmups > 0 || r.Probe) {
+		c.t.Fatalf("%d warm-ups, though tasks move at once", warmups)
+	}
 	if warmups > c.cfg.withDefaults().MaxWarmups {
 		c.t.Fatalf("A5: %d warm-ups", warmups)
 	}
@@ -251,11 +261,17 @@ func (c *cluster) settle() {
 		sum += c.capacity[id]
 	}
 	for id := range c.disks {
-		share := float64(len(c.tasks)*c.capacity[id]) / float64(sum)
-		if n := float64(len(r.Active[id])); n >= share+1 || n <= share-1 {
-			c.t.Fatalf("A2: %s has %v tasks, its share is %.2f", id, n, share)
+		within := func(what string, have, all int) {
+			share := float64(all*c.capacity[id]) / float64(sum)
+			if n := float64(have); n >= share+1 || n <= share-1 {
+				c.t.Fatalf("A2: %s has %d %s, its share is %.2f", id, have, what, share)
+			}
 		}
+		within("tasks", len(r.Active[id]), len(c.tasks))
+		stateful := slices.DeleteFunc(slices.Clone(r.Active[id]), func(t Task) bool { _, ok := c.cfg.State[t]; return !ok })
+		within("tasks with state", len(stateful), len(c.cfg.State))
 	}
+	c.checkNear(r)
 	for range 6 {
 		r = c.round() // copies follow the last move, and catch up
 	}
@@ -266,17 +282,57 @@ func (c *cluster) settle() {
 	}
 }
 
+// checkNear checks that no two tasks of a kind that run now would better change places (A7).
+func (c *cluster) checkNear(r Result) {
+	if !c.racks {
+		return
+	}
+	runs := make(map[Task]string)
+	for id, ts := range r.Active {
+		for _, t := range ts {
+			runs[t] = id
+		}
+	}
+	cost := func(t Task, id string) int64 { return crossing(c.cfg.Racks.Sources[t], c.zone[id]) }
+	for _, t := range c.tasks {
+		for _, u := range c.tasks {
+			_, state := c.cfg.State[t]
+			if _, other := c.cfg.State[u]; state != other || c.cfg.Racks.Strategy == BalanceSubtopology && t.Subtopology != u.Subtopology {
+				continue
+			}
+			saved := cost(t, runs[t]) + cost(u, runs[u]) - cost(t, runs[u]) - cost(u, runs[t])
+			if moved := 2 * c.cfg.Racks.NonOverlap; !state && saved > 0 || state && saved*c.cfg.Racks.Traffic > moved {
+				c.t.Fatalf("A7: %v at %s and %v at %s should change places, which saves %d", t, runs[t], u, runs[u], saved)
+			}
+		}
+	}
+}
+
 // The properties of Kafka Streams' TaskAssignorConvergenceTest, over random histories: it ends, is balanced, and stays.
 func TestConvergenceOfState(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(80) {
+	for _, strategy := range []Strategy{AnyRack, MinTraffic, BalanceSubtopology} {
+		for _, sticky := range []bool{false, true} {
+			t.Run(fmt.Sprintf("strategy=%d/sticky=%v", strategy, sticky), func(t *testing.T) {
+				t.Parallel()
+				converge(t, strategy, sticky)
+			})
+		}
+	}
+}
+
+func converge(t *testing.T, strategy Strategy, sticky bool) {
+	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 13))
 		c := &cluster{t: t, rng: rng, disks: map[string]disk{}, owned: map[string][]Task{}, capacity: map[string]int{}, zone: map[string]string{}}
-		c.cfg = Config{State: map[Task]int64{}, Standbys: rng.IntN(3), MaxWarmups: 1 + rng.IntN(3), Spread: []string{"zone"}}
+		c.cfg = Config{State: map[Task]int64{}, Standbys: rng.IntN(3), MaxWarmups: 1 + rng.IntN(3), Spread: []string{"zone"}, Sticky: sticky}
+		c.racks = strategy != AnyRack
+		c.cfg.Racks = Racks{Strategy: strategy, Traffic: 10, NonOverlap: 1, Sources: map[Task][][]string{}, Changelogs: map[Task][][]string{}}
 		for sub := range int32(1 + rng.IntN(3)) {
 			stateful := rng.IntN(3) > 0
 			for p := range int32(1 + rng.IntN(8)) {
 				c.tasks = append(c.tasks, Task{sub, p})
+				c.cfg.Racks.Sources[Task{sub, p}], c.cfg.Racks.Changelogs[Task{sub, p}] = randomRacks(rng), randomRacks(rng)
 				if stateful {
 					c.cfg.State[Task{sub, p}] = rng.Int64N(2_000_000)
 				}
@@ -296,9 +352,6 @@ func TestConvergenceOfState(t *testing.T) {
 				continue
 			}
 			c.settle()
-		}
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
 		}
 	}
 }
