@@ -23,6 +23,9 @@ type Config struct {
 	SASL sasl.Mechanism
 	// ClientID is shown in the broker's logs and quotas (client.id). Default "millrace".
 	ClientID string
+	// Rack is where the client is, among the racks of the brokers (client.rack): Fetchers read from replicas there (KIP-392). Empty: from
+	// leaders.
+	Rack string
 	// Logger; nil means slog.Default().
 	Logger *slog.Logger
 

@@ -11,7 +11,8 @@
 //   - N2: a batch is sent again only with the sequence it was first given, and only while no later batch of its partition
 //     has been sent. So a retry cannot duplicate or reorder.
 //   - N3: the Producer never has a request in flight for a transaction that End has been called on.
-//   - N4: the Fetcher never moves a position by itself except past what it handed out. An offset out of range is an error.
+//   - N4: the Fetcher never moves a position by itself except past what it handed out. An offset out of range is an error,
+//     if the leader says so: a replica may lag behind.
 //   - N5: every failure that comes out of this package has a class, see ClassOf.
 //   - N6: what a broker refuses it has not appended, unless an answer was lost or the leader had lost its part: the rest of a batch may be
 //     sent again under the same sequence, without the records at fault (Refusal).
@@ -20,5 +21,5 @@
 // while its own sender goroutines send earlier ones. A Fetcher's methods are safe for use by several goroutines; it
 // owns one goroutine per leader and one that looks for leaders.
 //
-// Left out: fetch sessions (KIP-227) and follower fetching (KIP-392).
+// Left out: fetch sessions (KIP-227).
 package client

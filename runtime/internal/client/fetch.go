@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,8 @@ func (f *Fetcher) take(node int32, cancel context.CancelFunc) (round []ask, req 
 	now, maxWait := time.Now(), f.cfg.MaxWait
 	share, _ := f.shareLocked()
 	for _, d := range f.mu.order {
-		if d.leader.Leader != node || d.busy || d.ended || d.paused {
+		f.renewLocked(d, now)
+		if d.node() != node || d.busy || d.ended || d.paused {
 			continue
 		}
 		if early := d.notBefore.Sub(now); early > 0 {
@@ -71,11 +73,14 @@ func (f *Fetcher) take(node int32, cancel context.CancelFunc) (round []ask, req 
 		return round, nil, wait
 	}
 	f.mu.polls[node] = cancel
-	return round, f.request(round, maxWait), wait
+	return round, f.request(round, maxWait, now), wait
 }
 
-func (f *Fetcher) request(round []ask, maxWait time.Duration) *kmsg.FetchRequest {
+func (f *Fetcher) request(round []ask, maxWait time.Duration, now time.Time) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
+	if !f.cfg.FromLeader && !slices.ContainsFunc(round, func(a ask) bool { return now.Before(a.feed.leaderUntil) }) {
+		req.Rack = f.c.cfg.Rack
+	}
 	req.ReplicaID = -1
 	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(maxWait.Milliseconds()), 1, int32(f.cfg.MaxBytes)
 	if !f.cfg.ReadUncommitted {
@@ -117,6 +122,7 @@ func (f *Fetcher) answer(node int32, round []ask, resp *kmsg.FetchResponse, err 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.mu.polls, node)
+	elsewhere := make(map[int32]struct{})
 	fed := 0
 	for _, a := range round {
 		d := a.feed
@@ -130,13 +136,16 @@ func (f *Fetcher) answer(node int32, round []ask, resp *kmsg.FetchResponse, err 
 			f.againLocked(d, err)
 		case !ok:
 			f.againLocked(d, errNoAnswer)
-		case f.takeLocked(d, p):
+		case f.takeLocked(d, p, node):
 			d.fed = true
 			fed++
 		}
-		if d.leader.Leader != node {
-			f.crew.wake(d.leader.Leader)
+		if d.node() != node {
+			elsewhere[d.node()] = struct{}{}
 		}
+	}
+	for other := range elsewhere {
+		f.interruptLocked(other)
 	}
 	if fed > 0 {
 		f.rotateLocked()
@@ -191,9 +200,12 @@ func collectFetched(resp *kmsg.FetchResponse, round []ask, into map[TopicPartiti
 	}
 }
 
-// takeLocked takes one partition's share of an answer and reports whether it held records.
-func (f *Fetcher) takeLocked(d *feed, p *kmsg.FetchResponseTopicPartition) bool {
+// takeLocked takes one partition's share of a node's answer and reports whether it held records.
+func (f *Fetcher) takeLocked(d *feed, p *kmsg.FetchResponseTopicPartition, node int32) bool {
 	switch err := kerr.ErrorForCode(p.ErrorCode); {
+	case node != d.leader.Leader && (err != nil || p.DivergingEpoch.EndOffset >= 0):
+		f.againLocked(d, cmp.Or(err, errReplicaBehind))
+		return false
 	case errors.Is(err, kerr.OffsetOutOfRange):
 		f.endLocked(d, &OutOfRangeError{TopicPartition: d.tp, Offset: d.position})
 		return false
@@ -205,6 +217,9 @@ func (f *Fetcher) takeLocked(d *feed, p *kmsg.FetchResponseTopicPartition) bool 
 		return false
 	case p.DivergingEpoch.EndOffset >= 0:
 		f.endLocked(d, &TruncatedError{TopicPartition: d.tp, Offset: d.position, End: p.DivergingEpoch.EndOffset})
+		return false
+	case p.PreferredReadReplica >= 0 && p.PreferredReadReplica != node && len(p.RecordBatches) == 0:
+		f.preferLocked(d, p.PreferredReadReplica, time.Now())
 		return false
 	}
 	d.tries = 0

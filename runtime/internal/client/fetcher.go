@@ -26,6 +26,8 @@ type FetcherConfig struct {
 	BufferBytes, PartitionBufferBytes int
 	// Fair gives every partition an equal share of the buffer, so that one that is read slowly leaves the others theirs.
 	Fair bool
+	// FromLeader has the leader asked even if Config.Rack is set: what a replica says of where the log ends may be old.
+	FromLeader bool
 }
 
 func (cfg *FetcherConfig) setDefaults() {
@@ -41,7 +43,8 @@ type Fetched struct {
 	TopicPartition
 	// Batch are the records, nil if only the ends have moved, or with Err. Whoever gets it releases it.
 	Batch task.Batch
-	// HighWatermark, LastStable and LogStart are the partition's offsets as of this answer.
+	// HighWatermark, LastStable and LogStart are the partition's offsets as of this answer. A replica may know older ones than the leader, so they
+	// may go back.
 	HighWatermark, LastStable, LogStart int64
 	// Lag is how many offsets there are to read beyond Batch: 0 means that the broker has nothing more.
 	Lag int64
@@ -69,6 +72,8 @@ type Fetcher struct {
 	crew  *crew
 	ready chan struct{}
 
+	replicaAge time.Duration
+
 	mu struct {
 		sync.Mutex
 		feeds map[TopicPartition]*feed
@@ -82,9 +87,13 @@ type Fetcher struct {
 // feed is one partition that is fetched. A partition that is removed and added again is another feed, so that an answer
 // to the first finds nobody.
 type feed struct {
-	tp        TopicPartition
-	topicID   [16]byte // zero until the first look-up
-	leader    PartitionLeader
+	tp      TopicPartition
+	topicID [16]byte // zero until the first look-up
+	leader  PartitionLeader
+	replica int32 // asked instead of the leader, noLeader: none
+	// replicaUntil is until when the replica is asked, leaderUntil until when none.
+	replicaUntil, leaderUntil time.Time
+
 	position  int64
 	lastEpoch int32 // leader epoch of the last batch, -1 before
 	ended     bool  // by an error or by Remove
@@ -111,7 +120,7 @@ func NewFetcher(c *Client, cfg FetcherConfig) (*Fetcher, error) {
 	if err != nil {
 		return nil, doing(err, "open connections of a fetcher")
 	}
-	f := &Fetcher{c: c, cfg: cfg, conn: conn, ready: make(chan struct{}, 1)}
+	f := &Fetcher{c: c, cfg: cfg, conn: conn, ready: make(chan struct{}, 1), replicaAge: replicaAge}
 	f.mu.feeds = make(map[TopicPartition]*feed)
 	f.mu.polls = make(map[int32]context.CancelFunc)
 	f.crew = newCrew(f.work)
@@ -151,7 +160,7 @@ func (f *Fetcher) Add(tp TopicPartition, offset int64) {
 	f.Remove(tp)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	d := &feed{tp: tp, leader: PartitionLeader{noLeader, -1}, position: offset, lastEpoch: -1}
+	d := &feed{tp: tp, leader: PartitionLeader{noLeader, -1}, replica: noLeader, position: offset, lastEpoch: -1}
 	f.mu.feeds[tp] = d
 	f.mu.order = append(f.mu.order, d)
 	f.crew.wake(noLeader)
@@ -198,7 +207,7 @@ func (f *Fetcher) setPaused(paused bool, partitions []TopicPartition) {
 			continue
 		}
 		if d.paused = paused; !paused {
-			f.interruptLocked(d.leader.Leader)
+			f.interruptLocked(d.node())
 		}
 	}
 }
@@ -266,6 +275,7 @@ func (f *Fetcher) againLocked(d *feed, err error) {
 	}
 	d.tries++
 	d.notBefore = now.Add(backoff(d.tries))
+	d.avoidReplicaLocked(now)
 	d.leader = PartitionLeader{noLeader, -1}
 	f.c.log.Debug("fetch failed, trying again", "topic", d.tp.Topic, "partition", d.tp.Partition, "offset", d.position, "err", err)
 }
@@ -290,6 +300,6 @@ func (f *Fetcher) freeLocked(n int, full bool) {
 		return
 	}
 	for _, d := range f.mu.order {
-		f.crew.wake(d.leader.Leader)
+		f.crew.wake(d.node())
 	}
 }

@@ -16,7 +16,7 @@ const readTimeout = 5 * time.Second
 func (c *Client) ReadRecord(ctx context.Context, tp TopicPartition, offset int64) (*topology.Raw, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	f, err := NewFetcher(c, FetcherConfig{ReadUncommitted: true, MaxPartitionBytes: 64 << 10})
+	f, err := NewFetcher(c, FetcherConfig{ReadUncommitted: true, FromLeader: true, MaxPartitionBytes: 64 << 10})
 	if err != nil {
 		return nil, err
 	}
