@@ -281,9 +281,19 @@ func keep(tasks []Task, quota int, ready func(Task) bool) (kept, dropped []Task)
 	return kept, dropped
 }
 
-// grantRest gives the remaining rounded-up shares to the nodes with the least.
+// grantRest gives the remaining rounded-up shares to the nodes with the least, and of those to which free tasks are near.
 func (p *plan) grantRest() {
-	order := slices.SortedStableFunc(slices.Values(p.nodes), func(a, b *node) int { return cmp.Compare(len(a.target)*b.capacity, len(b.target)*a.capacity) })
+	far := make(map[*node]int64, len(p.nodes))
+	for _, n := range p.nodes {
+		for _, t := range p.free {
+			if p.near {
+				far[n] += crossing(p.cfg.Racks.Sources[t], n.Rack)
+			}
+		}
+	}
+	order := slices.SortedStableFunc(slices.Values(p.nodes), func(a, b *node) int {
+		return cmp.Or(cmp.Compare(len(a.target)*b.capacity, len(b.target)*a.capacity), cmp.Compare(far[a], far[b]))
+	})
 	for _, n := range order {
 		p.grant(n)
 	}
@@ -317,13 +327,13 @@ func (p *plan) where(f func(*node) bool) (nodes []*node) {
 func (p *plan) spreadRest() { p.place(func(Task) []*node { return p.nodes }) }
 
 // place gives each free task to the best candidate with room: the one with the fewest tasks of its sub-topology for its
-// capacity, then with the fewest tasks. Tasks without one stay free.
+// capacity, then with the fewest tasks, then the nearest. Tasks without one stay free.
 func (p *plan) place(candidates func(Task) []*node) {
 	var left []Task
 	for _, t := range p.free {
 		var best *node
 		for _, n := range candidates(t) {
-			if len(n.target) < n.quota && (best == nil || n.better(best, t.Subtopology)) {
+			if len(n.target) < n.quota && (best == nil || p.better(n, best, t)) {
 				best = n
 			}
 		}
@@ -336,13 +346,16 @@ func (p *plan) place(candidates func(Task) []*node) {
 	p.free = left
 }
 
-// better reports whether a task of the sub-topology is better on n than on o.
-func (n *node) better(o *node, sub int32) bool {
-	return cmp.Or(
-		cmp.Compare(n.bySub[sub]*o.capacity, o.bySub[sub]*n.capacity),
+// better reports whether a task is better on n than on o.
+func (p *plan) better(n, o *node, t Task) bool {
+	c := cmp.Or(
+		cmp.Compare(n.bySub[t.Subtopology]*o.capacity, o.bySub[t.Subtopology]*n.capacity),
 		cmp.Compare(len(n.target)*o.capacity, len(o.target)*n.capacity),
-		cmp.Compare(n.ID, o.ID),
-	) < 0
+	)
+	if c == 0 && p.near {
+		c = cmp.Compare(crossing(p.cfg.Racks.Sources[t], n.Rack), crossing(p.cfg.Racks.Sources[t], o.Rack))
+	}
+	return cmp.Or(c, cmp.Compare(n.ID, o.ID)) < 0
 }
 
 func (n *node) add(t Task) {

@@ -73,7 +73,9 @@ func TestAssignNear(t *testing.T) {
 		{"the least traffic may gather a sub-topology", two("", ""), "0_0 0_1 1_0 1_1", Config{Racks: Racks{Strategy: MinTraffic, Sources: racksOf("0_0=x 0_1=x 1_0=y 1_1=y")}},
 			map[string]string{"a": "0_0 0_1", "b": "1_0 1_1"}, nil},
 		{"it is spread where that is asked for", two("", ""), "0_0 0_1 1_0 1_1", Config{Racks: Racks{Strategy: BalanceSubtopology, Sources: racksOf("0_0=x 0_1=y 1_0=y 1_1=y")}},
-			map[string]string{"a": "0_0 1_0", "b": "0_1 1_1"}, nil},
+			map[string]string{"a": "0_0 1_1", "b": "0_1 1_0"}, nil},
+		{"what is left over goes where it is near", two("", ""), "0_0 1_0", Config{State: stateOf("0_0", 0), Racks: Racks{Strategy: MinTraffic, Sources: racksOf("0_0=y 1_0=x")}},
+			map[string]string{"a": "1_0", "b": "0_0"}, nil},
 		{"and spread anew", two("0_0 0_1", "1_0 1_1"), "0_0 0_1 1_0 1_1", Config{Racks: Racks{Strategy: BalanceSubtopology, Sources: racksOf("0_0=x 0_1=x 1_0=y 1_1=y")}},
 			map[string]string{"a": "0_1 1_0", "b": "0_0 1_1"}, nil},
 		{"copies are near their changelogs", []Instance{

@@ -68,7 +68,7 @@ type event struct {
 	copies     copies                  // evSynced
 	stop       bool                    // evSynced: all members are to stop
 	plan       map[string][]byte       // evPlanned: what to tell each member
-	probe      bool                    // evPlanned: look again after a while
+	probe      time.Duration           // evPlanned: look again after that; 0: not
 	reason     string                  // evRejoin
 	gate       int                     // evGateClosed: which closing
 }
@@ -120,8 +120,7 @@ const (
 // a step in order and feeds their results back as events. At most one of gate, join, plan and sync is under way at a time, and
 // at most one heartbeat.
 type core struct {
-	interval      time.Duration // between heartbeats
-	probeInterval time.Duration
+	interval time.Duration // between heartbeats
 
 	state       state
 	memberID    string
@@ -138,7 +137,7 @@ type core struct {
 
 	stopAll bool              // the owner wants all members to stop
 	stopped bool              // the group has been told to
-	probe   bool              // leader: the plan says so
+	probe   time.Duration     // leader: after what the plan says so, 0: not
 	probeAt time.Time         // of stable: when to join again to see how far warm-ups have come, zero: not at all
 	plan    map[string][]byte // leader's, for the sync that is under way
 	reason  string            // of the next join
@@ -160,8 +159,8 @@ const (
 	gateClosed
 )
 
-func newCore(interval, probeInterval time.Duration, previous []assign.Task) *core {
-	return &core{interval: interval, probeInterval: probeInterval, generation: -1, claimed: -1, incarnation: 1, previous: sorted(previous), reason: "first join"}
+func newCore(interval time.Duration, previous []assign.Task) *core {
+	return &core{interval: interval, generation: -1, claimed: -1, incarnation: 1, previous: sorted(previous), reason: "first join"}
 }
 
 // step applies one event and says what must be done.
@@ -279,7 +278,7 @@ func (c *core) rejoin(now time.Time, reason string) []effect {
 }
 
 func (c *core) join() effect {
-	c.probe, c.probeAt = false, time.Time{}
+	c.probe, c.probeAt = 0, time.Time{}
 	return effect{kind: doJoin, memberID: c.memberID, claims: c.held, claimed: c.claimed,
 		partitions: c.partitions, previous: c.previous, stop: c.stopAll, reason: c.reason}
 }
@@ -350,8 +349,8 @@ func (c *core) onSynced(now time.Time, ev event) []effect {
 	c.joined, c.claimed = true, c.generation
 	c.active, c.partitions, c.copies = sorted(ev.tasks), ev.partitions, ev.copies
 	c.stopped = c.stopped || ev.stop
-	if c.probe {
-		c.probeAt = now.Add(c.probeInterval)
+	if c.probe > 0 {
+		c.probeAt = now.Add(c.probe)
 	}
 	c.held = union(c.held, c.active)
 	c.previous = minus(c.previous, c.active)

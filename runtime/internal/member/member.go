@@ -37,9 +37,14 @@ type Config struct {
 	// Plan is called on the group's leader, outside of any lock, before tasks are assigned: it makes sure of internal
 	// topics and returns the tasks. An error ends Run.
 	Plan func(ctx context.Context, members []Info) ([]TaskInputs, error)
-	// Assign says which copies of states are kept, and when a task may move. Its State is not used: see TaskInputs.
+	// Assign says which copies of states are kept, and when a task may move. Its State, and the racks of data, are not used: see TaskInputs.
 	Assign assign.Config
-	// Tags say where the instance is (client.tag.*, client.rack); Endpoint, host:port, is where it answers queries
+	// Assignor, if not nil, decides instead: it returns who is to have what, and after what the group rebalances again, 0 for not. A target that
+	// assign.Apply refuses ends Run, as an error does.
+	Assignor func(*Question) (assign.Target, time.Duration, error)
+	// Rack is where the instance is, among the racks of the brokers (client.rack). It may be empty.
+	Rack string
+	// Tags say where the instance is (client.tag.*); Endpoint, host:port, is where it answers queries
 	// (application.server). Both may be empty.
 	Tags     map[string]string
 	Endpoint string
@@ -83,15 +88,19 @@ type Info struct {
 	Fingerprint          uint64
 	Topics               []string
 	Version              byte // of what it writes
+	Endpoint             string
 }
 
 // TaskInputs is a task with the partitions that it reads.
 type TaskInputs struct {
 	assign.Task
 	Inputs []client.TopicPartition
-	// Stateful: it has changelogs, which hold Records.
-	Stateful bool
-	Records  int64
+	// Stateful: it has Changelogs, which hold Records.
+	Stateful   bool
+	Records    int64
+	Changelogs []client.TopicPartition
+	// InputRacks and ChangelogRacks are the racks in which there are replicas of each of Inputs and Changelogs; nil if nobody has asked.
+	InputRacks, ChangelogRacks [][]string
 }
 
 // Host is where a member answers queries, and about what.
@@ -162,7 +171,7 @@ func New(c Coordinator, cfg Config) (*Member, error) {
 		changed: make(chan struct{}, 1),
 		inbox:   make(chan event, 16),
 		ended:   make(chan struct{}),
-		core:    newCore(cfg.HeartbeatInterval, cfg.ProbeInterval, cfg.Previous),
+		core:    newCore(cfg.HeartbeatInterval, cfg.Previous),
 	}
 	m.capacity.Store(int64(cfg.Capacity))
 	m.publish()

@@ -174,6 +174,58 @@ func TestStaticMemberComesBack(t *testing.T) {
 	})
 }
 
+// A member that is back within the session time-out costs no rebalance, be it the group's leader or another: the generation stays, nobody
+// joins again, and each has what it had.
+func TestStaticMemberBounces(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, connect func() *client.Client) {
+		group := uniqueGroup()
+		var joins [2]atomic.Int32
+		start := func(i int) *instance {
+			return startInstance(t, countsJoins{noLeave{connect()}, &joins[i]},
+				Config{Group: group, InstanceID: fmt.Sprint(i), HeartbeatInterval: 50 * time.Millisecond, SessionTimeout: 30 * time.Second})
+		}
+		members := [2]*instance{start(0)}
+		members[0].await("the first alone", has(6))
+		members[1] = start(1)
+		members[0].await("the first beside another", has(3))
+		members[1].await("the second", has(3))
+		generation := members[1].m.Identity().Generation
+		for i := range members {
+			other := members[1-i]
+			had := members[i].m.Assignment().Tasks
+			before := joins[1-i].Load()
+			members[i].stop() // the group is not told
+			members[i] = start(i)
+			if got := members[i].await("it is back", has(3)); !slices.Equal(got.Tasks, had) {
+				t.Errorf("member %d had %v and has %v", i, had, got.Tasks)
+			}
+			if err := connect().Heartbeat(t.Context(), other.m.Identity()); err != nil {
+				t.Errorf("member %d is back, and the other one is told %v", i, err)
+			}
+			if now := joins[1-i].Load(); now != before {
+				t.Errorf("member %d is back, and the other one has joined %d times", i, now-before)
+			}
+			for k, m := range members {
+				if now := m.m.Identity().Generation; now != generation {
+					t.Errorf("member %d is back, and member %d has generation %d, not %d", i, k, now, generation)
+				}
+			}
+		}
+	})
+}
+
+// countsJoins counts how often a member joins.
+type countsJoins struct {
+	Coordinator
+	n *atomic.Int32
+}
+
+func (c countsJoins) Join(ctx context.Context, r client.JoinRequest) (client.JoinAnswer, error) {
+	c.n.Add(1)
+	return c.Coordinator.Join(ctx, r)
+}
+
 // noLeave is a coordinator that members are killed under.
 type noLeave struct{ Coordinator }
 
@@ -369,7 +421,7 @@ func TestWire(t *testing.T) {
 	for _, s := range []subscription{
 		{generation: -1},
 		{
-			topics: []string{"a", "b"}, generation: 7,
+			topics: []string{"a", "b"}, generation: 7, rack: "r 1",
 			partitions: []client.TopicPartition{{Topic: "a", Partition: 0}, {Topic: "a", Partition: 3}, {Topic: "b", Partition: 1}},
 			user: userData{
 				instanceID: "i-1", capacity: 4, fingerprint: 1 << 63,
@@ -384,7 +436,7 @@ func TestWire(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, s) {
 			t.Errorf("got %+v, %v, want %+v", got, err, s)
 		}
-		for n := range len(b) - 2 { // the rack at the end is not read
+		for n := range b {
 			if _, err := decodeSubscription(b[:n]); err == nil {
 				t.Errorf("%d of %d bytes were read without an error", n, len(b))
 			}
@@ -406,6 +458,8 @@ func TestWire(t *testing.T) {
 // FuzzDecodeWire: other processes may send anything.
 func FuzzDecodeWire(f *testing.F) {
 	s := subscription{topics: []string{"t"}, partitions: []client.TopicPartition{{Topic: "t"}}, user: userData{owned: []assign.Task{{}}}}
+	f.Add(s.encode())
+	s.rack = "r"
 	f.Add(s.encode())
 	a := assignment{tasks: []assign.Task{{}}}
 	f.Add(a.encode(userDataVersion))

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -121,7 +119,7 @@ func (r *runner) join(e *effect) event {
 		topics = r.cfg.Topics()
 	}
 	s := subscription{
-		topics: topics, partitions: e.partitions, generation: e.claimed,
+		topics: topics, partitions: e.partitions, generation: e.claimed, rack: r.cfg.Rack,
 		user: userData{
 			instanceID: r.cfg.InstanceID, capacity: int(r.capacity.Load()), fingerprint: r.cfg.Fingerprint,
 			owned: e.claims, previous: e.previous, tags: r.cfg.Tags, endpoint: r.cfg.Endpoint, stop: e.stop,
@@ -157,60 +155,6 @@ func (r *runner) join(e *effect) event {
 	}
 	ev.verdict, ev.err = judge(err)
 	return ev
-}
-
-// plan decides, as the leader, who runs what, and returns what to tell each member.
-func (r *runner) plan(members []memberState) (told map[string][]byte, probe bool, err error) {
-	infos := make([]Info, len(members))
-	instances := make([]assign.Instance, len(members))
-	common, stop := byte(userDataVersion), false
-	for i, m := range members {
-		u := m.user
-		stop = stop || u.stop
-		common = min(common, u.version)
-		infos[i] = Info{MemberID: m.id, InstanceID: u.instanceID, Capacity: u.capacity, Fingerprint: u.fingerprint, Topics: m.topics, Version: u.version}
-		instances[i] = assign.Instance{ID: m.id, Capacity: u.capacity, Owned: u.owned, Generation: m.generation, Previous: u.previous, Lags: u.lags, Tags: u.tags}
-	}
-	specs, err := r.cfg.Plan(r.ctx, infos)
-	if err != nil {
-		return nil, false, err
-	}
-	cfg := r.cfg.Assign
-	if cfg.State = make(map[assign.Task]int64); common < userDataVersion {
-		r.log.Info("members of an older version are in the group; states are not copied until they are gone", "group", r.cfg.Group, "version", common)
-	}
-	tasks := make([]assign.Task, len(specs))
-	inputs := make(map[assign.Task][]client.TopicPartition, len(specs))
-	for i, s := range specs {
-		tasks[i], inputs[s.Task] = s.Task, s.Inputs
-		if s.Stateful && common >= 2 {
-			cfg.State[s.Task] = s.Records
-		}
-	}
-	result := assign.Assign(instances, tasks, cfg)
-	r.log.Info("assigned tasks as the group's leader", "group", r.cfg.Group, "members", len(members), "tasks", len(tasks),
-		"moving", len(result.Moving), "warming_up", len(result.Warmup))
-	hosts := hostsOf(members, &result)
-	told = make(map[string][]byte, len(members))
-	for id, active := range result.Active {
-		a := assignment{tasks: active, stop: stop, copies: copies{standby: result.Standby[id], warmup: result.Warmup[id], hosts: hosts}}
-		for _, t := range active {
-			a.partitions = append(a.partitions, inputs[t]...)
-		}
-		told[id] = a.encode(common)
-	}
-	return told, result.Probe, nil
-}
-
-// hostsOf returns who can be asked about what.
-func hostsOf(members []memberState, result *assign.Result) (hosts []Host) {
-	for _, m := range members {
-		if m.user.endpoint != "" {
-			hosts = append(hosts, Host{Endpoint: m.user.endpoint, Tasks: result.Active[m.id], Standby: result.Standby[m.id]})
-		}
-	}
-	slices.SortFunc(hosts, func(a, b Host) int { return strings.Compare(a.Endpoint, b.Endpoint) })
-	return hosts
 }
 
 func (r *runner) sync(id client.Identity, plan map[string][]byte) event {

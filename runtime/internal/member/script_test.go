@@ -104,7 +104,7 @@ func (s *script) run(line string) string {
 	}
 	var effects []effect
 	if fields[0] == "new" {
-		s.c = newCore(time.Second, time.Minute, parseTasks(s.t, args["previous"]))
+		s.c = newCore(time.Second, parseTasks(s.t, args["previous"]))
 	} else {
 		effects = s.c.step(s.now, s.event(line, fields[0], args))
 	}

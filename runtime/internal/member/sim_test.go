@@ -108,7 +108,7 @@ func (s *sim) show() string {
 
 func (s *sim) start() {
 	s.names++
-	in := &simInstance{name: fmt.Sprintf("i%d", s.names), core: newCore(time.Second, time.Minute, nil), runs: make(map[assign.Task]uint64)}
+	in := &simInstance{name: fmt.Sprintf("i%d", s.names), core: newCore(time.Second, nil), runs: make(map[assign.Task]uint64)}
 	s.instances = append(s.instances, in)
 	s.feed(in, event{kind: evTick})
 }

@@ -102,9 +102,9 @@ func TestVersions(t *testing.T) {
 // A leader whose plan has warm-ups rebalances after the interval; a follower does not, nor does one whose next plan has none.
 func TestProbing(t *testing.T) {
 	t.Parallel()
-	c := newCore(time.Second, time.Minute, nil)
+	c := newCore(time.Second, nil)
 	now := time.Unix(0, 0)
-	round := func(leader, probe bool) {
+	round := func(leader bool, probe time.Duration) {
 		t.Helper()
 		c.step(now, event{kind: evTick})
 		c.step(now, event{kind: evGateClosed, gate: c.gates})
@@ -124,19 +124,19 @@ func TestProbing(t *testing.T) {
 		c.step(now, event{kind: evHeartbeat, verdict: fine, generation: c.generation, memberID: c.memberID})
 		return c.state
 	}
-	round(true, true)
+	round(true, time.Minute)
 	if s := later(time.Minute - time.Second); s != stable {
 		t.Fatalf("too early: %v", s)
 	}
 	if s := later(time.Second); s != waiting {
 		t.Fatalf("after the interval: %v", s)
 	}
-	round(true, false)
+	round(true, 0)
 	if s := later(time.Hour); s != stable {
 		t.Fatalf("without warm-ups: %v", s)
 	}
 	c.step(now, event{kind: evRejoin, reason: "test"})
-	round(false, false)
+	round(false, 0)
 	if s := later(time.Hour); s != stable {
 		t.Fatalf("a follower: %v", s)
 	}

@@ -29,6 +29,7 @@ type subscription struct {
 	topics     []string
 	partitions []client.TopicPartition // those of owned tasks, for the tools
 	generation int32                   // in which it was given what it owns, -1 if nothing
+	rack       string                  // empty: not known, as of members of versions before this was written
 	user       userData
 }
 
@@ -91,7 +92,10 @@ func (s *subscription) encode() []byte {
 	b = appendBytes(b, s.user.encode())
 	b = appendPartitions(b, s.partitions)
 	b = binary.BigEndian.AppendUint32(b, uint32(s.generation))
-	return binary.BigEndian.AppendUint16(b, 0xffff) // no rack
+	if s.rack == "" {
+		return binary.BigEndian.AppendUint16(b, 0xffff)
+	}
+	return appendString(b, s.rack)
 }
 
 func decodeSubscription(src []byte) (subscription, error) {
@@ -108,6 +112,9 @@ func decodeSubscription(src []byte) (subscription, error) {
 	}
 	if version >= 2 {
 		s.generation = r.int32()
+	}
+	if version >= 3 {
+		s.rack = r.nullableString()
 	}
 	if r.err != nil || version < 0 {
 		return s, fmt.Errorf("subscription: %w", cmp.Or(r.err, errShort))
@@ -296,6 +303,14 @@ func (r *reader) int16() int16   { return int16(binary.BigEndian.Uint16(r.fixed(
 func (r *reader) int32() int32   { return int32(binary.BigEndian.Uint32(r.fixed(4))) }
 func (r *reader) uint64() uint64 { return binary.BigEndian.Uint64(r.fixed(8)) }
 func (r *reader) string() string { return string(r.take(int(r.int16()))) }
+
+func (r *reader) nullableString() string {
+	n := r.int16()
+	if n < 0 {
+		return ""
+	}
+	return string(r.take(int(n)))
+}
 
 func (r *reader) bytes() []byte {
 	n := r.int32()
