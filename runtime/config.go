@@ -122,6 +122,19 @@ type Config struct {
 	// RackAwareTags are the keys of ClientTags whose values the copies of one state should not share, most important first
 	// (rack.aware.assignment.tags).
 	RackAwareTags []string
+	// ClientRack is where the instance is, among the racks of the brokers (broker.rack): what has a replica there is read there, where the
+	// log says so (client.rack, KIP-392). A replica may be a moment behind its leader. At most 249 bytes. Empty: leaders are read.
+	ClientRack string
+	// RackAwareStrategy says whether tasks go where their data has replicas (rack.aware.assignment.strategy). That takes a ClientRack of all instances,
+	// and racks of the brokers; the leading instance's setting counts. Default AnyRack: wherever.
+	RackAwareStrategy RackStrategy
+	// RackAwareTrafficCost is what one partition costs that is read from another rack, RackAwareNonOverlapCost what it costs to move a task with state away from
+	// where it is: a task moves for less traffic if that is worth more. Up to 1,000,000; negative: nothing. Default 10 and 1, with
+	// StickyAssignor 1 and 10 (rack.aware.assignment.traffic_cost, rack.aware.assignment.non_overlap_cost).
+	RackAwareTrafficCost, RackAwareNonOverlapCost int
+	// Assignor decides which instance runs which task; the leading instance's counts. Nil: what ApplicationState.HighAvailability returns
+	// (task.assignor.class).
+	Assignor Assignor
 	// Endpoint is where this instance answers queries, host:port. The other instances are told; the library does not listen there. Empty:
 	// nowhere (application.server).
 	Endpoint string
@@ -327,6 +340,8 @@ const (
 	maxTagKey    = 20
 	maxTagValue  = 30
 	maxStandbies = 100
+	maxRack      = 249
+	maxRackCost  = 1_000_000
 )
 
 // deliveryTimeout is how long what is written is tried before the production handler is asked: while there is time left to commit without
@@ -358,6 +373,18 @@ func (c *Config) validateCopies(fault func(format string, args ...any)) {
 		if _, ok := c.ClientTags[k]; !ok {
 			fault("RackAwareTags names %q, which is not a key of ClientTags", k)
 		}
+	}
+	if len(c.ClientRack) > maxRack {
+		fault("ClientRack has %d bytes, at most %d are possible", len(c.ClientRack), maxRack)
+	}
+	if c.RackAwareStrategy > BalanceSubtopology {
+		fault("RackAwareStrategy is %d, want one of the constants", c.RackAwareStrategy)
+	}
+	if c.RackAwareStrategy != AnyRack && c.ClientRack == "" {
+		fault("RackAwareStrategy takes a ClientRack")
+	}
+	if m := max(c.RackAwareTrafficCost, c.RackAwareNonOverlapCost); m > maxRackCost {
+		fault("RackAwareTrafficCost or RackAwareNonOverlapCost is %d, at most %d is possible", m, maxRackCost)
 	}
 	if c.Endpoint != "" {
 		host, port, err := net.SplitHostPort(c.Endpoint)

@@ -39,15 +39,23 @@ func TestConfigReportsEveryFault(t *testing.T) {
 		ClientTags:               map[string]string{"zone": ""},
 		RackAwareTags:            []string{"rack"},
 		Endpoint:                 "here:99999",
+
+		ClientRack:           strings.Repeat("r", 250),
+		RackAwareStrategy:    7,
+		RackAwareTrafficCost: 2_000_000,
 	}
 	err := c.Validate()
 	for _, part := range []string{
 		"ApplicationID", "host:port", "Workers", "Guarantee", "CommitInterval", "SessionTimeout", "ReplicationFactor", "DirtyBytes",
 		"NumStandbyReplicas", "MaxWarmupReplicas", "AcceptableRecoveryLag", "ProbingRebalanceInterval", "ClientTags", "RackAwareTags", "Endpoint",
+		"ClientRack", "RackAwareStrategy", "RackAwareTrafficCost",
 	} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("no word about %s in: %v", part, err)
 		}
+	}
+	if err := (Config{ApplicationID: "app", Brokers: []string{"localhost:9092"}, RackAwareStrategy: MinTraffic}).Validate(); err == nil || !strings.Contains(err.Error(), "takes a ClientRack") {
+		t.Errorf("a strategy without a rack: %v", err)
 	}
 	for _, id := range []string{"", ".", "..", "a/b", strings.Repeat("x", 201)} {
 		c := Config{ApplicationID: id, Brokers: []string{"localhost:9092"}}

@@ -82,7 +82,8 @@ func TestPausedFromTheStart(t *testing.T) {
 	}
 }
 
-// an instance that keeps its membership is waited for; with LeaveGroup another one takes over at once.
+// an instance that keeps its membership is waited for; with LeaveGroup another one takes over at once. R-61: when it is back, nothing has
+// happened to the group: the generation is the same, and the other instance has run on.
 func TestStopKeepsTheMembership(t *testing.T) {
 	t.Parallel()
 	for _, d := range []runtime.Departure{runtime.LeaveGroup, runtime.KeepMembership} {
@@ -95,11 +96,18 @@ func TestStopKeepsTheMembership(t *testing.T) {
 			config := func() runtime.Config {
 				return runtime.Config{ApplicationID: app, StateDir: t.TempDir(), Workers: 1, SessionTimeout: 20 * time.Second}
 			}
-			cfg := config()
-			a, b := l.start(t, top, cfg), l.start(t, top, config())
+			cfg, other := config(), config()
+			var rebalances atomic.Int32
+			other.Listener = func(c runtime.StateChange) {
+				if c.To == runtime.Rebalancing {
+					rebalances.Add(1)
+				}
+			}
+			a, b := l.start(t, top, cfg), l.start(t, top, other)
 			eventually(t, 30*time.Second, "both share the tasks", func() bool {
 				return len(a.Stats().Tasks) == 1 && len(b.Stats().Tasks) == 1 && a.State() == runtime.Running && b.State() == runtime.Running
 			})
+			generation, before := runtime.Generation(b.App), rebalances.Load()
 			if err := a.Stop(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
@@ -114,6 +122,9 @@ func TestStopKeepsTheMembership(t *testing.T) {
 			eventually(t, 15*time.Second, "it has its task again", func() bool { return len(again.Stats().Tasks) == 1 && again.State() == runtime.Running })
 			if n := len(b.Stats().Tasks); n != 1 {
 				t.Errorf("the other one has %d tasks", n)
+			}
+			if g, h := runtime.Generation(again.App), runtime.Generation(b.App); g != generation || h != generation || rebalances.Load() != before {
+				t.Errorf("generation %d became %d, and %d of the other one, which has rebalanced %d times", generation, g, h, rebalances.Load()-before)
 			}
 		})
 	}

@@ -55,3 +55,6 @@ func AlignPatience(c Config, d time.Duration) Config {
 
 // Watching reports whether a waits to hear how far other instances have come.
 func Watching(a *App) bool { return a.instance.Load().board.Watching() }
+
+// Generation returns the generation of the group that an instance that runs has joined.
+func Generation(a *App) int32 { return a.instance.Load().member.Identity().Generation }

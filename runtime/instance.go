@@ -103,6 +103,7 @@ func (in *instance) connect(ctx context.Context) (err error) {
 			Dial:     in.cfg.Dial,
 			TLS:      in.cfg.TLS,
 			SASL:     in.cfg.SASL,
+			Rack:     in.cfg.ClientRack,
 			ClientID: in.cfg.ApplicationID + "-" + in.id,
 			Logger:   in.log,
 		})
@@ -217,7 +218,7 @@ func (in *instance) openMember(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	in.member, err = member.New(in.client, member.Config{
+	cfg := member.Config{
 		Group:            in.cfg.ApplicationID,
 		InstanceID:       in.id,
 		Capacity:         in.cfg.Workers,
@@ -227,18 +228,18 @@ func (in *instance) openMember(context.Context) (err error) {
 		SessionTimeout:   in.cfg.SessionTimeout,
 		RebalanceTimeout: in.cfg.RebalanceTimeout,
 		Plan:             in.plan.lead,
-		Assign: assign.Config{
-			Standbys:      in.cfg.NumStandbyReplicas,
-			AcceptableLag: in.cfg.AcceptableRecoveryLag,
-			MaxWarmups:    in.cfg.MaxWarmupReplicas,
-			Spread:        in.cfg.RackAwareTags,
-		},
-		Tags:          in.cfg.ClientTags,
-		Endpoint:      in.cfg.Endpoint,
-		Lags:          in.lags,
-		ProbeInterval: in.cfg.ProbingRebalanceInterval,
-		Logger:        in.log,
-	})
+		Assign:           in.cfg.assignConfig(false),
+		Rack:             in.cfg.ClientRack,
+		Tags:             in.cfg.ClientTags,
+		Endpoint:         in.cfg.Endpoint,
+		Lags:             in.lags,
+		ProbeInterval:    in.cfg.ProbingRebalanceInterval,
+		Logger:           in.log,
+	}
+	if in.cfg.Assignor != nil {
+		cfg.Assignor = in.askAssignor
+	}
+	in.member, err = member.New(in.client, cfg)
 	return err
 }
 

@@ -113,7 +113,10 @@ func (p *plan) lead(ctx context.Context, _ []member.Info) ([]member.TaskInputs, 
 			})
 		}
 	}
-	return tasks, p.measure(ctx, tasks)
+	if err := p.measure(ctx, tasks); err != nil {
+		return nil, err
+	}
+	return tasks, p.locate(ctx, tasks)
 }
 
 // measure finds out how much state the tasks have: what an instance lacks that has nothing of it.
@@ -127,10 +130,13 @@ func (p *plan) measure(ctx context.Context, tasks []member.TaskInputs) error {
 		}
 	}
 	var tps []client.TopicPartition
-	for _, t := range tasks {
+	for i := range tasks {
+		t := &tasks[i]
 		for _, name := range changelogs[t.Subtopology] {
-			tps = append(tps, client.TopicPartition{Topic: name, Partition: t.Partition})
+			t.Stateful = true
+			t.Changelogs = append(t.Changelogs, client.TopicPartition{Topic: name, Partition: t.Partition})
 		}
+		tps = append(tps, t.Changelogs...)
 	}
 	if len(tps) == 0 {
 		return nil
@@ -144,10 +150,8 @@ func (p *plan) measure(ctx context.Context, tasks []member.TaskInputs) error {
 		return fmt.Errorf("measure changelogs: %w", err)
 	}
 	for i := range tasks {
-		t := &tasks[i]
-		for _, name := range changelogs[t.Subtopology] {
-			tp := client.TopicPartition{Topic: name, Partition: t.Partition}
-			t.Stateful, t.Records = true, t.Records+ends[tp]-starts[tp]
+		for _, tp := range tasks[i].Changelogs {
+			tasks[i].Records += ends[tp] - starts[tp]
 		}
 	}
 	return nil
