@@ -44,6 +44,13 @@
 // fencing, rebalances) never comes so far: the transaction is aborted and its records are processed again, for at most TaskTimeout
 // without a commit.
 //
+// # Where tasks run
+//
+// The instance that leads the group decides. A task stays where it runs, as far as the number of tasks by worker is balanced, of those with state by
+// themselves too; it moves only to where its state is, which is made ready there before ([Config], AcceptableRecoveryLag and
+// MaxWarmupReplicas). Where brokers and instances say in which rack they are, tasks and copies of states go where their data has replicas
+// (RackAwareStrategy), and replicas are read (ClientRack). An [Assignor] may decide instead: [StickyAssignor], or one of the application's own.
+//
 // # Control
 //
 // [App.Pause] and [App.Resume] stop and go on with processing; [App.AddWorker] and [App.RemoveWorker] change the number of workers;
@@ -55,5 +62,6 @@
 // goroutines, several at a time; the listener by one goroutine at a time, without locks held.
 //
 // Sources: Kafka Streams' threading model; KIP-98, KIP-447, KIP-890 (transactions); KIP-429 (cooperative rebalancing);
+// KIP-441, KIP-708, KIP-924, KIP-925 (assignment), KIP-392 (nearest replica);
 // KIP-161, KIP-210, KIP-1033, KIP-1034 (handlers, dead letters); KIP-671 (uncaught failures); KIP-663, KIP-812, KIP-834 (control).
 package runtime

@@ -19,7 +19,7 @@
 //
 // Concurrency: a Client is safe for use by several goroutines. A Producer belongs to one goroutine, which may build a batch
 // while its own sender goroutines send earlier ones. A Fetcher's methods are safe for use by several goroutines; it
-// owns one goroutine per leader and one that looks for leaders.
+// owns one goroutine per node that it asks, and one that looks for leaders.
 //
 // Left out: fetch sessions (KIP-227).
 package client

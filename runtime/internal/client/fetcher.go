@@ -63,7 +63,7 @@ const (
 
 // Fetcher reads partitions with its own connections. Its methods are safe for use by several goroutines.
 //
-// For each leader there is one goroutine with at most one fetch under way, for all partitions that may be fetched. A fetch
+// For each node that is asked there is one goroutine with at most one fetch under way, for all partitions that may be fetched. A fetch
 // that waits for data is given up when a partition is added, so that nothing waits for what others lack.
 type Fetcher struct {
 	c     *Client

@@ -263,7 +263,11 @@ func TestNearestReplicaIsAskedForAWhile(t *testing.T) {
 	f := newFetcher(t, c, FetcherConfig{MaxWait: 10 * time.Millisecond})
 	f.replicaAge = 50 * time.Millisecond
 	f.Add(tp, 0)
+	ctx := testContext(t)
 	for i := 0; strings.Count(strings.Join(r.asked(), " "), "leader for rack-1") < 3; i++ {
+		if ctx.Err() != nil {
+			t.Fatalf("asked %q", slices.Compact(r.asked()))
+		}
 		send(t, p, tp, fmt.Sprint(i))
 		flush(t, p)
 		if got := readValues(t, f, 1); !slices.Equal(got, []string{fmt.Sprint(i)}) {
