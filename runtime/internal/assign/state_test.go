@@ -355,3 +355,40 @@ func converge(t *testing.T, strategy Strategy, sticky bool) {
 		}
 	}
 }
+
+// Both the tasks with state and all tasks are balanced by capacity, however the capacities are and whoever runs what (A2, R-56).
+func TestBalanceByCapacity(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(3000) {
+		rng := rand.New(rand.NewPCG(seed, 37))
+		instances, sum := make([]Instance, 1+rng.IntN(7)), 0
+		for i := range instances {
+			instances[i] = Instance{ID: fmt.Sprint(i), Capacity: 1 + rng.IntN(4)}
+			sum += instances[i].Capacity
+		}
+		cfg := Config{State: map[Task]int64{}, Sticky: true}
+		all := make([]Task, 1+rng.IntN(20))
+		for i := range all {
+			all[i] = Task{Subtopology: rng.Int32N(3), Partition: int32(i)}
+			if rng.IntN(2) == 0 {
+				cfg.State[all[i]] = 0
+			}
+			if in := &instances[rng.IntN(len(instances))]; seed%2 == 0 {
+				in.Owned = append(in.Owned, all[i])
+			}
+		}
+		for _, n := range decide(instances, all, cfg).nodes {
+			stateful := 0
+			for _, t := range n.target {
+				if _, ok := cfg.State[t]; ok {
+					stateful++
+				}
+			}
+			for _, c := range []struct{ have, of int }{{len(n.target), len(all)}, {stateful, len(cfg.State)}} {
+				if low := c.of * n.capacity / sum; c.have < low || c.have > (c.of*n.capacity+sum-1)/sum {
+					t.Fatalf("seed %d: an instance with %d of %d workers has %d of %d tasks", seed, n.capacity, sum, c.have, c.of)
+				}
+			}
+		}
+	}
+}
