@@ -322,7 +322,7 @@ func TestConvergenceOfState(t *testing.T) {
 }
 
 func converge(t *testing.T, strategy Strategy, sticky bool) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 13))
 		c := &cluster{t: t, rng: rng, disks: map[string]disk{}, owned: map[string][]Task{}, capacity: map[string]int{}, zone: map[string]string{}}
 		c.cfg = Config{State: map[Task]int64{}, Standbys: rng.IntN(3), MaxWarmups: 1 + rng.IntN(3), Spread: []string{"zone"}, Sticky: sticky}
