@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/assign"
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/member"
+	"github.com/millrace-io/millrace/runtime/internal/planted"
 	"github.com/millrace-io/millrace/runtime/internal/restore"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
@@ -37,7 +38,7 @@ const (
 
 // openKeeper makes what keeps standbys and warm-ups up to date.
 func (in *instance) openKeeper(context.Context) error {
-	f, err := client.NewFetcher(in.client, client.FetcherConfig{BufferBytes: keeperBytes})
+	f, err := client.NewFetcher(in.client, client.FetcherConfig{BufferBytes: keeperBytes, ReadUncommitted: planted.Is(planted.CopyUncommitted)})
 	if err != nil {
 		return err
 	}

@@ -24,10 +24,13 @@ const (
 	DeadLetterOutside   Bug = "dead-letter-outside"   // a dead letter is written outside the transaction of its record
 	LossForgotten       Bug = "loss-forgotten"        // a recovery that is tried again forgets that the membership was lost
 	EndedUnanswered     Bug = "ended-unanswered"      // a transaction is committed before all of its batches are answered
+	CopyUncommitted     Bug = "copy-uncommitted"      // a standby takes in what is not committed
+	CopyClaimsEnd       Bug = "copy-claims-end"       // a standby that is promoted claims its changelog's end, so that the tail is not read
+	CopyKept            Bug = "copy-kept"             // a standby is not let go before its task runs
 )
 
 // Bugs are all of them.
 var Bugs = []Bug{
 	OverlayKept, AppliedBeforeCommit, PositionApart, PositionFromEnd, RestoreToStable, GenerationUnchecked, UnstableOffsets,
-	ResetToLatest, CommitAssumed, DeadLetterOutside, LossForgotten, EndedUnanswered,
+	ResetToLatest, CommitAssumed, DeadLetterOutside, LossForgotten, EndedUnanswered, CopyUncommitted, CopyClaimsEnd, CopyKept,
 }

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/planted"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
 )
@@ -126,7 +128,7 @@ func (k *Keeper) Keep(ctx context.Context, tasks []Task, promoted func(topology.
 func (k *Keeper) Hold(ctx context.Context, hold bool) error {
 	return k.do(ctx, func() {
 		k.held = hold
-		all := slices.Collect(maps.Keys(k.kept))
+		all := k.changelogs()
 		if hold {
 			k.fetcher.Pause(all...)
 		} else {
@@ -198,15 +200,19 @@ func (k *Keeper) keep(tasks []Task, promoted func(topology.TaskID) bool) {
 			wanted[s.Changelog] = &kept{task: &tasks[i], store: s}
 		}
 	}
-	for tp, c := range k.kept {
-		if _, ok := wanted[tp]; ok {
+	for _, tp := range k.changelogs() {
+		if _, ok := wanted[tp]; ok || planted.Is(planted.CopyKept) {
 			continue
 		}
+		c := k.kept[tp]
 		k.fetcher.Remove(tp)
 		delete(k.kept, tp)
 		if c.state == following {
 			e := c.event(Suspended)
 			e.Promoted = promoted(c.task.ID)
+			if e.Promoted && planted.Is(planted.CopyClaimsEnd) {
+				_ = c.store.State.RestoredTo(c.end) // what fails is not planted
+			}
 			tell(k.cfg.Listen, e)
 		}
 	}
@@ -223,6 +229,13 @@ func (c *kept) event(kind EventKind) Event {
 		Next: c.next, End: c.end, Records: c.restored}
 }
 
+// changelogs returns what is kept, sorted: what listeners are told, and what the state has done to it, is in one order.
+func (k *Keeper) changelogs() []client.TopicPartition {
+	return slices.SortedFunc(maps.Keys(k.kept), func(a, b client.TopicPartition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+}
+
 // look asks where the changelogs of new copies begin and end, beside the loop.
 func (k *Keeper) look(ctx context.Context) {
 	if k.looking || k.again != nil {
@@ -230,8 +243,8 @@ func (k *Keeper) look(ctx context.Context) {
 	}
 	var asked []*kept
 	var changelogs []client.TopicPartition
-	for tp, c := range k.kept {
-		if c.state == unlocated {
+	for _, tp := range k.changelogs() {
+		if c := k.kept[tp]; c.state == unlocated {
 			asked, changelogs = append(asked, c), append(changelogs, tp)
 		}
 	}

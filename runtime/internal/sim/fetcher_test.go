@@ -13,9 +13,11 @@ func timeNow() time.Time { return time.Now() } // virtual: in a bubble
 type fetcher struct {
 	in    *instance
 	works bool // it is a worker's
-	at    map[client.TopicPartition]*feed
-	queue []client.Fetched
-	ready chan struct{}
+	// uncommitted: records of transactions that are open or aborted are read too.
+	uncommitted bool
+	at          map[client.TopicPartition]*feed
+	queue       []client.Fetched
+	ready       chan struct{}
 }
 
 type feed struct {
@@ -97,7 +99,11 @@ func (f *fetcher) Close() {
 // ends returns where a partition can be read up to, and whether a fetch would bring news.
 func (f *fetcher) ends(tp client.TopicPartition) (stable int64, news bool) {
 	d := f.at[tp]
-	stable = f.in.world.log.partition(tp).stable()
+	if p := f.in.world.log.partition(tp); f.uncommitted {
+		stable = int64(len(p.records))
+	} else {
+		stable = p.stable()
+	}
 	return stable, !d.paused && (d.next < stable || !d.known || d.lag != 0)
 }
 
@@ -126,11 +132,11 @@ func (f *fetcher) poll() {
 	if d.next < stable {
 		end := min(d.next+1+int64(w.rng.IntN(8)), stable)
 		b := &batch{end: end}
-		p.visible(func(offset int64, r *record) {
-			if d.next <= offset && offset < end {
+		for offset := d.next; offset < end; offset++ {
+			if r := &p.records[offset]; r.fate == visible || f.uncommitted && r.fate != control {
 				b.records = append(b.records, topology.Raw{Key: r.key, Value: r.value, Timestamp: r.timestamp, Offset: offset})
 			}
-		})
+		}
 		x.Batch, d.next = b, end
 	}
 	x.Lag = max(0, stable-d.next)

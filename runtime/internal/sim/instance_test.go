@@ -43,6 +43,7 @@ type instance struct {
 	committing int // TxnOffsetCommits under way
 	fetchers   []*fetcher
 	member     *member.Member
+	supervisor *supervisor // once it runs
 }
 
 var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -55,7 +56,7 @@ func (w *world) start(index int, d *disk) {
 		done: make(chan struct{}), died: make(chan struct{}), stopping: make(chan struct{}),
 	}
 	w.instances[index] = in
-	if young := []string{c11, c12, c14, c15}; !w.calm && w.rng.IntN(6) == 0 {
+	if young := []string{c11, c12, c14, c15, k1, k2}; !w.calm && w.rng.IntN(6) == 0 {
 		in.armed.point = young[w.rng.IntN(len(young))]
 	}
 	w.note("%s starts", in.name)
@@ -128,12 +129,16 @@ func (in *instance) live(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if in.pass(c15) {
+		return errCrashed
+	}
 	db, err := state.NewDB(engine, state.Config{ApplyBytes: w.applyBytes, Inline: true, CacheBytes: 4096, Logger: discard})
 	if err != nil || in.pass(c15) {
 		return err
 	}
 	s := &supervisor{instance: in, db: db, placed: make(map[topology.TaskID]int), specs: make(map[topology.TaskID]restore.Task),
-		warm: make(map[topology.TaskID]bool), wake: make(chan struct{}, 1)}
+		warm: make(map[topology.TaskID]bool), given: make(map[topology.TaskID]bool), wake: make(chan struct{}, 1)}
+	s.newKeeper()
 	if err := s.join(); err != nil {
 		return err
 	}
@@ -205,16 +210,16 @@ func (c coordinator) Leave(ctx context.Context, id client.Identity, _ string) er
 	}})
 }
 
-// restoreLog is the world's log, for the preparations of one worker.
+// restoreLog is the world's log, for the preparations of one worker, for the keeper of copies, and for those who ask how much is missing.
 type restoreLog struct {
-	in   *instance
-	slot int
+	in  *instance
+	who string
 }
 
 func (l restoreLog) CommittedOffsets(ctx context.Context, _ string, tps []client.TopicPartition) (map[client.TopicPartition]client.Committed, error) {
 	w := l.in.world
 	found := make(map[client.TopicPartition]client.Committed)
-	err := l.in.ask(ctx, &call{name: fmt.Sprintf("%s/%d committed of %v", l.in.name, l.slot, tps), apply: func() (bool, error) {
+	err := l.in.ask(ctx, &call{name: fmt.Sprintf("%s committed of %v", l.who, tps), apply: func() (bool, error) {
 		if w.log.unstable(tps) && !planted.Is(planted.UnstableOffsets) {
 			return false, nil
 		}
@@ -232,7 +237,7 @@ func (l restoreLog) CommittedOffsets(ctx context.Context, _ string, tps []client
 func (l restoreLog) ListOffsets(ctx context.Context, spec client.OffsetSpec, tps []client.TopicPartition) (map[client.TopicPartition]int64, error) {
 	w := l.in.world
 	found := make(map[client.TopicPartition]int64)
-	err := l.in.ask(ctx, &call{name: fmt.Sprintf("%s/%d list %d of %v", l.in.name, l.slot, spec, tps), apply: func() (bool, error) {
+	err := l.in.ask(ctx, &call{name: fmt.Sprintf("%s list %d of %v", l.who, spec, tps), apply: func() (bool, error) {
 		for _, tp := range tps {
 			p := w.log.partition(tp)
 			found[tp] = map[client.OffsetSpec]int64{client.HighWatermark: int64(len(p.records)), client.LastStable: p.stable()}[spec]
@@ -242,24 +247,50 @@ func (l restoreLog) ListOffsets(ctx context.Context, spec client.OffsetSpec, tps
 	return found, err
 }
 
-// storePartition is a store partition as restoring sees it, with a point to be killed at.
+// storePartition is a store partition as a preparation or the keeper of copies sees it, with points to be killed at.
 type storePartition struct {
 	*state.Partition
-	in *instance
+	of        *supervisor
+	task      topology.TaskID
+	changelog client.TopicPartition
+	copy      bool // the keeper's
+}
+
+// Reset writes down what the store belongs to.
+func (p storePartition) Reset(at state.Position) error {
+	p.writes()
+	if p.of.pass(c15) {
+		return errCrashed
+	}
+	err := p.Partition.Reset(at)
+	if p.of.pass(c15) {
+		return errCrashed
+	}
+	return err
 }
 
 func (p storePartition) Restore(key, value []byte, timestamp int64) error {
-	if p.in.pass(c11) {
+	p.writes()
+	point := c11
+	if p.copy {
+		point = k1
+	}
+	if p.of.pass(point) {
 		return errCrashed
 	}
 	return p.Partition.Restore(key, value, timestamp)
+}
+
+func (p storePartition) RestoredTo(next int64) error {
+	p.writes()
+	return p.Partition.RestoredTo(next)
 }
 
 // newWorker makes a worker over the world.
 func (s *supervisor) newWorker(slot int, p *producer) *worker.Worker {
 	in := s.instance
 	restorer := restore.New(restore.Config{
-		Group: application, ClusterID: "cluster", Log: restoreLog{in, slot}, ExactlyOnce: true, StateDir: in.name,
+		Group: application, ClusterID: "cluster", Log: restoreLog{in, fmt.Sprintf("%s/%d", in.name, slot)}, ExactlyOnce: true, StateDir: in.name,
 		NewFetcher: func() (restore.Fetcher, error) { return newFetcher(in, false), nil },
 		Logger:     discard, Now: time.Now,
 	})
@@ -267,7 +298,8 @@ func (s *supervisor) newWorker(slot int, p *producer) *worker.Worker {
 		Slot: slot, Producer: p, Fetcher: newFetcher(in, true), Member: s.member,
 		Prepare: func(ctx context.Context, tasks []restore.Task, ready func(restore.Ready)) error {
 			return restorer.Prepare(ctx, tasks, func(r restore.Ready) {
-				if !s.wasWarm(r.ID) || !in.pass(c12) {
+				s.checkReady(r)
+				if point := s.ready(r.ID); point == "" || !in.pass(point) {
 					ready(r)
 				}
 			})
@@ -311,12 +343,17 @@ func (s *supervisor) join() (err error) {
 	m, err := member.New(coordinator{s.instance}, member.Config{
 		Group: application, InstanceID: s.name, Capacity: w.workers, Previous: previous,
 		SessionTimeout: w.session, RebalanceTimeout: 5 * time.Second,
-		Plan:   func(context.Context, []member.Info) ([]member.TaskInputs, error) { return w.tasks(), nil },
+		Plan: func(ctx context.Context, _ []member.Info) ([]member.TaskInputs, error) {
+			tasks := w.tasks()
+			return tasks, s.measure(ctx, tasks)
+		},
+		Assign: assign.Config{Standbys: w.standbys, AcceptableLag: w.lag, MaxWarmups: w.warmups},
+		Lags:   s.lags, ProbeInterval: w.probe,
 		Logger: discard,
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.member = m
+	s.member, s.supervisor = m, s
 	return err
 }
 

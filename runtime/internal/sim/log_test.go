@@ -277,6 +277,18 @@ func (l *logModel) decided(r *record) bool {
 	return r.fate == visible || r.fate == pending && l.txns[r.txn].state == txnCommitting
 }
 
+// undecided returns the offset of a partition's first record of a transaction that may still be aborted; where that is not written down
+// yet, it may lie beyond the last stable offset.
+func (l *logModel) undecided(tp client.TopicPartition) int64 {
+	p := l.partition(tp)
+	for i := range p.records {
+		if r := &p.records[i]; r.fate == pending && l.txns[r.txn].state == txnOngoing {
+			return int64(i)
+		}
+	}
+	return int64(len(p.records))
+}
+
 func comparePartitions(a, b client.TopicPartition) int {
 	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 }

@@ -83,7 +83,7 @@ func (w *world) compare(oracle, topic string, want, got map[string][]string) {
 func (w *world) checkChangelog(tp client.TopicPartition, last map[string]int64) {
 	rows := make(map[string]int64)
 	w.log.partition(tp).visible(func(offset int64, r *record) {
-		n := int64(binary.BigEndian.Uint64(r.value))
+		n := countOf(r)
 		if n <= rows[string(r.key)] {
 			w.violate("CHANGELOG", "%v@%d: %s goes from %d to %d", tp, offset, r.key, rows[string(r.key)], n)
 		}
@@ -163,29 +163,45 @@ func (w *world) checkStore(name string, db *state.DB, sp state.StorePartition) e
 	if err != nil {
 		return err
 	}
-	layer, err := w.job.Stores[i].Open(state.Env{Committed: p})
+	rows, err := rowsOf(w.job.Stores[i], p)
 	if err != nil {
 		return err
 	}
-	rows := make(map[string]int64)
-	for row, err := range layer.(*counts).Range(serde.None[string](), serde.None[string]()) {
-		if err != nil {
-			return err
-		}
-		rows[row.Key] = row.Value
-	}
 	at, _ := p.Position()
-	tp := client.TopicPartition{Topic: topology.ChangelogTopic(application, sp.Store), Partition: sp.Partition}
-	want := make(map[string]int64)
-	log := w.log.partition(tp)
-	for offset := range min(at.Next, int64(len(log.records))) {
-		r := &log.records[offset]
-		if r.fate != control && w.log.decided(r) {
-			want[string(r.key)] = int64(binary.BigEndian.Uint64(r.value))
-		}
-	}
-	if !maps.Equal(rows, want) {
+	tp := changelogOf(sp)
+	if want := w.changelogRows(tp, at.Next); !maps.Equal(rows, want) {
 		return fmt.Errorf("holds %v at %d of %v, the changelog says %v", rows, at.Next, tp, want)
 	}
 	return nil
 }
+
+// rowsOf returns what a store partition holds.
+func rowsOf(spec *state.Spec, p *state.Partition) (map[string]int64, error) {
+	layer, err := spec.Open(state.Env{Committed: p})
+	if err != nil {
+		return nil, err
+	}
+	rows := make(map[string]int64)
+	for row, err := range layer.(*counts).Range(serde.None[string](), serde.None[string]()) {
+		if err != nil {
+			return nil, err
+		}
+		rows[row.Key] = row.Value
+	}
+	return rows, nil
+}
+
+// changelogRows recomputes what a store holds from its changelog up to an offset.
+func (w *world) changelogRows(tp client.TopicPartition, end int64) map[string]int64 {
+	rows := make(map[string]int64)
+	log := w.log.partition(tp)
+	for offset := range min(end, int64(len(log.records))) {
+		if r := &log.records[offset]; r.fate != control && w.log.decided(r) {
+			rows[string(r.key)] = countOf(r)
+		}
+	}
+	return rows
+}
+
+// countOf is the count that a changelog record holds.
+func countOf(r *record) int64 { return int64(binary.BigEndian.Uint64(r.value)) }

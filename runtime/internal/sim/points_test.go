@@ -13,14 +13,22 @@ const (
 	c9  = "C9 inside the store's batch"
 	c10 = "C10 applied, before the next poll"
 	c11 = "C11 in restore"
-	c12 = "C12 task promoted where its state was"
+	c12 = "C12 standby promoted"
 	c13 = "C13 in revoke, before the last commit"
 	c14 = "C14 between join and sync"
 	c15 = "C15 opening the store"
 	c16 = "C16 clean shutdown"
 )
 
-var points = []string{c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16}
+// Those of the keeper of copies, and of a task that comes back.
+const (
+	k1 = "K1 in the batch of a copy"
+	k2 = "K2 copy let go, before its task is given to a worker"
+	k3 = "K3 warm-ups have caught up, before the group is told"
+	k4 = "K4 task ready where its state was"
+)
+
+var points = []string{c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, k1, k2, k3, k4}
 
 // armed is where an instance is to be killed.
 type armed struct {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millrace-io/millrace/topology"
 )
 
 var (
@@ -32,7 +34,7 @@ func TestSimulation(t *testing.T) {
 		sync.Mutex
 		result
 	}
-	all.points, all.faults = make(map[string]int), make(map[string]int)
+	all.result = newResult()
 	const lanes = 4
 	t.Run("seeds", func(t *testing.T) {
 		for lane := range lanes {
@@ -48,12 +50,24 @@ func TestSimulation(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d seeds: %d transactions, faults %v, crashes by point %v", *seeds, all.committed, all.faults, all.points)
+	t.Logf("%d seeds: %d transactions, faults %v, crashes by point %v, copies %v", *seeds, all.committed, all.faults, all.points, all.copies)
+	if *seeds < enough {
+		return
+	}
 	for _, p := range points {
-		if all.points[p] == 0 && *seeds >= enough {
+		if all.points[p] == 0 {
 			t.Errorf("no crash at %s", p)
 		}
 	}
+	for _, what := range []string{ready, goesOn(asStandby), goesOn(asWarmup), promotedAfterKill, movedToCopy} {
+		if all.copies[what] == 0 {
+			t.Errorf("copies: not once %s", what)
+		}
+	}
+}
+
+func newResult() result {
+	return result{points: make(map[string]int), faults: make(map[string]int), copies: make(map[string]int)}
 }
 
 func (r *result) add(other result) {
@@ -63,6 +77,9 @@ func (r *result) add(other result) {
 	}
 	for k, n := range other.faults {
 		r.faults[k] += n
+	}
+	for k, n := range other.copies {
+		r.copies[k] += n
 	}
 }
 
@@ -100,8 +117,8 @@ func simulate(t *testing.T, seed uint64, verbose bool) (r result) {
 			t.Fatal(err)
 		}
 		rng := rand.New(rand.NewPCG(seed, 0x51b))
-		w := &world{settings: draw(rng), t: t, rng: rng, job: job, log: newLog(time.Now()), verbose: verbose}
-		w.result.points, w.result.faults = make(map[string]int), make(map[string]int)
+		w := &world{settings: draw(rng), t: t, rng: rng, job: job, log: newLog(time.Now()), verbose: verbose, result: newResult(),
+			owners: make(map[topology.TaskID]*instance)}
 		w.run()
 		w.result.trace = w.trace
 		r = w.result
@@ -183,7 +200,7 @@ func (w *world) rested() bool {
 			return false
 		}
 	}
-	return true
+	return w.settled()
 }
 
 func (w *world) allEnded() bool {
@@ -225,6 +242,11 @@ func (w *world) bury() {
 			w.result.points[in.killedAt]++
 			in.disk.crash(w.rng)
 			w.checkDisk(in.name, in.disk)
+			if w.rng.IntN(12) == 0 {
+				w.note("the disk of %s is lost", in.name)
+				w.result.faults["disk lost"]++
+				in.disk = new(disk)
+			}
 		} else {
 			w.note("%s has stopped", in.name)
 		}

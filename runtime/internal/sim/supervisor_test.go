@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -25,12 +26,15 @@ type supervisor struct {
 	specs       map[topology.TaskID]restore.Task
 	incarnation uint64
 	wake        chan struct{}
+	copies
 
 	guarded struct {
 		sync.Mutex
 		dropped []topology.TaskID
 	}
-	warm map[topology.TaskID]bool // its state was here before; guarded by the world's mutex
+	// Guarded by the world's mutex.
+	warm  map[topology.TaskID]bool // its state was here before
+	given map[topology.TaskID]bool // tasks that belong to a worker: whether they have become ready
 }
 
 func (s *supervisor) changed() {
@@ -55,21 +59,18 @@ func (s *supervisor) takeDropped() []topology.TaskID {
 	return ids
 }
 
-func (s *supervisor) wasWarm(id topology.TaskID) bool {
-	s.world.mu.Lock()
-	defer s.world.mu.Unlock()
-	return s.warm[id]
-}
-
 // supervise runs workers and member until the life ends.
 func (s *supervisor) supervise(ctx context.Context) error {
-	r := &running{failures: make(chan error, len(s.workers)+1)}
+	r := &running{failures: make(chan error, len(s.workers)+2)}
 	joined, leave := context.WithCancel(ctx)
 	defer leave()
 	for _, w := range s.workers {
 		r.start(func() error { return w.Run(ctx) })
 	}
 	r.start(func() error { return s.member.Run(joined) })
+	followed, unfollow := context.WithCancel(ctx)
+	defer unfollow()
+	r.start(func() error { return s.follows(followed) })
 	err := s.follow(ctx, r.failures)
 	if err == nil && ctx.Err() == nil {
 		err = s.shutDown(ctx)
@@ -80,6 +81,7 @@ func (s *supervisor) supervise(ctx context.Context) error {
 	// What the member was told before it has to hear first: of two channels that are ready a select takes one by lot.
 	time.Sleep(time.Microsecond)
 	leave()
+	unfollow()
 	r.wg.Wait()
 	return err
 }
@@ -120,40 +122,64 @@ func (s *supervisor) reconcile(ctx context.Context) error {
 				}
 			}
 		}
-		clear(s.placed)
-		clear(s.specs)
+		s.forget(slices.Collect(maps.Keys(s.placed))...)
 		s.incarnation = a.Incarnation
 	}
 	if !a.Joined {
 		s.member.Release(a.Revoked...)
 		return nil
 	}
-	for _, id := range s.takeDropped() {
-		delete(s.placed, id)
-		delete(s.specs, id)
-	}
+	s.forget(s.takeDropped()...)
 	if err := s.release(ctx, a.Tasks); err != nil {
 		return err
 	}
 	if len(a.Revoked) > 0 {
 		s.member.Release(a.Revoked...)
 	}
+	if err := s.keepCopies(ctx, &a); err != nil { // T4: before what was a copy runs
+		return err
+	}
+	var specs []restore.Task
 	for _, t := range a.Tasks {
-		id := topology.TaskID{Subtopology: t.Subtopology, Partition: t.Partition}
-		if _, ok := s.placed[id]; ok {
+		if _, ok := s.placed[taskID(t)]; ok {
 			continue
 		}
-		spec, err := s.spec(id)
+		spec, err := s.spec(taskID(t), false)
 		if err != nil {
 			return err
 		}
+		specs = append(specs, spec)
+	}
+	for _, spec := range specs {
 		at := s.lightest()
-		s.placed[id], s.specs[id] = at, spec
+		s.give(spec, at)
 		if err := s.workers[at].Assign(ctx, []restore.Task{spec}); err != nil && !errors.Is(err, worker.ErrEnded) {
 			return err
 		}
 	}
-	return nil
+	if err := s.offerWarmups(&a); err != nil {
+		return err
+	}
+	return s.holdCopies(ctx)
+}
+
+// give notes that a task belongs to a worker from now on.
+func (s *supervisor) give(spec restore.Task, at int) {
+	s.placed[spec.ID], s.specs[spec.ID] = at, spec
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	s.given[spec.ID] = false
+}
+
+// forget notes that tasks belong to no worker any more.
+func (s *supervisor) forget(ids ...topology.TaskID) {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	for _, id := range ids {
+		delete(s.placed, id)
+		delete(s.specs, id)
+		delete(s.given, id)
+	}
 }
 
 // release gives up what is not wanted any more (V2).
@@ -177,9 +203,8 @@ func (s *supervisor) release(ctx context.Context, wanted []assign.Task) error {
 		}
 		for _, id := range ids {
 			s.checkReleased(s.specs[id])
-			delete(s.placed, id)
-			delete(s.specs, id)
 		}
+		s.forget(ids...)
 	}
 	return nil
 }
@@ -210,8 +235,8 @@ func (s *supervisor) lightest() int {
 	return slices.Index(load, slices.Min(load))
 }
 
-// spec describes a task.
-func (s *supervisor) spec(id topology.TaskID) (restore.Task, error) {
+// spec describes a task to a worker, or a copy of it to the keeper.
+func (s *supervisor) spec(id topology.TaskID, copied bool) (restore.Task, error) {
 	spec := restore.Task{ID: id, Known: make(map[client.TopicPartition]bool)}
 	sub, ok := s.world.job.Subtopology(id.Subtopology)
 	if !ok {
@@ -228,15 +253,17 @@ func (s *supervisor) spec(id topology.TaskID) (restore.Task, error) {
 		if err != nil {
 			return spec, err
 		}
-		if at, known := p.Position(); known && at.Next > 0 {
+		if s.pass(c15) {
+			return spec, errCrashed
+		}
+		if at, known := p.Position(); known && at.Next > 0 && !copied {
 			s.world.mu.Lock()
 			s.warm[id] = true
 			s.world.mu.Unlock()
 		}
-		name := topology.ChangelogTopic(application, store.Name)
+		changelog := changelogOf(state.StorePartition{Store: store.Name, Partition: id.Partition})
 		spec.Stores = append(spec.Stores, restore.Store{
-			Name: store.Name, Changelog: client.TopicPartition{Topic: name, Partition: id.Partition},
-			TopicID: topicID(name), State: storePartition{p, s.instance},
+			Name: store.Name, Changelog: changelog, TopicID: topicID(changelog.Topic), State: storePartition{p, s, id, changelog, copied},
 		})
 	}
 	return spec, nil

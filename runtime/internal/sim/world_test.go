@@ -30,6 +30,10 @@ type settings struct {
 	applyBytes  int64 // committed bytes that are applied to the engine at once
 	every       int   // steps from one fault to the next, on average
 	losses      int   // one request or answer in so many is lost
+	standbys    int   // copies of each state
+	warmups     int   // states that are made ready at once
+	lag         int64 // up to how many missing records a state counts as caught up
+	probe       time.Duration
 	weights     [faultKinds]int
 }
 
@@ -47,6 +51,10 @@ func draw(rng *rand.Rand) settings {
 		applyBytes:  int64(1 + rng.IntN(3000)),
 		every:       60 + rng.IntN(300),
 		losses:      40 << rng.IntN(6),
+		standbys:    max(0, rng.IntN(4)-1),
+		warmups:     1 + rng.IntN(2),
+		lag:         int64(1 + rng.IntN(30)),
+		probe:       time.Duration(200+rng.IntN(1500)) * time.Millisecond,
 	}
 	for i := range s.weights {
 		s.weights[i] = max(0, rng.IntN(12)-3)
@@ -63,6 +71,7 @@ const (
 	stopInOrder
 	throwOut
 	askRebalance
+	killHost
 	faultKinds
 )
 
@@ -83,6 +92,7 @@ type world struct {
 	calls     []*call
 	due       []due
 	result    result
+	owners    map[topology.TaskID]*instance // where a task has become ready last
 	trace     uint64
 	verbose   bool
 	calm      bool // no faults any more
@@ -94,7 +104,8 @@ type result struct {
 	violations []string
 	points     map[string]int // crashes by the point that was hit
 	faults     map[string]int
-	committed  int // transactions
+	copies     map[string]int // what copies have come to
+	committed  int            // transactions
 	trace      uint64
 }
 
@@ -193,8 +204,10 @@ func (in *instance) arrive(c *call) bool {
 	}
 }
 
-// collect takes over what has arrived, in an order that does not depend on how the goroutines ran.
+// collect takes over what has arrived, in an order that does not depend on how the goroutines ran. Of an instance that was killed meanwhile
+// nothing has: which of its goroutines were faster than that is chance.
 func (w *world) collect() {
+	w.arrived = slices.DeleteFunc(w.arrived, func(c *call) bool { return c.in.dead })
 	slices.SortStableFunc(w.arrived, func(a, b *call) int { return strings.Compare(a.name, b.name) })
 	for _, c := range w.arrived {
 		w.note("sent %s", c.name)
@@ -207,8 +220,10 @@ func (w *world) collect() {
 	w.bury()
 }
 
-// step lets everything come to rest and then does one thing. Faults are left out if calm.
+// step lets everything come to rest and then does one thing. Faults are left out if calm. Each step has a time of its own, so that what waits
+// since different steps is not due at the same moment, when chance would say who is first.
 func (w *world) step(calm bool) {
+	time.Sleep(time.Microsecond)
 	synctest.Wait()
 	w.mu.Lock()
 	w.done++
@@ -405,13 +420,15 @@ func (w *world) fault() {
 		return // it is about to start again
 	}
 	switch kind := w.drawFault(); {
+	case kind == killHost:
+		w.killHost()
 	case kind == killNow:
 		w.result.faults["kill"]++
 		in.kill("at any moment")
 	case kind == armPoint:
 		in.armed = armed{points[w.rng.IntN(len(points))], w.rng.IntN(4)}
-		if w.rng.IntN(6) == 0 { // few tasks are ever revoked
-			in.armed = armed{point: c13}
+		if w.rng.IntN(4) == 0 { // few tasks are ever revoked, or promoted
+			in.armed = armed{point: []string{c12, c13, c13, k2, k3}[w.rng.IntN(5)]}
 		}
 		w.note("armed %s at %s", in.name, in.armed.point)
 		if in.armed.point == c16 && in.resumed == nil {
