@@ -49,7 +49,7 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 	c.mu.topics = make(map[string]Topic)
 	err := c.negotiate(ctx)
 	if err == nil {
-		c.conn, err = c.open()
+		c.conn, _, err = c.open()
 	}
 	if err == nil {
 		if err = c.loadClusterID(ctx); err != nil {
@@ -92,8 +92,12 @@ func (c *Client) loadClusterID(ctx context.Context) error {
 }
 
 // open makes another set of connections. Long polls and produced batches get their own, for a broker answers the requests
-// of one connection one after the other.
-func (c *Client) open() (*kgo.Client, error) { return kgo.NewClient(c.cfg.options(c.versions)...) }
+// of one connection one after the other. A log that holds its client back does so by connection, too.
+func (c *Client) open() (*kgo.Client, *throttle, error) {
+	t := newThrottle(c.log)
+	conn, err := kgo.NewClient(append(c.cfg.options(c.versions), kgo.WithHooks(t))...)
+	return conn, t, err
+}
 
 // Close closes the connections. Producers and Fetchers have their own and are closed by their owners.
 func (c *Client) Close() {

@@ -16,6 +16,8 @@
 //   - N5: every failure that comes out of this package has a class, see ClassOf.
 //   - N6: what a broker refuses it has not appended, unless an answer was lost or the leader had lost its part: the rest of a batch may be
 //     sent again under the same sequence, without the records at fault (Refusal).
+//   - N7: a node that has said for how long it wants to be left alone (KIP-219) is sent no batch and no fetch before, but for maxThrottle;
+//     until then a batch's time to be delivered has not begun.
 //
 // Concurrency: a Client is safe for use by several goroutines. A Producer belongs to one goroutine, which may build a batch
 // while its own sender goroutines send earlier ones. A Fetcher's methods are safe for use by several goroutines; it

@@ -46,6 +46,9 @@ func (f *Fetcher) take(node int32, cancel context.CancelFunc) (round []ask, req 
 	defer f.mu.Unlock()
 	wait = -1
 	now, maxWait := time.Now(), f.cfg.MaxWait
+	if hold := f.throttle.hold(node, now); hold > 0 {
+		return nil, nil, hold
+	}
 	share, _ := f.shareLocked()
 	for _, d := range f.mu.order {
 		f.renewLocked(d, now)

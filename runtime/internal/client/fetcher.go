@@ -66,11 +66,12 @@ const (
 // For each node that is asked there is one goroutine with at most one fetch under way, for all partitions that may be fetched. A fetch
 // that waits for data is given up when a partition is added, so that nothing waits for what others lack.
 type Fetcher struct {
-	c     *Client
-	cfg   FetcherConfig
-	conn  *kgo.Client
-	crew  *crew
-	ready chan struct{}
+	c        *Client
+	cfg      FetcherConfig
+	conn     *kgo.Client
+	throttle *throttle
+	crew     *crew
+	ready    chan struct{}
 
 	replicaAge time.Duration
 
@@ -116,11 +117,11 @@ type queued struct {
 // NewFetcher returns a Fetcher without partitions.
 func NewFetcher(c *Client, cfg FetcherConfig) (*Fetcher, error) {
 	cfg.setDefaults()
-	conn, err := c.open()
+	conn, throttle, err := c.open()
 	if err != nil {
 		return nil, doing(err, "open connections of a fetcher")
 	}
-	f := &Fetcher{c: c, cfg: cfg, conn: conn, ready: make(chan struct{}, 1), replicaAge: replicaAge}
+	f := &Fetcher{c: c, cfg: cfg, conn: conn, throttle: throttle, ready: make(chan struct{}, 1), replicaAge: replicaAge}
 	f.mu.feeds = make(map[TopicPartition]*feed)
 	f.mu.polls = make(map[int32]context.CancelFunc)
 	f.crew = newCrew(f.work)

@@ -64,11 +64,12 @@ func setDefault[T int | time.Duration](v *T, d T) {
 //
 // A batch that the log refuses stops its partition alone, until somebody has decided about it: see Refusals.
 type Producer struct {
-	c       *Client
-	cfg     ProducerConfig
-	conn    *kgo.Client
-	crew    *crew
-	refused atomic.Int32 // partitions that stand still; changed under mu
+	c        *Client
+	cfg      ProducerConfig
+	conn     *kgo.Client
+	throttle *throttle
+	crew     *crew
+	refused  atomic.Int32 // partitions that stand still; changed under mu
 
 	mu struct {
 		sync.Mutex
@@ -127,11 +128,11 @@ func NewProducer(c *Client, cfg ProducerConfig) (*Producer, error) {
 	if !cfg.Compression.Valid() {
 		return nil, fmt.Errorf("compression with %v is not known", cfg.Compression)
 	}
-	conn, err := c.open()
+	conn, throttle, err := c.open()
 	if err != nil {
 		return nil, doing(err, "open connections of a producer")
 	}
-	p := &Producer{c: c, cfg: cfg, conn: conn}
+	p := &Producer{c: c, cfg: cfg, conn: conn, throttle: throttle}
 	p.mu.lanes = make(map[TopicPartition]*lane)
 	p.mu.changed = make(chan struct{})
 	p.crew = newCrew(p.work)

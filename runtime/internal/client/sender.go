@@ -37,6 +37,9 @@ func (p *Producer) take(node int32) (round []*lane, s session, wait time.Duratio
 		return nil, session{}, wait
 	}
 	now, bytes := time.Now(), 0
+	if hold := p.throttle.hold(node, now); hold > 0 {
+		return nil, session{}, hold
+	}
 	for _, l := range p.mu.order {
 		if l.leader != node || l.busy || len(l.pending) == 0 || l.refusal != nil {
 			continue
