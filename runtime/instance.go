@@ -112,8 +112,11 @@ func (in *instance) connect(ctx context.Context) (err error) {
 			in.purger = client.NewPurger(in.client, in.cfg.purgeEvery)
 			return nil
 		}
+		if client.ClassOf(err) != client.ClassRetry { // one has answered
+			return err
+		}
 		in.log.Debug("no broker answers", "err", err)
-		if client.ClassOf(err) != client.ClassRetry || !pause(ctx, wait) {
+		if !pause(ctx, wait) {
 			return fmt.Errorf("%w; is a broker running there, and reachable from here?", err)
 		}
 	}

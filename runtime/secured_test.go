@@ -8,13 +8,19 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
 	"net"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/millrace-io/millrace/broker"
@@ -102,4 +108,56 @@ func permit(t *testing.T, b *brokertest.Broker, n jobNames) {
 			}
 		}
 	}
+}
+
+// TestSecuredKafka runs an application on a real Kafka over TLS, authenticated by each mechanism, and one that is not who it says.
+func TestSecuredKafka(t *testing.T) {
+	t.Parallel()
+	addresses, trusted := os.Getenv("MILLRACE_KAFKA_SECURE"), os.Getenv("MILLRACE_KAFKA_CA")
+	if addresses == "" || trusted == "" {
+		t.Skip("MILLRACE_KAFKA_SECURE=host:port and MILLRACE_KAFKA_CA=file do not name a listener of a Kafka: .ci/kafka/kafka up --secure")
+	}
+	pem, err := os.ReadFile(trusted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		t.Fatalf("no certificate in %s", trusted)
+	}
+	l := openLog(t, false) // the same Kafka, by the listener for everybody
+	l.brokers = strings.Split(addresses, ",")
+	for name, m := range map[string]sasl.Mechanism{
+		"plain":         plain.Auth{User: "millrace", Pass: "secret"}.AsMechanism(),
+		"scram-sha-256": scram.Auth{User: "millrace", Pass: "secret"}.AsSha256Mechanism(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newJob(t, l, 2)
+			top, err := n.topology()
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.write(t, n.In, jobInput(1, 500, 2, 0))
+			app := l.start(t, top, runtime.Config{ApplicationID: n.App, StateDir: t.TempDir(), TLS: &tls.Config{RootCAs: pool}, SASL: m})
+			eventually(t, time.Minute, "all is processed", func() bool { return l.drained(t, n.App, n.inputs()...) })
+			if err := app.stop(); err != nil {
+				t.Fatal(err)
+			}
+			n.check(t, l)
+		})
+	}
+	t.Run("refused", func(t *testing.T) {
+		t.Parallel()
+		n := newJob(t, l, 1)
+		top, err := n.topology()
+		if err != nil {
+			t.Fatal(err)
+		}
+		app := l.start(t, top, runtime.Config{ApplicationID: n.App, TLS: &tls.Config{RootCAs: pool},
+			SASL: scram.Auth{User: "millrace", Pass: "guessed"}.AsSha256Mechanism()})
+		if err := app.failure(t, time.Minute); !errors.Is(err, kerr.SaslAuthenticationFailed) || strings.Contains(err.Error(), "reachable") {
+			t.Errorf("got %v", err)
+		}
+	})
 }
