@@ -62,7 +62,8 @@ func (s *segment) look() {
 		}
 		switch {
 		case sl.proc.killed(): // by an order that came too late for its fault
-			s.report.Kills.add(sl.status().deepest())
+			st := sl.status()
+			s.report.Kills.add(st.deepest(), st.At[killSelf])
 		case sl.leaving && sl.cutOff: // its last commit had nobody to go to, which it may say
 		case sl.proc.err != nil || !sl.leaving:
 			s.verdict.add(oracleLive, sl.name, "it stopped by itself: %v: %s", sl.proc.err, sl.proc.lastWords())
@@ -164,6 +165,7 @@ func (s *segment) apply(f fault) error {
 			return nil
 		}
 		s.report.Cuts++
+		s.report.CutsByPoint[string(sl.status().At[cutOff])]++
 		s.say("cut a connection of %s at %s", sl.name, f.Point)
 	}
 	return nil
@@ -185,7 +187,11 @@ func (s *segment) applyPause(sl *slot, f fault) error {
 	}
 	sl.paused = true
 	st := sl.status()
-	s.report.Pauses.add(st.deepest())
+	var at point
+	if st.Obeyed > before {
+		at = st.At[pauseSelf]
+	}
+	s.report.Pauses.add(st.deepest(), at)
 	s.say("paused %s for %v: %s", sl.name, f.Pause.Round(time.Millisecond), st.said())
 	proc := sl.proc
 	s.later(f.Pause, func() error {
@@ -207,18 +213,30 @@ func (s *segment) applyBrokerKill(f fault) error {
 		s.later(100*time.Millisecond, func() error { return s.apply(f) })
 		return nil
 	}
-	if sl := s.among(f.Pick, (*slot).healthy); sl != nil {
-		sl.hit(killBroker, f.Point, f.After, s.broker.pid(), s.broker.gone)
-	}
+	at := s.aimAtBroker(f, s.broker.pid(), s.broker.gone)
 	s.broker.kill()
-	s.say("killed the broker: %s", s.countBrokerKill())
+	s.say("killed the broker: %s", s.countBrokerKill(at))
 	s.brokerAway = true
 	s.later(f.Down, s.brokerBack)
 	return nil
 }
 
-// countBrokerKill books a kill of the broker by the phases that it met.
-func (s *segment) countBrokerKill() phase {
+// aimAtBroker has an instance kill a broker at a point, and returns where it has; "" if it has not.
+func (s *segment) aimAtBroker(f fault, pid int, gone func() bool) point {
+	sl := s.among(f.Pick, (*slot).healthy)
+	if sl == nil {
+		return ""
+	}
+	before := sl.status().Obeyed
+	sl.hit(killBroker, f.Point, f.After, pid, func() bool { return gone() || sl.status().Obeyed > before || sl.proc.gone() })
+	if st := sl.status(); st.Obeyed > before {
+		return st.At[killBroker]
+	}
+	return ""
+}
+
+// countBrokerKill books a kill of the broker by the phases that it met, and where it was aimed at.
+func (s *segment) countBrokerKill(at point) phase {
 	deepest := idle
 	for _, sl := range s.slots {
 		if sl.proc != nil {
@@ -226,7 +244,7 @@ func (s *segment) countBrokerKill() phase {
 			sl.cutOff = sl.cutOff || sl.leaving
 		}
 	}
-	s.report.BrokerKills.add(deepest)
+	s.report.BrokerKills.add(deepest, at)
 	return deepest
 }
 
@@ -241,13 +259,10 @@ func (s *segment) applyNodeKill(f fault) error {
 	if err != nil {
 		return err
 	}
-	if sl := s.among(f.Pick, (*slot).healthy); sl != nil {
-		before := sl.status().Obeyed
-		sl.hit(killBroker, f.Point, f.After, pid, func() bool { return sl.status().Obeyed > before || sl.proc.gone() })
-	}
+	at := s.aimAtBroker(f, pid, func() bool { return false })
 	_ = signalKill(pid) // it may be dead already
 	s.cluster.down = node
-	s.say("killed node %d: %s", node, s.countBrokerKill())
+	s.say("killed node %d: %s", node, s.countBrokerKill(at))
 	s.later(f.Down, s.cluster.start)
 	return nil
 }

@@ -88,6 +88,7 @@ func (r *instanceRole) runApp(ctx context.Context, id string, top *topology.Topo
 		RebalanceTimeout:   10 * time.Second,
 		ConnectTimeout:     time.Minute, // the broker may be down when an instance starts
 		Logger:             logger,
+		RestoreListener:    w.restored,
 		Listener:           func(c runtime.StateChange) { w.runs(id, c.To == runtime.Running) },
 	})
 	if err != nil {

@@ -121,22 +121,13 @@ func (h *history) checkReceipts(v *verdict) {
 // checkBatches: a transaction of a driver is seen whole if it was committed, not at all if it was aborted, and one or the other
 // if nobody knows.
 func (h *history) checkBatches(v *verdict) {
-	sizes, begun := make(map[string]int), make(map[string]int)
-	batchOf := make(map[string]string)
+	sizes := make(map[string]int)
 	for _, s := range h.journal {
 		if s.Outcome == sent && s.Batch != "" {
-			batchOf[s.ID], sizes[s.Batch] = s.Batch, s.Size
-			begun[s.Batch]++
+			sizes[s.Batch] = s.Size
 		}
 	}
-	seen := make(map[string]int)
-	for _, records := range h.visible[h.names.transfers()] {
-		for _, r := range records {
-			if b := batchOf[r.ID]; b != "" {
-				seen[b]++
-			}
-		}
-	}
+	seen := h.batchesSeen()
 	ends := batchEnds(h.journal)
 	for b, size := range sizes {
 		v.Checked[oracleAtomic]++
@@ -150,6 +141,25 @@ func (h *history) checkBatches(v *verdict) {
 			v.add(oracleAtomic, b, "%d of %d records can be seen", n, size)
 		}
 	}
+}
+
+// batchesSeen counts the records of the drivers' transactions that a reader of committed data sees, by transaction.
+func (h *history) batchesSeen() map[string]int {
+	batchOf := make(map[string]string)
+	for _, s := range h.journal {
+		if s.Outcome == sent && s.Batch != "" {
+			batchOf[s.ID] = s.Batch
+		}
+	}
+	seen := make(map[string]int)
+	for _, records := range h.visible[h.names.transfers()] {
+		for _, r := range records {
+			if b := batchOf[r.ID]; b != "" {
+				seen[b]++
+			}
+		}
+	}
+	return seen
 }
 
 // checkReaders: a reader of committed data gets what the control records say, whether it reads at rest or along with the

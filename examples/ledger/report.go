@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	goruntime "runtime"
@@ -25,6 +26,7 @@ type report struct {
 		Aborted int `json:"aborted"`
 	} `json:"records"`
 	Hostile      map[string]int `json:"hostile"`
+	DeadLetters  map[string]int `json:"deadLetters"` // by reason: what became of hostile records that are no transfers
 	Transactions struct {
 		Committed int `json:"committed"` // of instances and drivers, counted by the markers of each partition
 		Aborted   int `json:"aborted"`
@@ -32,18 +34,26 @@ type report struct {
 			Committed int `json:"committed"`
 			Aborted   int `json:"aborted"`
 			Unclear   int `json:"unclear"`
+			// What the log says of those that nobody knew the end of.
+			Resolved struct {
+				Committed int `json:"committed"`
+				Aborted   int `json:"aborted"`
+			} `json:"unclearResolved"`
 		} `json:"driver"`
 	} `json:"transactions"`
 
-	Kills       faultCount `json:"kills"`
-	BrokerKills faultCount `json:"brokerKills"`
-	Pauses      faultCount `json:"pauses"`
-	Cuts        int        `json:"cuts"`
-	Joins       int        `json:"joins"`
-	Leaves      int        `json:"leaves"`
-	Rebalances  int        `json:"joinRequests"` // of the instances, at rebalances
-	SlowestUp   float64    `json:"slowestCatchUpSeconds"`
-	MaxRSS      int64      `json:"maxRSSBytes"` // of any process
+	Kills       faultCount     `json:"kills"`
+	BrokerKills faultCount     `json:"brokerKills"`
+	Pauses      faultCount     `json:"pauses"`
+	Cuts        int            `json:"cuts"`
+	CutsByPoint map[string]int `json:"cutsByPoint"`
+	Joins       int            `json:"joins"`
+	Leaves      int            `json:"leaves"`
+	Rebalances  int            `json:"joinRequests"` // of the instances, at rebalances
+	Restores    Restores       `json:"restores"`
+	Promotions  int            `json:"promotions"`
+	SlowestUp   float64        `json:"slowestCatchUpSeconds"`
+	MaxRSS      int64          `json:"maxRSSBytes"` // of any process
 
 	Checked    map[string]int `json:"checked"` // by oracle
 	Violations map[string]int `json:"violations"`
@@ -51,19 +61,24 @@ type report struct {
 	Kept       string         `json:"kept,omitempty"` // directory, after a violation
 }
 
-// faultCount counts faults of a kind by the phase of the transactions that they met.
+// faultCount counts faults of a kind by the phase of the transactions that they met, and by the point that they were done at.
 type faultCount struct {
 	Total   int            `json:"total"`
 	Open    int            `json:"transactionOpen"`
 	ByPhase map[string]int `json:"byPhase"`
+	ByPoint map[string]int `json:"byPoint"`
 }
 
-func (c *faultCount) add(p phase) {
+// anywhere is the point of faults that were aimed at none, or missed theirs.
+const anywhere point = "anywhere"
+
+func (c *faultCount) add(p phase, at point) {
 	if c.ByPhase == nil {
-		c.ByPhase = make(map[string]int)
+		c.ByPhase, c.ByPoint = make(map[string]int), make(map[string]int)
 	}
 	c.Total++
 	c.ByPhase[p.String()]++
+	c.ByPoint[string(cmp.Or(at, anywhere))]++
 	if p.open() {
 		c.Open++
 	}
@@ -109,8 +124,8 @@ func (r *report) holds(o *options) *verdict {
 }
 
 func newReport(o *options) *report {
-	r := &report{Seed: o.seed, Log: "millrace", Go: goruntime.Version(), Hostile: make(map[string]int),
-		Checked: make(map[string]int), Violations: make(map[string]int)}
+	r := &report{Seed: o.seed, Log: "millrace", Go: goruntime.Version(), Hostile: make(map[string]int), DeadLetters: make(map[string]int),
+		CutsByPoint: make(map[string]int), Checked: make(map[string]int), Violations: make(map[string]int)}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, x := range info.Settings {
 			if x.Key == "vcs.revision" {
@@ -127,6 +142,7 @@ func newReport(o *options) *report {
 // book adds what a segment's history and verdict say.
 func (r *report) book(h *history, v *verdict) {
 	r.Segments++
+	seen := h.batchesSeen()
 	for _, s := range h.journal {
 		switch s.Outcome {
 		case sent:
@@ -145,6 +161,19 @@ func (r *report) book(h *history, v *verdict) {
 			r.Transactions.Driver.Aborted++
 		case unclear:
 			r.Transactions.Driver.Unclear++
+			if seen[s.Batch] > 0 {
+				r.Transactions.Driver.Resolved.Committed++
+			} else {
+				r.Transactions.Driver.Resolved.Aborted++
+			}
+		}
+	}
+	for _, records := range h.visible[h.names.dead()] {
+		for _, x := range records {
+			var d deadLetter
+			if json.Unmarshal(x.Value, &d) == nil { // what is none is a violation already
+				r.DeadLetters[d.Reason]++
+			}
 		}
 	}
 	for topic, partitions := range h.log {

@@ -62,7 +62,11 @@ func (sl *slot) stop() error {
 // ended books a process that has ended.
 func (sl *slot) ended() {
 	r := sl.segment.report
-	r.Rebalances += sl.status().Joins
+	st := sl.status()
+	r.Rebalances += st.Joins
+	r.Restores.Stores += st.Stores
+	r.Restores.Records += st.Records
+	r.Promotions += st.Promotions
 	r.MaxRSS = max(r.MaxRSS, maxRSS(sl.proc.cmd.ProcessState))
 	sl.proc = nil
 }
@@ -106,7 +110,7 @@ func (sl *slot) killNow() {
 		return
 	}
 	st := sl.status()
-	s.report.Kills.add(st.deepest())
+	s.report.Kills.add(st.deepest(), st.At[killSelf])
 	s.say("killed %s: %s", sl.name, st.said())
 	sl.ended()
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/runtime"
 )
 
 // status is what an instance says of itself, in a file that survives it. The driver reads it when it has killed the instance.
@@ -18,7 +20,17 @@ type status struct {
 	Ends   int              // transactions whose end was answered
 	Acted  string           // the last order to act upon itself that was obeyed, and where
 	Obeyed int              // orders obeyed
+	At     map[act]point    // where the last order of each kind was obeyed
 	Ready  bool             // every application runs
+
+	Restores       // of stores
+	Promotions int // of standbys and warm-ups to tasks
+}
+
+// Restores counts stores that have been brought to where their changelogs end.
+type Restores struct {
+	Stores  int   `json:"stores"`
+	Records int64 `json:"records"` // that were read for it
 }
 
 // deepest returns the phase of the transaction that has come farthest among the open ones, else the farthest of all.
@@ -66,7 +78,7 @@ func newWatch(path string, applications ...string) (*watch, error) {
 		return nil, err
 	}
 	w := &watch{file: f}
-	w.mu.Phases, w.mu.running = make(map[string]phase), make(map[string]bool)
+	w.mu.Phases, w.mu.At, w.mu.running = make(map[string]phase), make(map[act]point), make(map[string]bool)
 	for _, a := range applications {
 		w.mu.running[a] = false
 	}
@@ -88,6 +100,22 @@ func (w *watch) runs(application string, running bool) {
 	defer w.mu.Unlock()
 	w.mu.running[application] = running
 	w.mu.Ready = !slices.Contains(slices.Collect(maps.Values(w.mu.running)), false)
+	w.saveLocked()
+}
+
+// restored notes what becomes of stores.
+func (w *watch) restored(e runtime.RestoreEvent) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case e.Kind == runtime.RestoreEnded:
+		w.mu.Stores++
+		w.mu.Records += e.Records
+	case e.Kind == runtime.RestoreSuspended && e.Promoted:
+		w.mu.Promotions++
+	default:
+		return
+	}
 	w.saveLocked()
 }
 
@@ -165,6 +193,7 @@ func (w *watch) actLocked(at point) (cut bool) {
 	obeyed := *o
 	*o = order{}
 	w.mu.Obeyed++
+	w.mu.At[obeyed.Act] = at
 	if obeyed.Act == killSelf || obeyed.Act == pauseSelf {
 		w.mu.Acted = fmt.Sprintf("%s at %s", obeyed.Act, at)
 	}
