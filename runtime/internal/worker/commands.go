@@ -73,6 +73,7 @@ func (w *Worker) Assign(ctx context.Context, tasks []restore.Task) error {
 			w.forget([]topology.TaskID{t.ID}) // it is to be tried again
 		}
 		w.prepare(ctx, tasks)
+		w.publish() // what is made ready comes before copies, and whoever keeps those looks here
 		return nil
 	})
 }

@@ -259,6 +259,9 @@ func TestPausedWorker(t *testing.T) {
 	}
 	s.order(t, func(ctx context.Context) error { return s.Assign(ctx, []restore.Task{stepTask(1)}) })
 	<-restoring
+	if snapshot := s.Snapshot(); len(snapshot.Preparing) != 1 {
+		t.Errorf("snapshot %+v of a worker that makes a task ready", snapshot)
+	}
 	s.feed(0, 5)
 	for s.done[0] < 3 {
 		s.step(t)
