@@ -1,10 +1,15 @@
 package runtime_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,5 +73,90 @@ func TestTopologyIsWrittenDown(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "store=counts") || !strings.Contains(log.String(), id+"-counts-changelog") {
 		t.Errorf("the log does not say that the state of counts is left behind:\n%s", log.String())
+	}
+}
+
+// dyingConn is a connection of a process that dies with its first Produce request.
+type dyingConn struct {
+	net.Conn
+	of *death
+}
+
+// death is that of a process: before its first Produce request has left, or when it has, and the answer finds nobody.
+type death struct {
+	sent bool
+	dead atomic.Bool
+}
+
+var errDead = errors.New("the process is dead")
+
+func (d *death) over(c net.Conn) net.Conn { return dyingConn{c, d} }
+
+// Write is called for a request at a time: its length, its key, and so on. The key of Produce is 0.
+func (c dyingConn) Write(b []byte) (int, error) {
+	if c.of.dead.Load() {
+		return 0, errors.Join(errDead, c.Close())
+	}
+	if len(b) < 6 || binary.BigEndian.Uint16(b[4:]) != 0 {
+		return c.Conn.Write(b)
+	}
+	defer c.of.dead.Store(true)
+	if !c.of.sent {
+		return 0, errors.Join(errDead, c.Close())
+	}
+	return c.Conn.Write(b)
+}
+
+// Read implements net.Conn.
+func (c dyingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.of.dead.Load() {
+		return 0, errors.Join(errDead, c.Close())
+	}
+	return n, err
+}
+
+// The leader dies while it writes the topology down (C15): whether the record stands in the log or not, the next start goes on, and writes it if
+// it does not.
+func TestLeaderDiesWritingTheTopology(t *testing.T) {
+	t.Parallel()
+	for _, sent := range []bool{false, true} {
+		t.Run(fmt.Sprintf("sent-%v", sent), func(t *testing.T) {
+			t.Parallel()
+			l := openLog(t, false)
+			in, out := unique(t, "in"), unique(t, "out")
+			l.createTopics(t, 1, in, out)
+			b := stream.NewBuilder()
+			stream.From(b, in, serde.String, serde.String).To(out, serde.String, serde.String)
+			top, err := b.Topology()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := runtime.Config{ApplicationID: unique(t, "app"), StateDir: t.TempDir(), ShutdownTimeout: time.Second}
+			forms := func() int {
+				if topics, err := l.client.ExistingTopics(t.Context(), cfg.ApplicationID+"-millrace-topology-changelog"); err != nil || len(topics) == 0 {
+					return 0
+				}
+				return len(l.read(t, cfg.ApplicationID+"-millrace-topology-changelog"))
+			}
+			d := &death{sent: sent}
+			app := l.through(d.over).start(t, top, cfg)
+			eventually(t, 30*time.Second, "it dies", d.dead.Load)
+			_ = app.stop() // it cannot tell anybody
+			if sent {
+				eventually(t, 30*time.Second, "the request has arrived", func() bool { return forms() == 1 })
+			} else if n := forms(); n != 0 {
+				t.Fatalf("%d forms are written down", n)
+			}
+			again := l.start(t, top, cfg)
+			l.write(t, in, []record{{key: "k", value: "v"}})
+			eventually(t, 30*time.Second, "the next one works", func() bool { return l.drained(t, cfg.ApplicationID, in) })
+			if err := again.stop(); err != nil {
+				t.Fatal(err)
+			}
+			if n := forms(); n != 1 {
+				t.Errorf("%d forms are written down", n)
+			}
+		})
 	}
 }
