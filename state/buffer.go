@@ -12,7 +12,7 @@ const bufferVersion = 3
 
 // BufferSpec declares the buffer of a table's changes: its layer is a *Buffer[K, V].
 func BufferSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...SpecOption) *Spec {
-	s := &Spec{Name: name, Kind: KindBuffer, Logging: true, Headers: []serde.Header{{Key: "v", Value: []byte{bufferVersion}}}}
+	s := &Spec{Name: name, Kind: KindBuffer, Logging: true, Headers: []serde.Header{{Key: versionHeader, Value: []byte{bufferVersion}}}}
 	s.Open = func(e Env) (Layer, error) { return newBuffer(e, ks, vs) }
 	return s.typed(ks, vs, opts)
 }
@@ -42,13 +42,18 @@ func newBuffer[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Buffer[K
 	s := &Buffer[K, V]{t: newTransaction(e, serde.String), ks: newKeyCodec(ks), vs: newBufferCodec(vs)}
 	s.t.omitOld = true
 	var bad error
-	_, err := s.t.walk(span{}, false, func(local []byte, b string, _ int64) bool {
+	_, err := s.t.walk(span{}, false, func(e found[string]) bool {
 		var v bufferedValue
-		if v, bad = splitBuffered(bytesOf(b), &s.vs.topics); bad != nil {
+		if v, bad = splitBuffered(bytesOf(e.v), &s.vs.topics); bad == nil && s.t.kept.on {
+			var h serde.Headers
+			h, bad = decodeHeaders(e.headers)
+			v.readParts(h)
+		}
+		if bad != nil {
 			return false
 		}
-		s.queue.push(bufferKey{v.at, string(local)})
-		s.size += v.size(len(local))
+		s.queue.push(bufferKey{v.at, string(e.local)})
+		s.size += v.size(len(e.local))
 		return true
 	})
 	if bad != nil {
@@ -83,9 +88,14 @@ func (s *Buffer[K, V]) Put(at int64, r Buffered[K, V]) error {
 		v.prior = v.old
 		s.queue.push(bufferKey{at, stringOf(s.keys.Copy(key))})
 	}
+	var h serde.Headers
+	if s.t.kept.on {
+		v.follow(&waiting, waits)
+		h = v.changelogHeaders()
+	}
 	s.size += v.size(len(key))
 	s.out = v.append(s.out[:0])
-	s.t.set(slot, string(s.out), r.Timestamp, serde.Headers{})
+	s.t.set(slot, string(s.out), r.Timestamp, h)
 	return nil
 }
 
@@ -107,6 +117,13 @@ func (s *Buffer[K, V]) waiting(slot layer.Slot) (v bufferedValue, waits bool, er
 	}
 	if v, err = splitBuffered(bytesOf(it.v), &s.vs.topics); err != nil {
 		return v, false, fmt.Errorf("store %s: key %x: %w", s.t.below.id, s.t.table.Key(slot), err)
+	}
+	if s.t.kept.on {
+		h, err := s.t.headersAt(slot)
+		if err != nil {
+			return v, false, err
+		}
+		v.readParts(h)
 	}
 	return v, true, nil
 }

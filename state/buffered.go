@@ -33,6 +33,7 @@ type bufferedValue struct {
 	headers           []serde.Header
 	prior, old, value []byte
 	at                int64
+	parts             parts // not among the bytes
 }
 
 const (
@@ -180,6 +181,9 @@ func (v *bufferedValue) size(key int) int64 {
 	}
 	for _, h := range v.headers {
 		n += units(h.Key) + len(h.Value)
+	}
+	if v.parts.kept {
+		n += v.partsSize()
 	}
 	return int64(n)
 }

@@ -37,7 +37,7 @@ func (t *transaction[V]) checkEntry(s layer.Slot) error {
 		if !ok {
 			return nil // retention has passed it
 		}
-		if _, want, err = splitStored(stored); err != nil {
+		if _, _, want, err = t.split(stored); err != nil {
 			return err
 		}
 	default:

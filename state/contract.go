@@ -14,7 +14,7 @@ type Changelog interface {
 }
 
 // HeaderChangelog is a Changelog that takes headers. Stores of stream-stream joins give it those of their records, as Kafka Streams does
-// a Changelog that is none gets the records without.
+// and so do stores that keep headers; a Changelog that is none gets the records without.
 type HeaderChangelog interface {
 	AppendWith(headers []serde.Header, key, value []byte, timestamp int64) error
 }
@@ -98,6 +98,8 @@ type Spec struct {
 	KeySerde, ValueSerde string
 	// Headers go with each changelog record that has a value: Kafka Streams marks the format of some so.
 	Headers []serde.Header
+	// KeepsHeaders is set by the option KeepHeaders.
+	KeepsHeaders bool
 	// Sources says that somebody below asks where records came from: Changes then shows the coordinates of each key's last
 	// write.
 	Sources bool

@@ -127,12 +127,13 @@ func (c *cursor[V]) bucket(b keyschema.Bucket, from, to int64, tail int, reverse
 	return nil
 }
 
-// found is an entry that a cursor stands on; not ok: it is not to be shown.
+// found is an entry that an iteration stands on; not ok: it is not to be shown. local and headers are valid until the next one.
 type found[V any] struct {
-	local []byte
-	v     V
-	ts    int64
-	ok    bool
+	local   []byte
+	v       V
+	ts      int64
+	headers []byte // encoded, see decodeHeaders; a cursor leaves them out
+	ok      bool
 }
 
 // written returns an entry of this transaction, if its key has the length: between two entries of a key there may be others,
@@ -150,17 +151,15 @@ func (t *transaction[V]) clean(local, stored []byte, length int) (e found[V], er
 	if e.local = local; len(local) != length {
 		return e, nil
 	}
-	e.ok = true
 	if t.plain { // it may be here, decoded
 		if s, ok := t.table.Peek(layer.Hash(local), local); ok {
 			if it := t.table.At(s); it.flags&flagPresent != 0 {
-				e.v, e.ts = it.v, it.ts
+				e.v, e.ts, e.ok = it.v, it.ts, true
 				return e, nil
 			}
 		}
 	}
-	e.v, e.ts, err = t.decodeStored(local, stored)
-	return e, err
+	return t.decodeStored(local, stored)
 }
 
 // lookFor encodes the key that each looks for.

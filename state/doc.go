@@ -27,7 +27,7 @@
 //     changelog at the Position's offset.
 //   - S2: iteration is in the order of the encoded bytes, not of the types (S-02 of Kafka Streams' rows).
 //   - S3: changelogs are Kafka Streams', byte for byte: the plain value under the key, for windows key, start, sequence, for
-//     sessions key, end, start; the time is the record's.
+//     sessions key, end, start; the time is the record's, and so are the headers of a store that keeps some ([KeepHeaders]).
 //
 // # Whose is a value
 //

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -117,7 +116,13 @@ func (t *transaction[V]) flushEntry(s layer.Slot, it *item[V], changelogKey func
 		return fmt.Errorf("store %s: key %x: %w", t.below.id, local, err)
 	}
 	if t.log != nil && !t.unlogged {
-		if err := t.append(t.headersOf(t.flushed), key, val, it.ts); err != nil {
+		h := t.headersOf(t.flushed)
+		if t.kept.on && exists {
+			if h, err = t.headersAt(s); err != nil {
+				return err
+			}
+		}
+		if err := t.append(h, key, val, it.ts); err != nil {
 			return err
 		}
 	}
@@ -127,9 +132,8 @@ func (t *transaction[V]) flushEntry(s layer.Slot, it *item[V], changelogKey func
 		return nil
 	}
 	it.flags |= flagBelow
-	var ts [8]byte
-	binary.BigEndian.PutUint64(ts[:], uint64(it.ts))
-	t.staged.Put(layer.Hash(local), local, ts[:], val)
+	t.front = appendStored(t.front[:0], t.kept.on, t.kept.of(s), it.ts)
+	t.staged.Put(layer.Hash(local), local, t.front, val)
 	return nil
 }
 
@@ -174,6 +178,7 @@ func (t *transaction[V]) settle(forget bool) {
 	case aliased:
 	case !t.plain:
 		t.table.Reset() // objects that user code may have changed or kept (T2)
+		t.kept.reset()
 	default:
 		for _, s := range t.writes {
 			it := t.table.At(s)
@@ -183,6 +188,7 @@ func (t *transaction[V]) settle(forget bool) {
 			it.last, it.base = 0, 0
 			if forget {
 				t.table.Remove(s)
+				t.kept.remove(s)
 			}
 		}
 	}

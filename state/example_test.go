@@ -80,3 +80,32 @@ func ExampleSpec() {
 	// <nil> 2
 	// 1 <nil>
 }
+
+// A store that keeps headers gives them back with the row.
+func ExampleKeepHeaders() {
+	spec := state.KeyValueSpec("orders", serde.String, serde.String, state.KeepHeaders())
+	db, err := state.NewDB(memstore.New(), state.Config{Inline: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	partition, err := db.Partition(spec, 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	layer, err := spec.Open(state.Env{Committed: partition})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	orders := layer.(*state.KeyValue[string, string])
+	fmt.Println(orders.Put("o1", "two books", 1000, serde.Headers{}.With("trace", []byte("4bf9"))))
+
+	row, ok, err := orders.Row("o1")
+	trace, _ := row.Headers.Last("trace")
+	fmt.Printf("%s at %d, trace %s: %v, %v\n", row.Value, row.Timestamp, trace, ok, err)
+	// Output:
+	// <nil>
+	// two books at 1000, trace 4bf9: true, <nil>
+}

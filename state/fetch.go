@@ -69,12 +69,12 @@ func (s *Window[K, V]) bucketRows(b keyschema.Bucket, enc []byte, from, to int64
 		sp.hi = append(keyschema.AppendStart(slices.Clone(prefix), to), 0)
 	}
 	stop := false
-	more, err := s.t.walk(sp, reverse, func(local []byte, v V, ts int64) bool {
+	more, err := s.t.walk(sp, reverse, func(e found[V]) bool {
 		// Between two windows of a key there may be others, of keys that it is a prefix of (S-16).
-		if enc != nil && len(local) != keyschema.BucketLen+len(enc)+keyschema.StartLen {
+		if enc != nil && len(e.local) != keyschema.BucketLen+len(enc)+keyschema.StartLen {
 			return true
 		}
-		k, start, err := s.split(local)
+		k, start, err := s.split(e.local)
 		if err != nil {
 			stop = true
 			return yield(WindowRow[K, V]{}, err) && false
@@ -82,7 +82,8 @@ func (s *Window[K, V]) bucketRows(b keyschema.Bucket, enc []byte, from, to int64
 		if start < from || start > to {
 			return true
 		}
-		return yield(WindowRow[K, V]{k, start, v, ts}, nil)
+		h, err := decodeHeaders(e.headers)
+		return yield(WindowRow[K, V]{k, start, e.v, e.ts, h}, err)
 	})
 	if err != nil {
 		yield(WindowRow[K, V]{}, err)

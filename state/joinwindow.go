@@ -122,8 +122,8 @@ func (s *JoinWindow[K, V]) All(f func(key K, v V, timestamp int64) error) error 
 		sp := span{bucket: b, lo: keyschema.AppendBucket(nil, b)}
 		sp.hi = keyschema.Successor(sp.lo)
 		var bad error
-		_, err := s.t.walk(sp, false, func(local []byte, v V, ts int64) bool {
-			enc, time, _, err := keyschema.SplitDuplicate(local)
+		_, err := s.t.walk(sp, false, func(e found[V]) bool {
+			enc, time, _, err := keyschema.SplitDuplicate(e.local)
 			if err == nil && limited && time < low {
 				return true
 			}
@@ -132,7 +132,7 @@ func (s *JoinWindow[K, V]) All(f func(key K, v V, timestamp int64) error) error 
 				k, err = s.ks.decode(enc)
 			}
 			if err == nil {
-				err = f(k, v, ts)
+				err = f(k, e.v, e.ts)
 			}
 			bad = err
 			return err == nil

@@ -24,6 +24,7 @@ type Row[K, V any] struct {
 	Key       K
 	Value     V
 	Timestamp int64
+	Headers   serde.Headers // that the store keeps, see KeepHeaders
 }
 
 func newKeyValue[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*KeyValue[K, V], error) {
@@ -121,6 +122,21 @@ func (s *KeyValue[K, V]) Get(key K) (v V, timestamp int64, ok bool, err error) {
 	return s.t.look(b)
 }
 
+// Row is Get with the headers that the store keeps.
+func (s *KeyValue[K, V]) Row(key K) (row Row[K, V], ok bool, err error) {
+	slot, err := s.find(key)
+	if err != nil {
+		return row, false, err
+	}
+	row.Key = key
+	row.Value, row.Timestamp, row.Headers, ok, err = s.t.rowAt(slot)
+	return row, ok, err
+}
+
+// OmitHeaders says that headers which writes are given are not for keeping: values have none, and Changes and deletes alone have them. What
+// the operators of the DSL compute comes of many records, whose headers say nothing of it. It is called once, before the first write.
+func (s *KeyValue[K, V]) OmitHeaders() { s.t.kept.bare = true }
+
 // Put stores a copy of v as Entry.SetShared does.
 func (s *KeyValue[K, V]) Put(key K, v V, timestamp int64, h serde.Headers) error {
 	slot, err := s.find(key)
@@ -162,13 +178,16 @@ func (s *KeyValue[K, V]) rows(lo, hi serde.Maybe[K], reverse bool) iter.Seq2[Row
 			return // lo above hi
 		}
 		var bad error
-		_, err = s.t.walk(sp, reverse, func(local []byte, v V, ts int64) bool {
-			k, err := s.ks.decode(local)
-			if err != nil {
-				bad = fmt.Errorf("store %s: key %x: %w", s.t.below.id, local, err)
+		_, err = s.t.walk(sp, reverse, func(e found[V]) bool {
+			r := Row[K, V]{Value: e.v, Timestamp: e.ts}
+			if r.Key, bad = s.ks.decode(e.local); bad == nil {
+				r.Headers, bad = decodeHeaders(e.headers)
+			}
+			if bad != nil {
+				bad = fmt.Errorf("store %s: key %x: %w", s.t.below.id, e.local, bad)
 				return false
 			}
-			return yield(Row[K, V]{k, v, ts}, nil)
+			return yield(r, nil)
 		})
 		if bad != nil {
 			err = bad

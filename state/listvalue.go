@@ -95,7 +95,7 @@ func (s *ListValue[K, V]) RangeBackward(lo, hi serde.Maybe[K]) iter.Seq2[Row[K, 
 func (s *ListValue[K, V]) lists(rows iter.Seq2[Row[K, []byte], error]) iter.Seq2[Row[K, List[V]], error] {
 	return func(yield func(Row[K, List[V]], error) bool) {
 		for row, err := range rows {
-			if !yield(Row[K, List[V]]{row.Key, s.list(row.Value), row.Timestamp}, err) {
+			if !yield(Row[K, List[V]]{row.Key, s.list(row.Value), row.Timestamp, row.Headers}, err) {
 				return
 			}
 		}

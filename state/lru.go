@@ -57,8 +57,8 @@ func (s *LRU[K, V]) find() error {
 		ts  int64
 	}
 	var list []entry
-	_, err := s.kv.t.walk(span{}, false, func(local []byte, _ V, ts int64) bool {
-		list = append(list, entry{bytes.Clone(local), ts})
+	_, err := s.kv.t.walk(span{}, false, func(e found[V]) bool {
+		list = append(list, entry{bytes.Clone(e.local), e.ts})
 		return true
 	})
 	slices.SortStableFunc(list, func(a, b entry) int { return cmp.Compare(a.ts, b.ts) })

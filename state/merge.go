@@ -11,7 +11,7 @@ import (
 
 // walk iterates over a span of the store: this transaction's writes over the committed layer. It stops when yield
 // returns false and reports whether to go on.
-func (t *transaction[V]) walk(s span, reverse bool, yield func(local []byte, v V, ts int64) bool) (more bool, err error) {
+func (t *transaction[V]) walk(s span, reverse bool, yield func(e found[V]) bool) (more bool, err error) {
 	t.sort()
 	top := layer.NewWalk(&t.order, t.table.Key, s.lo, s.hi, reverse)
 	below, err := t.below.scan(s, reverse)
@@ -37,22 +37,17 @@ func (t *transaction[V]) walk(s span, reverse bool, yield func(local []byte, v V
 				order = -order
 			}
 		}
-		var local []byte
-		var v V
-		var ts int64
-		ok := true
+		var e found[V]
 		if order > 0 {
-			local = below.key
-			if v, ts, err = t.decodeStored(local, below.val); err != nil {
-				return false, err
-			}
+			e, err = t.decodeStored(below.key, below.val)
 		} else {
-			local = t.table.Key(slot)
-			if v, ts, ok, err = t.copyOf(slot); err != nil {
-				return false, err
-			}
+			e = found[V]{local: t.table.Key(slot), headers: t.kept.of(slot)}
+			e.v, e.ts, e.ok, err = t.copyOf(slot)
 		}
-		if ok && !yield(local, v, ts) {
+		if err != nil {
+			return false, err
+		}
+		if e.ok && !yield(e) {
 			return false, nil
 		}
 		if order >= 0 {
@@ -65,16 +60,17 @@ func (t *transaction[V]) walk(s span, reverse bool, yield func(local []byte, v V
 	return true, nil
 }
 
-// decodeStored decodes a value as the committed layer has it.
-func (t *transaction[V]) decodeStored(local, stored []byte) (v V, ts int64, err error) {
-	ts, body, err := splitStored(stored)
-	if err == nil {
-		v, err = t.decode(body)
+// decodeStored returns an entry as the committed layer has it.
+func (t *transaction[V]) decodeStored(local, stored []byte) (e found[V], err error) {
+	e.local, e.ok = local, true
+	var body []byte
+	if e.headers, e.ts, body, err = t.split(stored); err == nil {
+		e.v, err = t.decode(body)
 	}
 	if err != nil {
-		return v, ts, fmt.Errorf("store %s: value of key %x: %w", t.below.id, local, err)
+		return e, fmt.Errorf("store %s: value of key %x: %w", t.below.id, local, err)
 	}
-	return v, ts, nil
+	return e, nil
 }
 
 // copyOf returns the value of an entry that is the caller's own: plain, or decoded anew.

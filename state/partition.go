@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state/internal/keyschema"
 	"github.com/millrace-io/millrace/state/internal/layer"
 )
@@ -23,6 +24,7 @@ type Partition struct {
 	id        StorePartition
 	kind      Kind
 	logging   bool
+	headers   bool   // values have headers in front
 	width     int64  // of a bucket, in milliseconds; 0 for a key-value store, which has one bucket
 	retention int64  // in milliseconds
 	prefix    []byte // of the entries' keys in the engine
@@ -32,6 +34,7 @@ type Partition struct {
 		log    layer.Log
 		newest newest
 		buf    []byte
+		front  []byte // of a value
 
 		chains map[string]string // of a versioned store: versions by key
 		order  []string          // its keys, in the order of their first records
@@ -80,9 +83,13 @@ func openPartition(db *DB, spec *Spec, id StorePartition) (*Partition, error) {
 		id:        id,
 		kind:      spec.Kind,
 		logging:   spec.Logging,
+		headers:   spec.KeepsHeaders,
 		retention: max(spec.held().Milliseconds(), 1),
 		prefix:    keyschema.DataPrefix(id.Store, id.Partition),
 		recordKey: keyschema.RecordKey(id.Store, id.Partition),
+	}
+	if p.headers && !p.kind.MayKeepHeaders() {
+		return nil, fmt.Errorf("a %s store keeps no headers", p.kind)
 	}
 	if spec.Kind == KindVersioned {
 		p.retention = spec.Retention.Milliseconds() // may be none
@@ -100,11 +107,11 @@ func openPartition(db *DB, spec *Spec, id StorePartition) (*Partition, error) {
 			return nil, fmt.Errorf("read record: %w", err)
 		}
 	}
-	if ok && (p.mu.rec.Kind != uint8(p.kind) || p.mu.rec.BucketWidth != p.width) {
+	if ok && (p.mu.rec.Kind != uint8(p.kind) || p.mu.rec.BucketWidth != p.width || p.mu.rec.Headers != p.headers) {
 		db.conf.Logger.Warn("store was kept in another layout, it is rebuilt from its changelog", "store", id.Store, "partition", id.Partition)
 		return p, p.wipeLocked(nil)
 	}
-	p.mu.rec.Kind, p.mu.rec.BucketWidth = uint8(p.kind), p.width
+	p.mu.rec.Kind, p.mu.rec.BucketWidth, p.mu.rec.Headers = uint8(p.kind), p.width, p.headers
 	return p, p.findBuckets()
 }
 
@@ -174,7 +181,7 @@ func (p *Partition) Reset(pos Position) error {
 
 // wipeLocked empties memory and engine, and writes a fresh record.
 func (p *Partition) wipeLocked(pos *Position) error {
-	r := keyschema.Record{Kind: uint8(p.kind), BucketWidth: p.width}
+	r := keyschema.Record{Kind: uint8(p.kind), BucketWidth: p.width, Headers: p.headers}
 	if pos != nil {
 		r.HasPosition = true
 		r.ClusterID, r.TopicID, r.Partition, r.Next = pos.ClusterID, pos.TopicID, pos.Partition, pos.Next
@@ -205,10 +212,10 @@ func (p *Partition) wipeLocked(pos *Position) error {
 // maxRestore bounds what is buffered between two calls of RestoredTo.
 const maxRestore = 256 << 20
 
-// Restore takes one changelog record as read from the log; a nil value deletes. It copies. Records are buffered and become
+// Restore takes one changelog record as read from the log, with the headers that its store gave it; a nil value deletes. It copies. Records are buffered and become
 // part of the partition with RestoredTo, which the caller calls at the end of each batch it has fetched. A record that is not in
 // the changelog's format is an error.
-func (p *Partition) Restore(key, value []byte, timestamp int64) error {
+func (p *Partition) Restore(key, value []byte, timestamp int64, headers ...serde.Header) error {
 	r := &p.restoring
 	r.open = true
 	local := key
@@ -241,9 +248,12 @@ func (p *Partition) Restore(key, value []byte, timestamp int64) error {
 		r.log.Bury(hash, local)
 		return nil
 	}
-	var ts [8]byte
-	binary.BigEndian.PutUint64(ts[:], uint64(timestamp))
-	r.log.Put(hash, local, ts[:], value)
+	r.front = r.front[:0]
+	if p.headers {
+		r.front = keyschema.AppendHeaders(r.front, headers)
+	}
+	r.front = binary.BigEndian.AppendUint64(r.front, uint64(timestamp))
+	r.log.Put(hash, local, r.front, value)
 	return nil
 }
 

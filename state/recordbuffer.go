@@ -36,9 +36,9 @@ func newRecordBuffer[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Re
 	}
 	s := &RecordBuffer[K, V]{t: newTransaction(e, serde.String), ks: newKeyCodec(ks), vs: newBufferCodec(vs), first: math.MaxInt64}
 	s.t.omitOld = true
-	_, err := s.t.walk(span{}, false, func(_ []byte, _ string, ts int64) bool {
+	_, err := s.t.walk(span{}, false, func(e found[string]) bool {
 		s.count++
-		s.first = min(s.first, ts)
+		s.first = min(s.first, e.ts)
 		return true
 	})
 	return s, err
@@ -112,12 +112,12 @@ func (s *RecordBuffer[K, V]) Take(until int64, f func(Buffered[K, V]) error) err
 // due returns the first records with times up to until, and finds out how old the next one is.
 func (s *RecordBuffer[K, V]) due(until int64) (list []dueRecord, err error) {
 	s.first = math.MaxInt64
-	_, err = s.t.walk(span{}, false, func(local []byte, v string, ts int64) bool {
-		if ts > until || len(list) == atOnce {
-			s.first = ts
+	_, err = s.t.walk(span{}, false, func(e found[string]) bool {
+		if e.ts > until || len(list) == atOnce {
+			s.first = e.ts
 			return false
 		}
-		list = append(list, dueRecord{bytes.Clone(local), []byte(v)})
+		list = append(list, dueRecord{bytes.Clone(e.local), []byte(e.v)})
 		return true
 	})
 	return list, err

@@ -36,7 +36,8 @@ type SessionRow[K, V any] struct {
 	Key        K
 	Start, End int64
 	Value      V
-	Timestamp  int64 // of the record that wrote it last
+	Timestamp  int64         // of the record that wrote it last
+	Headers    serde.Headers // that the store keeps, see KeepHeaders
 }
 
 func newSession[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Session[K, V], error) {
@@ -67,6 +68,23 @@ func (s *Session[K, V]) Get(key K, start, end int64) (v V, timestamp int64, ok b
 	}
 	return s.t.copyOf(slot)
 }
+
+// Row is Get with the headers that the store keeps.
+func (s *Session[K, V]) Row(key K, start, end int64) (row SessionRow[K, V], ok bool, err error) {
+	if s.expired(end) {
+		return row, false, nil
+	}
+	slot, err := s.find(key, start, end)
+	if err != nil {
+		return row, false, err
+	}
+	row.Key, row.Start, row.End = key, start, end
+	row.Value, row.Timestamp, row.Headers, ok, err = s.t.rowAt(slot)
+	return row, ok, err
+}
+
+// OmitHeaders is as KeyValue.OmitHeaders.
+func (s *Session[K, V]) OmitHeaders() { s.t.kept.bare = true }
 
 // Put stores a copy of v as Entry.SetShared does. timestamp is the time of the record that brought it.
 func (s *Session[K, V]) Put(key K, start, end int64, v V, timestamp int64, h serde.Headers) error {
@@ -139,13 +157,17 @@ func (s *Session[K, V]) allOf(b keyschema.Bucket, from, to int64, f func(Session
 	sp := span{bucket: b, lo: keyschema.AppendBucket(nil, b)}
 	sp.hi = keyschema.Successor(sp.lo)
 	var bad error
-	_, err := s.t.walk(sp, false, func(local []byte, v V, ts int64) bool {
-		k, start, end, err := s.split(local)
+	_, err := s.t.walk(sp, false, func(e found[V]) bool {
+		k, start, end, err := s.split(e.local)
 		if err == nil && (end < from || end > to) {
 			return true
 		}
+		var h serde.Headers
 		if err == nil {
-			err = f(SessionRow[K, V]{k, start, end, v, ts})
+			h, err = decodeHeaders(e.headers)
+		}
+		if err == nil {
+			err = f(SessionRow[K, V]{k, start, end, e.v, e.ts, h})
 		}
 		bad = err
 		return err == nil

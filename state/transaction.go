@@ -30,6 +30,7 @@ type transaction[V any] struct {
 	arena    serde.Arena
 	omitOld  bool
 	unlogged bool // flush does not write to log: the store does itself
+	kept     keptHeaders
 	table    layer.Table[item[V]]
 
 	// writes are the entries written since the last commit, in order. One whose last does not point back has been overtaken by
@@ -58,6 +59,7 @@ type transaction[V any] struct {
 	key     func(layer.Slot) []byte
 
 	valBuf []byte
+	front  []byte    // of a stored value
 	cursor cursor[V] // of Each, see there
 }
 
@@ -95,6 +97,9 @@ func newTransaction[V any](e Env, vs serde.Serde[V]) transaction[V] {
 	if !t.plain {
 		t.in, _ = vs.(serde.ArenaDecoder[V])
 	}
+	if t.kept.on = e.Committed.headers; t.kept.on {
+		t.headed, _ = e.Changelog.(HeaderChangelog)
+	}
 	t.newest = e.Committed.newestSeen()
 	return t
 }
@@ -122,7 +127,7 @@ func (t *transaction[V]) look(local []byte) (v V, ts int64, ok bool, err error) 
 		}
 		return t.copyOf(s)
 	}
-	ts, body, ok, err := t.stored(hash, local)
+	_, ts, body, ok, err := t.stored(hash, local)
 	if err != nil || !ok {
 		return v, -1, false, err
 	}
@@ -132,28 +137,28 @@ func (t *transaction[V]) look(local []byte) (v V, ts int64, ok bool, err error) 
 	return v, ts, true, nil
 }
 
-// stored returns what the committed layer has of a key. body is valid until the next call.
-func (t *transaction[V]) stored(hash uint64, local []byte) (ts int64, body []byte, ok bool, err error) {
+// stored returns what the committed layer has of a key. headers and body are valid until the next call.
+func (t *transaction[V]) stored(hash uint64, local []byte) (headers []byte, ts int64, body []byte, ok bool, err error) {
 	if len(local) > MaxKey {
-		return -1, nil, false, fmt.Errorf("store %s: key of %d bytes: %w", t.below.id, len(local), ErrTooLarge)
+		return nil, -1, nil, false, fmt.Errorf("store %s: key of %d bytes: %w", t.below.id, len(local), ErrTooLarge)
 	}
 	val, ok, err := t.below.get(t.valBuf[:0], hash, local)
 	if err != nil {
-		return -1, nil, false, fmt.Errorf("store %s: %w", t.below.id, err)
+		return nil, -1, nil, false, fmt.Errorf("store %s: %w", t.below.id, err)
 	}
 	t.valBuf = val
 	if !ok {
-		return -1, nil, false, nil
+		return nil, -1, nil, false, nil
 	}
-	if ts, body, err = splitStored(val); err != nil {
-		return -1, nil, false, fmt.Errorf("store %s: key %x: %w", t.below.id, local, err)
+	if headers, ts, body, err = t.split(val); err != nil {
+		return nil, -1, nil, false, fmt.Errorf("store %s: key %x: %w", t.below.id, local, err)
 	}
-	return ts, body, true, nil
+	return headers, ts, body, true, nil
 }
 
 func (t *transaction[V]) read(hash uint64, local []byte) (layer.Slot, error) {
 	t.makeRoom()
-	ts, body, ok, err := t.stored(hash, local)
+	headers, ts, body, ok, err := t.stored(hash, local)
 	if err != nil {
 		return 0, err
 	}
@@ -171,6 +176,9 @@ func (t *transaction[V]) read(hash uint64, local []byte) (layer.Slot, error) {
 	s := t.table.Insert(hash, local)
 	it := t.table.At(s)
 	it.ts, it.flags = ts, flagPresent|flagBelow
+	if len(headers) > len(noHeaders) {
+		t.kept.set(s, bytes.Clone(headers))
+	}
 	if t.plain {
 		it.v, it.flags = v, it.flags|flagObject
 	} else {
@@ -257,6 +265,7 @@ func (t *transaction[V]) set(s layer.Slot, v V, ts int64, h serde.Headers) {
 	it := t.touch(s, h)
 	it.v, it.ts, it.blob = v, ts, 0
 	it.flags |= flagPresent | flagObject
+	t.kept.put(s, h)
 }
 
 // setShared writes the entry without keeping v, unless it is plain.
@@ -273,6 +282,7 @@ func (t *transaction[V]) setShared(s layer.Slot, v V, ts int64, h serde.Headers)
 	var none V
 	it.v, it.ts, it.blob = none, ts, t.keep(b)
 	it.flags = it.flags&^flagObject | flagPresent
+	t.kept.put(s, h)
 	return nil
 }
 
@@ -281,6 +291,7 @@ func (t *transaction[V]) delete(s layer.Slot, ts int64, h serde.Headers) {
 	var none V
 	it.v, it.ts, it.blob = none, ts, 0
 	it.flags &^= flagPresent | flagObject
+	t.kept.remove(s)
 }
 
 // makeRoom evicts clean entries over the bound: a few before an entry comes in, so that reads without writes are bounded too.
@@ -294,13 +305,14 @@ func (t *transaction[V]) makeRoom() {
 		var ok bool
 		if s, steps, ok = t.table.Sweep(steps, func(it *item[V]) bool { return it.last == 0 }); ok { // T1
 			t.table.Remove(s)
+			t.kept.remove(s)
 		}
 	}
 }
 
 // usage returns the memory held: what this transaction has written, and what is clean.
 func (t *transaction[V]) usage() (dirty, cached int64) {
-	all := t.table.Bytes() + t.groups.Bytes() + int64(cap(t.bytes))
+	all := t.table.Bytes() + t.groups.Bytes() + int64(cap(t.bytes)) + t.kept.bytes
 	if n := t.table.Len(); n > 0 {
 		dirty = int64(float64(all) * float64(t.dirty) / float64(n))
 	}

@@ -170,8 +170,8 @@ func (s *Versioned[K, V]) decode(b []byte) (V, error) {
 // which is math.MaxInt64 for the newest. An error of f is returned.
 func (s *Versioned[K, V]) Each(f func(key K, v V, from, to int64) error) error {
 	var bad error
-	_, err := s.t.walk(span{}, false, func(local []byte, chain string, _ int64) bool {
-		bad = s.eachVersion(local, chain, f)
+	_, err := s.t.walk(span{}, false, func(e found[string]) bool {
+		bad = s.eachVersion(e.local, e.v, f)
 		return bad == nil
 	})
 	if bad != nil {

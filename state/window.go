@@ -27,6 +27,7 @@ type WindowRow[K, V any] struct {
 	Start     int64
 	Value     V
 	Timestamp int64
+	Headers   serde.Headers // that the store keeps, see KeepHeaders
 }
 
 func newWindow[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Window[K, V], error) {
@@ -147,6 +148,23 @@ func (s *Window[K, V]) Get(key K, start int64) (v V, timestamp int64, ok bool, e
 	}
 	return s.t.copyOf(slot)
 }
+
+// Row is Get with the headers that the store keeps.
+func (s *Window[K, V]) Row(key K, start int64) (row WindowRow[K, V], ok bool, err error) {
+	if s.expired(start) {
+		return row, false, nil
+	}
+	slot, err := s.find(key, start)
+	if err != nil {
+		return row, false, err
+	}
+	row.Key, row.Start = key, start
+	row.Value, row.Timestamp, row.Headers, ok, err = s.t.rowAt(slot)
+	return row, ok, err
+}
+
+// OmitHeaders is as KeyValue.OmitHeaders.
+func (s *Window[K, V]) OmitHeaders() { s.t.kept.bare = true }
 
 // Put is as KeyValue.Put; it returns ErrExpired for a window that the store no longer keeps.
 func (s *Window[K, V]) Put(key K, start int64, v V, timestamp int64, h serde.Headers) error {

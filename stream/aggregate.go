@@ -37,7 +37,7 @@ func aggregate[K, V, A any](
 	m.check(b, name, g.grouped.key != nil)
 	b.require(name, m.retention == 0, "Retention is for windows, and this aggregation has none")
 	parent := g.parent(store)
-	b.plan.AddStore(state.KeyValueSpec(store, g.grouped.key, m.value, m.options...))
+	b.addStore(state.KeyValueSpec(store, g.grouped.key, m.value, m.options...))
 	kept := b.store(store, m.uncached)
 	node := b.plan.Add(operator.Aggregate(name, kept, fold), parent)
 	return KTable[K, A]{b: b, node: node, key: g.grouped.key, value: m.value, table: operator.StoredTable[K, A](kept)}

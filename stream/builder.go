@@ -19,7 +19,7 @@ type Builder struct {
 	handles *topology.Builder // makes the typed handles of stores that are added by hand
 	built   *topology.Topology
 
-	uncached, optimized bool
+	uncached, optimized, headers bool
 }
 
 // BuilderOption is an option of [NewBuilder]: it holds for the whole program.
@@ -29,6 +29,15 @@ type BuilderOption func(*Builder)
 // default there is at most one change per key and commit. It costs a record downstream for each update; use it where somebody
 // needs to see every step, for one operator by [Store.Uncached].
 func Uncached() BuilderOption { return func(b *Builder) { b.uncached = true } }
+
+// KeepHeaders gives the stores of all tables, aggregations and suppressions the format that holds headers beside value and time; for one of them
+// there is [Store.With] and state.KeepHeaders. What operators write has no headers, since it comes of many records: results have those of the
+// change, as ever. A delete in a changelog has those of the record that deleted, and a suppression knows headers and time of the old rows that
+// it holds back too. Versioned stores and those of joins stay as they are.
+//
+// It may be switched on for a program that has run without it, and off again: each such store is rebuilt once, from its changelog, which is the
+// same in both. It stands for Kafka Streams' dsl.store.format=headers (KIP-1271, KIP-1285).
+func KeepHeaders() BuilderOption { return func(b *Builder) { b.headers = true } }
 
 // ExplicitNames refuses a program in which a store, a changelog or a repartition topic has a generated name: such names change when
 // operators are added before them, and what they name is state. It stands for Kafka Streams'
@@ -133,6 +142,14 @@ func source[K, V any](
 func AddStore[S state.Layer](b *Builder, spec *state.Spec) topology.Store[S] {
 	b.plan.AddStore(spec)
 	return topology.AddStore[S](b.handles, spec)
+}
+
+// addStore adds the store of an operator.
+func (b *Builder) addStore(spec *state.Spec) {
+	if b.headers && spec.Kind.MayKeepHeaders() {
+		spec.KeepsHeaders = true
+	}
+	b.plan.AddStore(spec)
 }
 
 // require records a fault of a node unless ok.

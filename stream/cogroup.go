@@ -59,7 +59,7 @@ func (c CogroupedStream[K, A]) With(other CogroupedStream[K, A]) CogroupedStream
 // ([Grouped.Named]). All inputs need the same number of partitions. There is one store.
 func (c CogroupedStream[K, A]) Aggregate(init func() A, m Store[A], opts ...AggregateOption) KTable[K, A] {
 	b, kept, given := c.begin(m, opts, missing{init == nil, "the initialiser is nil"})
-	b.plan.AddStore(state.KeyValueSpec(kept.Name, c.parts[0].key, m.value, m.options...))
+	b.addStore(state.KeyValueSpec(kept.Name, c.parts[0].key, m.value, m.options...))
 	node := c.merge(given, kept, operator.Pass[K, state.Change[A]], func(p cogroup[K, A], name string) *topology.Node {
 		return p.plain(name, kept, init)
 	})

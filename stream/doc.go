@@ -53,6 +53,5 @@
 //
 // # Not there yet
 //
-// Sources over a pattern of topics, windows of the user's own kind, stores that keep headers. PARITY.md goes through Kafka Streams row by
-// row.
+// Windows of the user's own kind. PARITY.md goes through Kafka Streams row by row.
 package stream

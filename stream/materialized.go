@@ -129,7 +129,7 @@ func addTableStore[K, V any](b *Builder, node string, s *operator.Store, key ser
 		b.plan.AddStore(state.VersionedSpec(s.Name, key, m.value, m.history, m.options...))
 		return
 	}
-	b.plan.AddStore(state.KeyValueSpec(s.Name, key, m.value, m.options...))
+	b.addStore(state.KeyValueSpec(s.Name, key, m.value, m.options...))
 }
 
 // store returns what operators know of a store.

@@ -79,7 +79,7 @@ func keepSessions[K, A any](b *Builder, name string, kept *operator.Store, w win
 	if shared {
 		kept.Shared = retention.Milliseconds()
 	}
-	b.plan.AddStore(state.SessionSpec(kept.Name, key, m.value, retention, holdSegment(retention), m.options...))
+	b.addStore(state.SessionSpec(kept.Name, key, m.value, retention, holdSegment(retention), m.options...))
 	return retention
 }
 

@@ -158,7 +158,7 @@ func suppress[K, V any](t rows[K, V], l TimeLimit, end func(K) int64, opts []Ste
 		Store: store, Wait: l.wait.Milliseconds(), At: end, Final: end != nil,
 		MaxRecords: l.limits.records, MaxBytes: l.limits.bytes, Strict: l.limits.strict,
 	}
-	b.plan.AddStore(state.BufferSpec(store, t.key, t.value, l.limits.options...))
+	b.addStore(state.BufferSpec(store, t.key, t.value, l.limits.options...))
 	n, table := s.Node(name, t.table)
 	node := b.plan.Add(n, t.node)
 	node.ReadsSource()

@@ -73,7 +73,7 @@ func aggregateTable[K, V, A any](
 	}
 	m.check(b, name, g.grouped.key != nil)
 	b.require(name, m.retention == 0, "Retention is for windows, and this aggregation has none")
-	b.plan.AddStore(state.KeyValueSpec(store, g.grouped.key, m.value, m.options...))
+	b.addStore(state.KeyValueSpec(store, g.grouped.key, m.value, m.options...))
 	kept := b.store(store, m.uncached)
 	node := b.plan.Add(operator.TableAggregate(name, kept, fold), g.parent(store, sink, source))
 	return KTable[K, A]{b: b, node: node, key: g.grouped.key, value: m.value, table: operator.StoredTable[K, A](kept)}

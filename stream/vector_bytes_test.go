@@ -46,15 +46,16 @@ var comparedBy = map[string][2]string{
 
 	"window store and changelog key: key, start (8), sequence (4)": {"../state/internal/keyschema/keyschema_test.go", "TestKafka"},
 	"session store and changelog key: key, end (8), start (8)":     {"../state/internal/keyschema/keyschema_test.go", "TestKafka"},
+
+	"headers": {"../state/internal/keyschema/headers_test.go", "TestKafkaHeaders"},
+	"value with time and headers (dsl.store.format=HEADERS)":    {"../state/internal/keyschema/headers_test.go", "TestKafkaHeaders"},
+	"session aggregate with headers (dsl.store.format=HEADERS)": {"../state/internal/keyschema/headers_test.go", "TestKafkaHeaders"},
 }
 
 // unshared are formats that never leave a process of Kafka Streams, or that Millrace does not have, with the reason.
 var unshared = map[string]string{
 	"window store key, time first: start (8), key, sequence (4)": "local to Kafka Streams' stores; ours are laid out by time bucket (state/FORMAT.md)",
 	"session store key, time first: end (8), start (8), key":     "local to Kafka Streams' stores",
-	"headers": "X-22: stores do not keep headers",
-	"value with time and headers (dsl.store.format=HEADERS)":    "X-22: stores do not keep headers",
-	"session aggregate with headers (dsl.store.format=HEADERS)": "X-22: stores do not keep headers",
 	"uuid":         "D-06: no serde of Go's has a UUID; its form is that of a string",
 	"list(string)": "D-06: no serde of lists; give one of your own",
 	"list(long)":   "D-06: no serde of lists; give one of your own",

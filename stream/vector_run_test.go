@@ -47,9 +47,13 @@ func (p program) without(run vectorRun) string {
 }
 
 // builder returns the builder for a run: with a cache or without, as the run was recorded.
-func (run vectorRun) builder(options []stream.BuilderOption) *stream.Builder {
+func (run vectorRun) builder(v vector, options []stream.BuilderOption) *stream.Builder {
+	options = slices.Clone(options)
 	if run.Cache == "off" {
-		options = append(slices.Clone(options), stream.Uncached())
+		options = append(options, stream.Uncached())
+	}
+	if v.keepsHeaders() {
+		options = append(options, stream.KeepHeaders())
 	}
 	return stream.NewBuilder(options...)
 }
@@ -236,7 +240,7 @@ func findProgram(name string) (program, bool) {
 }
 
 func playRun(t testing.TB, v vector, run vectorRun, prog program, sum *tally) {
-	p := &play{Builder: run.builder(prog.builder), v: v, newest: map[string]int64{}, stores: map[string]func(*topologytest.Driver) [][]any{}}
+	p := &play{Builder: run.builder(v, prog.builder), v: v, newest: map[string]int64{}, stores: map[string]func(*topologytest.Driver) [][]any{}}
 	p.seen, p.ends = map[string]func(*topologytest.Driver) int64{}, map[string]func(*topologytest.Driver) int64{}
 	p.buffers = map[string]func(*topologytest.Driver) (int, int64){}
 	prog.build(p)
@@ -263,7 +267,7 @@ func playRun(t testing.TB, v vector, run vectorRun, prog program, sum *tally) {
 	}
 	for store, recorded := range run.Stores {
 		if count, ok := p.buffers[store]; ok {
-			compareBuffer(t, store, recorded, v.keepsHeaders(), count, c.d)
+			compareBuffer(t, store, recorded, count, c.d)
 			continue
 		}
 		var want [][]any
@@ -276,10 +280,10 @@ func playRun(t testing.TB, v vector, run vectorRun, prog program, sum *tally) {
 			continue
 		}
 		got := content(c.d)
-		want = asText(want)
-		if v.keepsHeaders() {
-			want = withoutHeaders(want)
+		if !v.keepsHeaders() {
+			got = withoutHeaders(got)
 		}
+		want = asText(want)
 		if slices.Contains(p.histories, store) {
 			want = p.reachable(want)
 		}
@@ -303,7 +307,7 @@ func playRun(t testing.TB, v vector, run vectorRun, prog program, sum *tally) {
 
 // compareBuffer compares how much waits in a buffer.
 func compareBuffer(
-	t testing.TB, store string, recorded json.RawMessage, headers bool, count func(*topologytest.Driver) (int, int64), d *topologytest.Driver,
+	t testing.TB, store string, recorded json.RawMessage, count func(*topologytest.Driver) (int, int64), d *topologytest.Driver,
 ) {
 	t.Helper()
 	var want struct {
@@ -314,9 +318,6 @@ func compareBuffer(
 		t.Fatalf("buffer %s: %v", store, err)
 	}
 	records, bytes := count(d)
-	if want.Bytes != nil && headers {
-		want.Bytes = nil // X-22: headers weigh, and stores of ours do not keep them
-	}
 	if records != want.Buffered || want.Bytes != nil && bytes != *want.Bytes {
 		t.Errorf("buffer %s holds %d records of %d bytes, want %s", store, records, bytes, recorded)
 	}
@@ -439,9 +440,6 @@ func (c *comparison) internal(where string, step vectorStep) {
 		}
 		c.read[topic.Topic] = len(records)
 		if strings.HasSuffix(topic.Topic, "-changelog") {
-			if c.p.v.keepsHeaders() {
-				got, want = firstFields(got), firstFields(want)
-			}
 			got = lastPerKey(got)
 			want = c.known(topic.Topic, lastPerKey(want), got)
 		}
@@ -452,24 +450,25 @@ func (c *comparison) internal(where string, step vectorStep) {
 	}
 }
 
-// keepsHeaders reports whether Kafka Streams recorded the case with its stores' format for headers, which Millrace does not have (X-22): what
-// comes out of a table is the same, headers in changelogs and stores are not compared.
+// keepsHeaders reports whether Kafka Streams recorded the case with its stores' format for headers (X-22).
 func (v vector) keepsHeaders() bool { return string(v.Config["dsl.store.format"]) == `"HEADERS"` }
 
-func withoutHeaders(rows [][]any) [][]any {
-	for i, row := range rows {
-		rows[i] = row[:len(row)-1]
+// shownHeaders are the headers of a row, as the vectors show them.
+type shownHeaders [][2]string
+
+func showHeaders(h serde.Headers) (shown shownHeaders) {
+	for _, h := range h.All() {
+		shown = append(shown, [2]string{h.Key, string(h.Value)})
 	}
-	return rows
+	return shown
 }
 
-// firstFields cuts key, value and time out of records that are shown as text.
-func firstFields(records []string) []string {
-	for i, r := range records {
-		fields := strings.Fields(r)
-		records[i] = strings.Join(fields[:min(3, len(fields))], " ")
+// withoutHeaders leaves headers out of rows.
+func withoutHeaders(rows [][]any) [][]any {
+	for i, row := range rows {
+		rows[i] = slices.DeleteFunc(row, func(cell any) bool { _, ok := cell.(shownHeaders); return ok })
 	}
-	return records
+	return rows
 }
 
 // known leaves out tombstones of keys that the changelog does not hold: without a cache, Kafka Streams writes one for each
@@ -625,7 +624,7 @@ func keyValueContent[K, V any](name string) func(*topologytest.Driver) [][]any {
 			if err != nil {
 				return [][]any{{err}}
 			}
-			rows = append(rows, []any{plain(row.Key), plain(row.Value), row.Timestamp})
+			rows = append(rows, []any{plain(row.Key), plain(row.Value), row.Timestamp, showHeaders(row.Headers)})
 		}
 		return rows
 	}
@@ -671,7 +670,7 @@ func windowContent[K, V any](p *play, name string, size int64) func(*topologytes
 			if err != nil {
 				return [][]any{{err}}
 			}
-			rows = append(rows, []any{fmt.Sprintf("%v@%d/%d", plain(row.Key), row.Start, row.Start+size), plain(row.Value), row.Timestamp})
+			rows = append(rows, []any{fmt.Sprintf("%v@%d/%d", plain(row.Key), row.Start, row.Start+size), plain(row.Value), row.Timestamp, showHeaders(row.Headers)})
 		}
 		slices.SortStableFunc(rows, func(a, b []any) int {
 			ka, _, _ := strings.Cut(a[0].(string), "@")

@@ -46,7 +46,7 @@ func sessionStore[V any](p *play, name string) string {
 	p.stores[name] = func(d *topologytest.Driver) [][]any {
 		var rows [][]any
 		err := topologytest.StoreOf[*state.Session[str, V]](d, name).All(0, math.MaxInt64, func(r state.SessionRow[str, V]) error {
-			rows = append(rows, []any{fmt.Sprintf("%s@%d/%d", text(r.Key), r.Start, r.End), plain(r.Value)})
+			rows = append(rows, []any{fmt.Sprintf("%s@%d/%d", text(r.Key), r.Start, r.End), plain(r.Value), showHeaders(r.Headers)})
 			return nil
 		})
 		if err != nil {

@@ -53,7 +53,6 @@ var suppressPrograms = map[string]program{
 	"suppress-shut-down-when-full": {build: func(p *play) {
 		heldWindows(p, suppressStore, stream.MaxRecords(2).ShutDownWhenFull())
 	}},
-	// What it has in common with stores that keep no headers: see keepsHeaders.
 	"agg-headers-store": {bare: []string{"out2"}, build: func(p *play) {
 		p.v.Params.Gap = p.v.Params.Size
 		buffered[window.Windowed[str], str](p, suppressStore)

@@ -91,7 +91,7 @@ func keepWindows[K, A any](b *Builder, name string, kept *operator.Store, w wind
 	if shared {
 		spec.Hold = max(spec.Hold, holdSegment(spec.Retention))
 	}
-	b.plan.AddStore(spec)
+	b.addStore(spec)
 	return true
 }
 

@@ -174,6 +174,9 @@ func (v *validation) stores() {
 		if s.SourceTopic != "" {
 			v.sourceTopic(s)
 		}
+		if s.KeepsHeaders && !s.Kind.MayKeepHeaders() {
+			v.fault("store %s: a %s store keeps no headers; leave state.KeepHeaders out", s.Name, s.Kind)
+		}
 		if global := v.t.isGlobal(s.Name); global != (s.Kind == state.KindGlobal) {
 			if global {
 				v.fault("store %s of a global table has another kind", s.Name)

@@ -19,8 +19,17 @@ type place struct {
 
 // held is an entry of the model.
 type held struct {
-	value string
-	ts    int64
+	value  string
+	ts     int64
+	header string // of a store that keeps headers, see shown
+}
+
+// shown is how the headers of a row are shown: nothing where there are none.
+func shown(h serde.Headers) (s string) {
+	for _, h := range h.All() {
+		s += " " + h.Key + "=" + string(h.Value)
+	}
+	return s
 }
 
 // change is what Changes is expected to give.
@@ -50,13 +59,19 @@ type store interface {
 type logRecord struct {
 	key, value []byte
 	ts         int64
+	headers    []serde.Header
 }
 
 // changelog collects what is flushed; what is committed is the truth.
 type changelog struct{ committed, open []logRecord }
 
 func (c *changelog) Append(key, value []byte, ts int64) error {
-	r := logRecord{key: slices.Clone(key), ts: ts}
+	return c.AppendWith(nil, key, value, ts)
+}
+
+// AppendWith implements state.HeaderChangelog.
+func (c *changelog) AppendWith(headers []serde.Header, key, value []byte, ts int64) error {
+	r := logRecord{key: slices.Clone(key), ts: ts, headers: slices.Clone(headers)}
 	if value != nil {
 		r.value = append([]byte{}, value...)
 	}
@@ -197,14 +212,21 @@ func (d *driver) restore() {
 func (d *driver) write(f func(p place, n, ts int64, h serde.Headers) (string, bool, error)) {
 	p, n := d.place(), d.r.Int64N(100)
 	ts, header := d.r.Int64N(1000), fmt.Sprint(d.r.IntN(100))
-	got, ok, err := f(p, n, ts, serde.NewHeaders([]serde.Header{{Key: header}}))
+	h := serde.NewHeaders([]serde.Header{{Key: header}})
+	if d.r.IntN(4) == 0 {
+		h = h.With("more", []byte(header))
+	}
+	got, ok, err := f(p, n, ts, h)
 	must(d.t, err, "write %v", p)
 	if ok != d.m.kept(p) {
 		d.t.Fatalf("write %v taken: %v, newest %d", p, ok, d.m.newest)
 	}
 	if ok {
 		d.m.write(p, header)
-		d.m.now[p] = held{got, ts}
+		d.m.now[p] = held{value: got, ts: ts}
+		if d.s.spec().KeepsHeaders {
+			d.m.now[p] = held{got, ts, shown(h)}
+		}
 		if d.m.retention > 0 {
 			d.m.newest = max(d.m.newest, p.start)
 		}

@@ -20,9 +20,9 @@ type session[V any] struct {
 	s    *state.Session[string, V]
 }
 
-func sessionOf[V any](vals values[V]) func() (store, int64) {
+func sessionOf[V any](vals values[V], opts ...state.SpecOption) func() (store, int64) {
 	return func() (store, int64) {
-		sp := state.SessionSpec("ses", text{}, vals.serde, windowRetention*time.Millisecond, 0)
+		sp := state.SessionSpec("ses", text{}, vals.serde, windowRetention*time.Millisecond, 0, opts...)
 		return &session[V]{vals: vals, sp: sp}, windowRetention
 	}
 }
@@ -87,7 +87,14 @@ func (s *session[V]) get(p place) (held, bool, error) {
 	if !ok || err != nil {
 		return held{}, false, err
 	}
-	h := held{s.vals.text(v), ts}
+	h := held{value: s.vals.text(v), ts: ts}
+	if s.sp.KeepsHeaders {
+		row, ok, err := s.s.Row(p.key, start, end)
+		if !ok || err != nil {
+			return held{}, false, err
+		}
+		h = held{s.vals.text(row.Value), row.Timestamp, shown(row.Headers)}
+	}
 	s.vals.add(v, 1)
 	return h, true, nil
 }
@@ -99,7 +106,7 @@ func (s *session[V]) list(r *rand.Rand, m *model) (got, want []string, err error
 		return s.find(fmt.Sprintf("k%d", r.IntN(12)), from, to, m)
 	}
 	err = s.s.All(from, to, func(row state.SessionRow[string, V]) error {
-		got = append(got, fmt.Sprintf("%s@%d %s %d", row.Key, row.End, s.vals.text(row.Value), row.Timestamp))
+		got = append(got, fmt.Sprintf("%s@%d %s %d%s", row.Key, row.End, s.vals.text(row.Value), row.Timestamp, shown(row.Headers)))
 		return nil
 	})
 	places := sorted(m, func(p place) bool { return p.start >= from && p.start <= to }, func(a, b place) int {

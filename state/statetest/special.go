@@ -132,7 +132,7 @@ func restoreTail(r *rand.Rand, p *state.Partition, log []logRecord) error {
 	for next := pos.Next; next < int64(len(log)); {
 		n := min(int64(1+r.IntN(50)), int64(len(log))-next)
 		for _, rec := range log[next : next+n] {
-			if err := p.Restore(rec.key, rec.value, rec.ts); err != nil {
+			if err := p.Restore(rec.key, rec.value, rec.ts, rec.headers...); err != nil {
 				return err
 			}
 		}

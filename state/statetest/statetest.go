@@ -33,12 +33,19 @@ func Run(t *testing.T, newStorage func(testing.TB) Storage) {
 		"window/pointer":   func(t testing.TB, c cache) { runModel(t, newStorage(t), c, windowOf(pointerValues)) },
 		"session/plain":    func(t testing.TB, c cache) { runModel(t, newStorage(t), c, sessionOf(plainValues)) },
 		"session/pointer":  func(t testing.TB, c cache) { runModel(t, newStorage(t), c, sessionOf(pointerValues)) },
-		"join/plain":       func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newJoinWindow(plainValues)) },
-		"join/pointer":     func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newJoinWindow(pointerValues)) },
-		"versioned":        func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newVersioned()) },
-		"list":             func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newLists()) },
-		"buffer":           func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newBuffer()) },
-		"record buffer":    func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newRecordBuffer()) },
+		"keyvalue/headers": func(t testing.TB, c cache) {
+			runModel(t, newStorage(t), c, keyValueOf(pointerValues, state.KeepHeaders()))
+		},
+		"window/headers": func(t testing.TB, c cache) { runModel(t, newStorage(t), c, windowOf(plainValues, state.KeepHeaders())) },
+		"session/headers": func(t testing.TB, c cache) {
+			runModel(t, newStorage(t), c, sessionOf(plainValues, state.KeepHeaders()))
+		},
+		"join/plain":    func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newJoinWindow(plainValues)) },
+		"join/pointer":  func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newJoinWindow(pointerValues)) },
+		"versioned":     func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newVersioned()) },
+		"list":          func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newLists()) },
+		"buffer":        func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newBuffer()) },
+		"record buffer": func(t testing.TB, c cache) { runSpecial(t, newStorage(t), c, newRecordBuffer()) },
 	}
 	for name, run := range models {
 		for _, c := range caches {

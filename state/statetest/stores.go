@@ -20,9 +20,9 @@ type keyValue[V any] struct {
 	s    *state.KeyValue[string, V]
 }
 
-func keyValueOf[V any](vals values[V]) func() (store, int64) {
+func keyValueOf[V any](vals values[V], opts ...state.SpecOption) func() (store, int64) {
 	return func() (store, int64) {
-		return &keyValue[V]{vals: vals, sp: state.KeyValueSpec("kv", text{}, vals.serde)}, 0
+		return &keyValue[V]{vals: vals, sp: state.KeyValueSpec("kv", text{}, vals.serde, opts...)}, 0
 	}
 }
 
@@ -66,7 +66,14 @@ func (k *keyValue[V]) get(p place) (held, bool, error) {
 	if !ok || err != nil {
 		return held{}, false, err
 	}
-	h := held{k.vals.text(v), ts}
+	h := held{value: k.vals.text(v), ts: ts}
+	if k.sp.KeepsHeaders {
+		row, ok, err := k.s.Row(p.key)
+		if !ok || err != nil {
+			return held{}, false, err
+		}
+		h = held{k.vals.text(row.Value), row.Timestamp, shown(row.Headers)}
+	}
 	k.vals.add(v, 1) // what was got is the caller's
 	return h, true, nil
 }
@@ -87,7 +94,7 @@ func (k *keyValue[V]) list(r *rand.Rand, m *model) (got, want []string, err erro
 		if err != nil {
 			return nil, nil, err
 		}
-		got = append(got, fmt.Sprint(row.Key, "@0 ", k.vals.text(row.Value), " ", row.Timestamp))
+		got = append(got, fmt.Sprint(row.Key, "@0 ", k.vals.text(row.Value), " ", row.Timestamp, shown(row.Headers)))
 	}
 	places := sorted(m, func(p place) bool { return p.key >= lo.Or("") && p.key <= hi.Or("z") }, func(a, b place) int {
 		return cmp.Compare(a.key, b.key)
@@ -129,7 +136,7 @@ func sorted(m *model, keep func(place) bool, compare func(a, b place) int) []pla
 func texts(m *model, places []place, reverse bool) []string {
 	var list []string
 	for _, p := range places {
-		list = append(list, fmt.Sprintf("%s@%d %s %d", p.key, p.start, m.now[p].value, m.now[p].ts))
+		list = append(list, fmt.Sprintf("%s@%d %s %d%s", p.key, p.start, m.now[p].value, m.now[p].ts, m.now[p].header))
 	}
 	if reverse {
 		slices.Reverse(list)
@@ -151,9 +158,9 @@ const (
 	windowBucket    = windowRetention / 4
 )
 
-func windowOf[V any](vals values[V]) func() (store, int64) {
+func windowOf[V any](vals values[V], opts ...state.SpecOption) func() (store, int64) {
 	return func() (store, int64) {
-		sp := state.WindowSpec("win", text{}, vals.serde, windowSize*time.Millisecond, windowRetention*time.Millisecond)
+		sp := state.WindowSpec("win", text{}, vals.serde, windowSize*time.Millisecond, windowRetention*time.Millisecond, opts...)
 		return &window[V]{vals: vals, sp: sp}, windowRetention
 	}
 }
@@ -209,7 +216,14 @@ func (w *window[V]) get(p place) (held, bool, error) {
 	if !ok || err != nil {
 		return held{}, false, err
 	}
-	h := held{w.vals.text(v), ts}
+	h := held{value: w.vals.text(v), ts: ts}
+	if w.sp.KeepsHeaders {
+		row, ok, err := w.s.Row(p.key, p.start)
+		if !ok || err != nil {
+			return held{}, false, err
+		}
+		h = held{w.vals.text(row.Value), row.Timestamp, shown(row.Headers)}
+	}
 	w.vals.add(v, 1)
 	return h, true, nil
 }
@@ -233,7 +247,7 @@ func (w *window[V]) list(r *rand.Rand, m *model) (got, want []string, err error)
 		if err != nil {
 			return nil, nil, err
 		}
-		got = append(got, fmt.Sprintf("%s@%d %s %d", row.Key, row.Start, w.vals.text(row.Value), row.Timestamp))
+		got = append(got, fmt.Sprintf("%s@%d %s %d%s", row.Key, row.Start, w.vals.text(row.Value), row.Timestamp, shown(row.Headers)))
 	}
 	places := sorted(m, func(p place) bool {
 		return p.start >= from && p.start <= to && (!one || p.key == key)

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/commit"
 	"github.com/millrace-io/millrace/runtime/internal/planted"
+	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -240,13 +241,14 @@ func (c *catchUp) take(got *client.Fetched) (err error) {
 		if !ok {
 			break
 		}
-		key, value := raw.Key, raw.Value
+		key, value, headers := raw.Key, raw.Value, ownHeaders(raw.Headers)
 		if row := c.store.Row; row != nil {
 			if key, value, ok = row(key, value, raw.Timestamp); !ok || raw.Offset >= c.end {
 				continue
 			}
+			headers = nil // of what was read, not of the row
 		}
-		if err := c.store.State.Restore(key, value, raw.Timestamp); err != nil {
+		if err := c.store.State.Restore(key, value, raw.Timestamp, headers...); err != nil {
 			return commit.Fatal(fmt.Errorf("record at offset %d: %w", raw.Offset, err))
 		}
 		c.restored++
@@ -259,6 +261,14 @@ func (c *catchUp) take(got *client.Fetched) (err error) {
 		return c.store.State.RestoredTo(c.end)
 	}
 	return c.store.State.RestoredTo(c.next)
+}
+
+// ownHeaders returns the headers that a store gave its changelog record: all but where the task's inputs stood, which comes last.
+func ownHeaders(headers []topology.Header) []topology.Header {
+	if n := len(headers) - 1; n >= 0 && headers[n].Key == task.PositionHeader {
+		return headers[:n]
+	}
+	return headers
 }
 
 // warnStalled says, once, which open transaction a restore waits for: it ends by its time-out at the latest.

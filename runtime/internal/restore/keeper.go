@@ -385,7 +385,7 @@ func (c *kept) load(got *client.Fetched) (bad, err error) {
 		if !ok {
 			break
 		}
-		if err := c.store.State.Restore(raw.Key, raw.Value, raw.Timestamp); err != nil {
+		if err := c.store.State.Restore(raw.Key, raw.Value, raw.Timestamp, ownHeaders(raw.Headers)...); err != nil {
 			return fmt.Errorf("record at offset %d: %w", raw.Offset, err), nil
 		}
 		c.restored++

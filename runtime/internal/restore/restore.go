@@ -35,7 +35,7 @@ type Fetcher interface {
 type Partition interface {
 	Position() (state.Position, bool)
 	Reset(state.Position) error
-	Restore(key, value []byte, timestamp int64) error
+	Restore(key, value []byte, timestamp int64, headers ...topology.Header) error
 	RestoredTo(next int64) error
 	// BeginBulk prepares for about n records, and reports whether that makes a difference; then EndBulk must follow the last of them.
 	BeginBulk(n int64) (bool, error)

@@ -151,7 +151,7 @@ func (s *fakeStore) Reset(pos state.Position) error {
 	s.resets++
 	return nil
 }
-func (s *fakeStore) Restore(_, value []byte, _ int64) error {
+func (s *fakeStore) Restore(_, value []byte, _ int64, _ ...topology.Header) error {
 	s.pending = append(s.pending, string(value))
 	return nil
 }

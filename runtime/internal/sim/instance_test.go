@@ -269,7 +269,7 @@ func (p storePartition) Reset(at state.Position) error {
 	return err
 }
 
-func (p storePartition) Restore(key, value []byte, timestamp int64) error {
+func (p storePartition) Restore(key, value []byte, timestamp int64, headers ...topology.Header) error {
 	p.writes()
 	point := c11
 	if p.copy {
@@ -278,7 +278,7 @@ func (p storePartition) Restore(key, value []byte, timestamp int64) error {
 	if p.of.pass(point) {
 		return errCrashed
 	}
-	return p.Partition.Restore(key, value, timestamp)
+	return p.Partition.Restore(key, value, timestamp, headers...)
 }
 
 func (p storePartition) RestoredTo(next int64) error {

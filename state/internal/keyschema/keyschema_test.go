@@ -37,6 +37,7 @@ func TestGolden(t *testing.T) {
 		{"record", AppendRecord(nil, rec), "010103" + "0000000005265c00" + "0000018bcfe56800" + "000000000000a395" + "00000003" +
 			"01000000000000000000000000000002" + hex.EncodeToString([]byte("cluster"))},
 		{"record without position", AppendRecord(nil, &Record{}), "010000" + hex.EncodeToString(make([]byte, 44))},
+		{"record of a store that keeps headers", AppendRecord(nil, &Record{Headers: true}), "010004" + hex.EncodeToString(make([]byte, 44))},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
@@ -44,15 +45,14 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// kafkaKeys reads the recorded keys of windows, see stream/testdata/README.md: from the folder that MILLRACE_VECTORS names, or from the
-// project's own.
-func kafkaKeys(t *testing.T) []byte {
+// recorded reads a recorded case, see stream/testdata/README.md: from the folder that MILLRACE_VECTORS names, or from the project's own.
+func recorded(t *testing.T, name string) []byte {
 	t.Helper()
 	dir := os.Getenv("MILLRACE_VECTORS")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "stream", "testdata", "vectors")
 	}
-	path := filepath.Join(dir, "bytes-window-keys.json")
+	path := filepath.Join(dir, name+".json")
 	b, err := os.ReadFile(path)
 	if err == nil {
 		return b
@@ -82,7 +82,7 @@ func TestKafka(t *testing.T) {
 			Sequence           uint32
 		}
 	}
-	if err := json.Unmarshal(kafkaKeys(t), &file); err != nil {
+	if err := json.Unmarshal(recorded(t, "bytes-window-keys"), &file); err != nil {
 		t.Fatal(err)
 	}
 	const windows, sessions = "window store and changelog key: key, start (8), sequence (4)", "session store and changelog key: key, end (8), start (8)"

@@ -8,6 +8,7 @@ type Record struct {
 	BucketWidth int64 // of a window store, in milliseconds
 	Newest      int64 // of a window store: the newest start it has seen
 	HasNewest   bool
+	Headers     bool // values have headers in front
 
 	HasPosition bool // the rest counts
 	ClusterID   string
@@ -21,6 +22,7 @@ const (
 
 	flagNewest   = 1
 	flagPosition = 2
+	flagHeaders  = 4
 )
 
 // AppendRecord appends the value of RecordKey: version, kind, flags, bucket width (8), newest (8), next (8), partition (4), topic
@@ -32,6 +34,9 @@ func AppendRecord(dst []byte, r *Record) []byte {
 	}
 	if r.HasPosition {
 		flags |= flagPosition
+	}
+	if r.Headers {
+		flags |= flagHeaders
 	}
 	dst = append(dst, recordVersion, r.Kind, flags)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.BucketWidth))
@@ -45,11 +50,11 @@ func AppendRecord(dst []byte, r *Record) []byte {
 // ParseRecord reads what AppendRecord wrote.
 func ParseRecord(b []byte) (r Record, err error) {
 	const fixed = 3 + 8 + 8 + 8 + 4 + 16
-	if len(b) < fixed || b[0] != recordVersion || b[2]&^(flagNewest|flagPosition) != 0 {
+	if len(b) < fixed || b[0] != recordVersion || b[2]&^(flagNewest|flagPosition|flagHeaders) != 0 {
 		return r, ErrFormat
 	}
 	r.Kind = b[1]
-	r.HasNewest, r.HasPosition = b[2]&flagNewest != 0, b[2]&flagPosition != 0
+	r.HasNewest, r.HasPosition, r.Headers = b[2]&flagNewest != 0, b[2]&flagPosition != 0, b[2]&flagHeaders != 0
 	r.BucketWidth = int64(binary.BigEndian.Uint64(b[3:]))
 	r.Newest = int64(binary.BigEndian.Uint64(b[11:]))
 	r.Next = int64(binary.BigEndian.Uint64(b[19:]))

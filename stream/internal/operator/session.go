@@ -69,6 +69,7 @@ func Session[K, V, A any](name string, st *Store, windows window.Session, retent
 		if err != nil {
 			return nil, nil, err
 		}
+		rows.OmitHeaders()
 		if !st.old || st.Uncached || st.OnClose {
 			rows.OmitOld()
 		}

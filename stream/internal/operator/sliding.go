@@ -18,6 +18,7 @@ func Sliding[K, V, A any](name string, st *Store, windows window.Sliding, fold F
 		if err != nil {
 			return nil, nil, err
 		}
+		rows.OmitHeaders()
 		if !st.old || st.Uncached || st.OnClose {
 			rows.OmitOld()
 		}

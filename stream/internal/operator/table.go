@@ -140,6 +140,7 @@ func openWriter[K, V any](e env, s *Store, down topology.Emit[K, state.Change[V]
 	if w.rows, err = store[*state.KeyValue[K, V]](e, s.Name); err != nil {
 		return nil, err
 	}
+	w.rows.OmitHeaders()
 	if !s.old || s.Uncached {
 		w.rows.OmitOld()
 	}

@@ -45,6 +45,7 @@ func laidOut[K, V, A any](name string, st *Store, l layout, fold Fold[K, V, A]) 
 		if err != nil {
 			return nil, nil, err
 		}
+		s.OmitHeaders()
 		if !st.old || st.Uncached || st.OnClose {
 			s.OmitOld()
 		}
