@@ -162,6 +162,9 @@ type Config struct {
 	Deserialization Handler
 	// Processing decides about an error or a panic of a node; nil fails (processing.exception.handler).
 	Processing Handler
+	// GlobalProcessing decides about an error or a panic of the processor that fills a global store, and is usually the same as Processing. It
+	// cannot send dead letters: nothing is written there. Nil fails (processing.exception.handler.global.enabled, KIP-1270).
+	GlobalProcessing Handler
 	// Production decides about a record that cannot be encoded, or that the log does not take, at once, later, or in two thirds of
 	// TransactionTimeout; nil tries again what may pass and fails else (production.exception.handler).
 	Production Handler

@@ -27,39 +27,86 @@ func (in *instance) loadGlobals(ctx context.Context) error {
 	}
 	in.closeLater(func() error { f.Close(); return nil })
 	cfg := global.Config{Log: in.client, Fetcher: f, Bad: in.badGlobal, Logger: in.log}
-	for _, g := range in.topology.Globals {
-		cfg.Tables = append(cfg.Tables, global.Table{
-			Name: g.Name, Topic: g.Topic, Partitions: in.plan.partitions(g.Topic), Store: in.globals[g.Store],
-		})
+	for i := range in.topology.Globals {
+		g := &in.topology.Globals[i]
+		take, err := in.taker(g)
+		if err != nil {
+			return err
+		}
+		cfg.Tables = append(cfg.Tables, global.Table{Name: g.Name, Topic: g.Topic, Partitions: in.plan.partitions(g.Topic), Take: take})
 	}
 	in.tables = global.New(cfg)
 	return in.tables.Load(ctx)
 }
 
-// badGlobal asks the deserialisation handler about a record that a global table could not take.
-func (in *instance) badGlobal(table string, from topology.Coordinates, err error) error {
-	if in.askHandler(Failure{Node: table, Source: from, Err: err}) == Fail {
+// taker returns what takes the records of a global table: its store, or the processor that fills the store (D-04).
+func (in *instance) taker(g *topology.GlobalTable) (take func(topology.Coordinates, *topology.Raw) (decoded bool, err error), err error) {
+	store := in.globals[g.Store]
+	if g.Build == nil {
+		return func(_ topology.Coordinates, r *topology.Raw) (bool, error) {
+			return false, store.Apply(r.Key, r.Value, r.Timestamp)
+		}, nil
+	}
+	s := &globalScope{in: in, table: g.Name}
+	filler, err := g.Build(s, store)
+	if err != nil {
+		return nil, fmt.Errorf("global store %s: %w", g.Name, err)
+	}
+	if filler.Close != nil {
+		in.closeLater(filler.Close)
+	}
+	return func(from topology.Coordinates, r *topology.Raw) (bool, error) {
+		s.from = from
+		return filler.Take(from, r)
+	}, nil
+}
+
+// globalScope is what the processor of a global store reaches. It belongs to the goroutine that loads and follows global tables.
+type globalScope struct {
+	in    *instance
+	table string
+	from  topology.Coordinates // of the record at hand
+}
+
+func (s *globalScope) Now() int64 { return s.in.cfg.Now().UnixMilli() }
+
+func (s *globalScope) Drop(reason topology.Reason, detail error) {
+	s.in.dropGlobal(s.table, s.from, reason, detail)
+}
+
+// badGlobal asks a handler about a record that a global table could not take: the deserialisation handler, or, once it was decoded, the one for
+// the processors of global stores (P-27).
+func (in *instance) badGlobal(table string, from topology.Coordinates, r *topology.Raw, decoded bool, err error) error {
+	handler, reason := in.cfg.Deserialization, topology.ReasonDeserialization
+	if decoded {
+		handler, reason = in.cfg.GlobalProcessing, topology.ReasonProcessing
+	}
+	if in.askHandler(handler, Failure{Node: table, Source: from, Raw: r, Timestamp: r.Timestamp, Err: err}) != Continue {
 		return fmt.Errorf("global table %s: %s-%d at offset %d: %w", table, from.Topic, from.Partition, from.Offset, err)
 	}
-	reason := topology.ReasonOf(err, topology.ReasonDeserialization)
-	in.dropped.add(table, reason)
-	in.log.Warn("record dropped", "topic", from.Topic, "partition", from.Partition, "offset", from.Offset, "node", table,
-		"reason", string(reason), "err", err)
+	in.dropGlobal(table, from, topology.ReasonOf(err, reason), err)
 	return nil
 }
 
-// askHandler asks the deserialisation handler. One that panics fails, as in a task.
-func (in *instance) askHandler(f Failure) (r Response) {
-	if in.cfg.Deserialization == nil {
+// dropGlobal counts and logs a record that a global table leaves out.
+func (in *instance) dropGlobal(table string, from topology.Coordinates, reason topology.Reason, err error) {
+	in.dropped.add(table, reason)
+	in.log.Warn("record dropped", "topic", from.Topic, "partition", from.Partition, "offset", from.Offset, "node", table,
+		"reason", string(reason), "err", err)
+}
+
+// askHandler asks a handler about a record of a global table. One that panics fails, as in a task.
+func (in *instance) askHandler(h Handler, f Failure) (r Response) {
+	if h == nil {
 		return Fail
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			in.log.Error("deserialization handler panicked", "panic", v)
+			in.log.Error("handler panicked", "node", f.Node, "panic", v)
 			r = Fail
 		}
 	}()
-	return in.cfg.Deserialization(f)
+	return h(f)
 }
 
 // dropCounts counts dropped records by node and reason.

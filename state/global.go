@@ -10,9 +10,9 @@ import (
 )
 
 // Global is the store of a global table: all partitions of its topic, in every instance, typed. It lives in memory and is
-// filled from the topic at every start; a table that does not fit in memory does not belong in a global table yet.
+// filled from the topic at every start, with its records, or by a processor of the user's with what that makes of them; a table that does not fit in memory does not belong in a global table yet.
 //
-// Get, Len and Bytes are safe for use by several goroutines, beside one that calls Apply.
+// Get, Len and Bytes are safe for use by several goroutines, beside one that calls Apply, Put and Delete.
 type Global[K, V any] struct {
 	name   string
 	ks     serde.Serde[K]
@@ -113,6 +113,29 @@ func (g *Global[K, V]) Apply(key, value []byte, timestamp int64) error {
 		*s.mu.table.At(slot) = e
 	}
 	return nil
+}
+
+// Put stores a copy of v under key, with the event time of the record that it comes of. It is for the processor of a global store, and is called
+// by its goroutine alone; readers see the row before or the new one.
+func (g *Global[K, V]) Put(key K, v V, timestamp int64) error {
+	k, err := g.ks.Append(nil, key)
+	if err != nil {
+		return fmt.Errorf("store %s: encode key: %w", g.name, err)
+	}
+	b, err := g.vs.Append([]byte{}, v)
+	if err != nil {
+		return fmt.Errorf("store %s: encode value of key %x: %w", g.name, k, err)
+	}
+	return g.Apply(k, b, timestamp)
+}
+
+// Delete removes key, as Put stores it.
+func (g *Global[K, V]) Delete(key K) error {
+	k, err := g.ks.Append(nil, key)
+	if err != nil {
+		return fmt.Errorf("store %s: encode key: %w", g.name, err)
+	}
+	return g.Apply(k, nil, 0)
 }
 
 // Flush implements Layer; there is nothing to flush.

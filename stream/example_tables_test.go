@@ -2,6 +2,8 @@ package stream_test
 
 import (
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/millrace-io/millrace/runtime/topologytest"
 	"github.com/millrace-io/millrace/serde"
@@ -22,6 +24,20 @@ func ExampleTable() {
 	// Output:
 	// ann: Rome
 	// ann: null
+}
+
+// A line for each record, with the name of the operator above it or a label.
+func ExampleKStream_Print() {
+	b := stream.NewBuilder()
+	words := stream.From(b, "words", serde.String, serde.String)
+	words.Print(os.Stdout)
+	words.PrintFunc(os.Stdout, func(_, word string) string { return strings.ToUpper(word) }, stream.Label("loud"))
+
+	runRecords(b, "words", [3]string{"words", "k", "hello"})
+	// Output:
+	// [KSTREAM-SOURCE-0000000000]: k, hello
+	// [loud]: HELLO
+	// k: hello
 }
 
 // Each click is joined with the row that its user has at that moment.

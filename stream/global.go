@@ -48,6 +48,30 @@ func GlobalTable[K, V any](b *Builder, topic string, key serde.Serde[K], value s
 	return GlobalKTable[K, V]{b: b, store: store}
 }
 
+// AddGlobalStore adds a store that a processor of the user's fills from all partitions of a topic, in every instance: what the topic's records
+// have to become before others look them up. Processors read it ([topology.Store.In]) without being given it by [Stores]; they must not write it. It is filled before the
+// first record is processed, by running all records of the topic through the processor at every start, and follows the topic from then on.
+//
+// An error or a panic of the processor stops the instance, unless runtime.Config.GlobalProcessing lets it pass. spec is made by state.GlobalSpec.
+// It stands for Kafka Streams' StreamsBuilder.addGlobalStore.
+func AddGlobalStore[P topology.GlobalProcessor[S, K, V], S state.GlobalLayer, K, V any](
+	b *Builder, spec *state.Spec, topic string, key serde.Serde[K], value serde.Serde[V], newProcessor func() P, opts ...SourceOption[K, V],
+) topology.Store[S] {
+	var c sourceConfig[K, V]
+	for _, o := range opts {
+		o(&c)
+	}
+	source := b.plan.Suffixed(c.name, "-source", plan.Source)
+	name := b.plan.Name(c.name, plan.TableSource)
+	b.require(name, key != nil, "the key serde is nil")
+	b.require(name, value != nil, "the value serde is nil")
+	b.require(name, newProcessor != nil, "the constructor of its processor is nil")
+	g := topology.NewGlobalStore[P, S](name, topic, key, value, newProcessor, c.source...)
+	g.Source, g.Store = source, spec.Name
+	b.plan.AddGlobal(g, spec)
+	return topology.AddStore[S](b.handles, spec)
+}
+
 // JoinGlobal joins each record of a stream with the row of t that key selects, and drops records for which there is none. The
 // result has the stream record's key, time and headers. Only the stream side triggers; no co-partitioning is needed.
 func JoinGlobal[K, V, GK, GV, R any](

@@ -3,6 +3,8 @@ package topology
 import (
 	"fmt"
 	"reflect"
+
+	"github.com/millrace-io/millrace/state"
 )
 
 // NodeID numbers a node within one topology, in the order of creation.
@@ -81,7 +83,7 @@ type Head interface {
 	Emit()
 }
 
-// GlobalTable is a table of which every instance holds all partitions. Its records reach the store before the first task
+// GlobalTable is a table of which every instance holds all partitions, or a store that a processor of the user's fills from all of them. Its records reach the store before the first task
 // starts and beside the tasks from then on.
 type GlobalTable struct {
 	Name   string // of the node that fills the store: KTABLE-SOURCE-0000000002
@@ -89,6 +91,10 @@ type GlobalTable struct {
 	Topic  string
 	Store  string // name of its store in Topology.Stores
 	After  int    // number of nodes that were made before it, for the numbers of sub-topologies
+	// Build makes the code that fills the store; nil: the topic's records are the store's rows. See NewGlobalStore.
+	Build func(scope GlobalScope, store state.GlobalLayer) (GlobalInstance, error)
+
+	reset OffsetReset // that its source was given
 }
 
 // String returns the edge as "Record[K, V]".

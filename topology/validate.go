@@ -236,6 +236,9 @@ func (v *validation) topics() {
 	filled := map[string]string{}
 	for _, g := range v.t.Globals {
 		read(g.Topic, g.Name)
+		if g.reset != Earliest() {
+			v.fault("global store %s is made of all of topic %s, so that it must be read from its start: its offset reset is %v, want %v", g.Name, g.Topic, g.reset, Earliest())
+		}
 		if !slices.ContainsFunc(v.t.Stores, func(s *state.Spec) bool { return s != nil && s.Name == g.Store }) {
 			v.fault("global table %s: its store %s is not declared", g.Name, g.Store)
 		}

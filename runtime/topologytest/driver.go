@@ -24,8 +24,9 @@ type Driver struct {
 	log     *log
 	db      *state.DB
 	tasks   []*task.Task
-	readers map[task.Input]*task.Task    // topics by their full names
-	globals map[string]state.GlobalLayer // by topic
+	readers map[task.Input]*task.Task // topics by their full names
+	globals map[string]*globalReader  // by topic
+	dropped map[Drop]int64            // by global tables; their Count is 0
 	now     time.Time
 	err     error // what stopped it
 }
@@ -40,7 +41,8 @@ func New(tb testing.TB, top *topology.Topology, options ...Option) *Driver {
 		top:     top,
 		log:     newLog(),
 		readers: map[task.Input]*task.Task{},
-		globals: map[string]state.GlobalLayer{},
+		globals: map[string]*globalReader{},
+		dropped: map[Drop]int64{},
 	}
 	for _, o := range options {
 		o(&d.cfg)
@@ -69,12 +71,13 @@ func (d *Driver) open() error {
 	}
 	d.db = db
 	byStore := map[string]state.GlobalLayer{}
-	for _, g := range d.top.Globals {
+	for i := range d.top.Globals {
+		g := &d.top.Globals[i]
 		layer, err := d.openGlobal(g)
 		if err != nil {
 			return fmt.Errorf("open global table %s: %w", g.Name, err)
 		}
-		d.globals[g.Topic], byStore[g.Store] = layer, layer
+		byStore[g.Store] = layer
 	}
 	counts, err := d.partition()
 	if err != nil {
@@ -152,19 +155,6 @@ func (d *Driver) openTask(sub topology.Subtopology, n int32, counts topology.Par
 	return nil
 }
 
-func (d *Driver) openGlobal(g topology.GlobalTable) (state.GlobalLayer, error) {
-	i := slices.IndexFunc(d.top.Stores, func(s *state.Spec) bool { return s.Name == g.Store })
-	layer, err := d.top.Stores[i].Open(state.Env{})
-	if err != nil {
-		return nil, err
-	}
-	global, ok := layer.(state.GlobalLayer)
-	if !ok {
-		return nil, fmt.Errorf("store %s is a %T, which takes no records of a topic", g.Store, layer)
-	}
-	return global, nil
-}
-
 // committed gives a task the committed layer of a store, which begins empty, at the start of its changelog.
 func (d *Driver) committed(spec *state.Spec, n int32) (*state.Partition, error) {
 	p, err := d.db.Partition(spec, n)
@@ -184,7 +174,7 @@ func (d *Driver) deliver(in task.Input, r topology.Raw) {
 		_ = t.Offer(in, &single{record: r})
 	}
 	if g := d.globals[in.Topic]; g != nil {
-		d.err = errors.Join(d.err, g.Apply(r.Key, r.Value, r.Timestamp))
+		d.err = errors.Join(d.err, g.take(topology.Coordinates{Topic: in.Topic, Partition: in.Partition, Offset: r.Offset}, &r))
 	}
 }
 
@@ -340,6 +330,13 @@ func (d *Driver) must(err error) {
 }
 
 func (d *Driver) close() {
+	for _, g := range d.globals {
+		if g.instance.Close != nil {
+			if err := g.instance.Close(); err != nil {
+				d.tb.Errorf("topologytest: close global store %s: %v", g.name, err)
+			}
+		}
+	}
 	for _, t := range d.tasks {
 		if err := t.Close(); err != nil {
 			d.tb.Errorf("topologytest: close: %v", err)

@@ -48,6 +48,9 @@ func (d *Driver) Drops() []Drop {
 		reason topology.Reason
 	}
 	counts := map[key]int64{}
+	for drop, n := range d.dropped {
+		counts[key{drop.Node, drop.Reason}] += n
+	}
 	for _, t := range d.tasks {
 		for _, drop := range slices.Concat(t.Stats().Drops, t.Pending().Drops) {
 			counts[key{drop.Node, drop.Reason}] += drop.Count

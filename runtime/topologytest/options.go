@@ -39,7 +39,7 @@ type config struct {
 	start         time.Time
 	manual        bool
 	maxIdle       time.Duration
-	handlers      struct{ deserialization, processing, production Handler }
+	handlers      struct{ deserialization, processing, global, production Handler }
 	deadLetters   string
 	partitions    int32            // of topics that byTopic does not name
 	byTopic       map[string]int32 // by name
@@ -104,6 +104,9 @@ func OnDeserialization(h Handler) Option {
 
 // OnProcessing decides about errors and panics of nodes. Without it they fail the pipe.
 func OnProcessing(h Handler) Option { return func(c *config) { c.handlers.processing = h } }
+
+// OnGlobalProcessing decides about errors and panics of the processors that fill global stores. Without it they fail the pipe.
+func OnGlobalProcessing(h Handler) Option { return func(c *config) { c.handlers.global = h } }
 
 // OnProduction decides about records that cannot be encoded. Without it they fail the pipe.
 func OnProduction(h Handler) Option { return func(c *config) { c.handlers.production = h } }

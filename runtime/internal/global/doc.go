@@ -9,5 +9,6 @@
 //	    table, even if the log has not moved its last stable offset past it yet.
 //	L2  records of one partition are applied in the order of their offsets.
 //
-// A table's topic is its changelog: nothing is committed, and every start reads it from the beginning.
+// A table's topic is its changelog: nothing is committed, and every start reads it from the beginning. Where a processor of the user's fills the
+// store, every start runs all records through it again.
 package global

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
-	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -29,7 +28,8 @@ type Table struct {
 	Name       string
 	Topic      string
 	Partitions int32
-	Store      state.GlobalLayer
+	// Take takes one record. decoded says whose failure an error is: the processor's, or the serdes'.
+	Take func(from topology.Coordinates, r *topology.Raw) (decoded bool, err error)
 }
 
 // Config configures Tables.
@@ -38,7 +38,7 @@ type Config struct {
 	Fetcher Fetcher
 	Tables  []Table
 	// Bad decides about a record that a table could not take: nil goes on without it.
-	Bad    func(table string, from topology.Coordinates, err error) error
+	Bad    func(table string, from topology.Coordinates, r *topology.Raw, decoded bool, err error) error
 	Logger *slog.Logger
 }
 
@@ -171,9 +171,9 @@ func (t *Tables) apply(f *client.Fetched) error {
 			break
 		}
 		t.records++
-		if err := in.table.Store.Apply(raw.Key, raw.Value, raw.Timestamp); err != nil {
-			from := topology.Coordinates{Topic: f.Topic, Partition: f.Partition, Offset: raw.Offset}
-			if err := t.cfg.Bad(in.table.Name, from, err); err != nil {
+		from := topology.Coordinates{Topic: f.Topic, Partition: f.Partition, Offset: raw.Offset}
+		if decoded, err := in.table.Take(from, &raw); err != nil {
+			if err := t.cfg.Bad(in.table.Name, from, &raw, decoded, err); err != nil {
 				return err
 			}
 		}

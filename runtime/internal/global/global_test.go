@@ -135,10 +135,12 @@ func table(t *testing.T) *state.Global[string, int64] {
 	return layer.(*state.Global[string, int64])
 }
 
-func tablesOver(l *fakeLog, store state.GlobalLayer, bad func(string, topology.Coordinates, error) error) *Tables {
+func tablesOver(l *fakeLog, store state.GlobalLayer, bad func(string, topology.Coordinates, *topology.Raw, bool, error) error) *Tables {
 	return New(Config{
 		Log: l, Fetcher: l, Bad: bad, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Tables: []Table{{Name: "table", Topic: "names", Partitions: int32(len(l.records)), Store: store}},
+		Tables: []Table{{Name: "table", Topic: "names", Partitions: int32(len(l.records)), Take: func(_ topology.Coordinates, r *topology.Raw) (bool, error) {
+			return false, store.Apply(r.Key, r.Value, r.Timestamp)
+		}}},
 	})
 }
 
@@ -221,7 +223,7 @@ func TestBadRecords(t *testing.T) {
 	l := newLog([]string{"a=1", "b=x", "c=3"})
 	store := table(t)
 	var from topology.Coordinates
-	goOn := func(_ string, c topology.Coordinates, _ error) error { from = c; return nil }
+	goOn := func(_ string, c topology.Coordinates, _ *topology.Raw, _ bool, _ error) error { from = c; return nil }
 	if err := tablesOver(l, store, goOn).Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +231,7 @@ func TestBadRecords(t *testing.T) {
 		t.Errorf("c is %d, the bad record is %+v", v, from)
 	}
 	refused := errors.New("refused")
-	stop := func(string, topology.Coordinates, error) error { return refused }
+	stop := func(string, topology.Coordinates, *topology.Raw, bool, error) error { return refused }
 	if err := tablesOver(newLog([]string{"b=x"}), table(t), stop).Load(t.Context()); !errors.Is(err, refused) {
 		t.Errorf("Load: %v", err)
 	}

@@ -17,6 +17,7 @@ const (
 	SelectKey   = "KSTREAM-KEY-SELECT-"
 	Peek        = "KSTREAM-PEEK-"
 	Foreach     = "KSTREAM-FOREACH-"
+	Print       = "KSTREAM-PRINTER-"
 	Merge       = "KSTREAM-MERGE-"
 	Branch      = "KSTREAM-BRANCH-"
 	Process     = "KSTREAM-PROCESSOR-"
