@@ -32,7 +32,8 @@
 // a panic of a node (Processing), a record that cannot be encoded or that the log does not take (Production): too large for its topic,
 // refused by the broker after it was sent, or for a partition that cannot be written in time. The handler
 // answers [Fail], [Continue] or [Retry], and may send the record to Config.DeadLetterTopic with Kafka Streams' headers
-// (Failure.DeadLetter), in the transaction of the record. Dead letters are not written for records that global tables or the operators
+// (Failure.DeadLetter), in the transaction of the record. The processor of a global store has a handler of its own (GlobalProcessing), and without
+// one stops the instance. Dead letters are not written for records that global tables or the operators
 // themselves drop, nor is a handler asked about what a changelog does not take: a store would not be what is restored.
 //
 // A broker refuses a batch before it appends any of it. So a record that the broker has refused is left out of its transaction, which goes

@@ -144,6 +144,19 @@ func AddStore[S state.Layer](b *Builder, spec *state.Spec) topology.Store[S] {
 	return topology.AddStore[S](b.handles, spec)
 }
 
+// AddReadOnlyStore adds a store with the rows of a topic, which is its changelog: the last record of each key, for processors to read ([Process],
+// [Stores]) and nobody to write. The topic should be partitioned as the streams of those processors are; see [topology.AddReadOnlyStore].
+func AddReadOnlyStore[K, V any](b *Builder, name, topic string, key serde.Serde[K], value serde.Serde[V]) topology.ReadOnlyStore[K, V] {
+	b.require(name, key != nil, "the key serde is nil")
+	b.require(name, value != nil, "the value serde is nil")
+	source, fill, store := topology.NewReadOnlyStore(name, topic, key, value)
+	source.Name = b.plan.Suffixed(name, "-source", plan.Source)
+	fill.Name = b.plan.Name(name, plan.TableSource)
+	b.plan.Add(fill, b.plan.AddSource(source))
+	b.plan.AddStore(store.Spec())
+	return store
+}
+
 // addStore adds the store of an operator.
 func (b *Builder) addStore(spec *state.Spec) {
 	if b.headers && spec.Kind.MayKeepHeaders() {

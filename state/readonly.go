@@ -1,0 +1,26 @@
+package state
+
+import (
+	"iter"
+
+	"github.com/millrace-io/millrace/serde"
+)
+
+// ReadOnly is a key-value store that its holder may read and not write. It belongs to the task's goroutine, as the store does.
+type ReadOnly[K, V any] struct{ s *KeyValue[K, V] }
+
+// ReadOnly returns the store for somebody who only reads it.
+func (s *KeyValue[K, V]) ReadOnly() ReadOnly[K, V] { return ReadOnly[K, V]{s} }
+
+// Get is as KeyValue.Get.
+func (r ReadOnly[K, V]) Get(key K) (v V, timestamp int64, ok bool, err error) { return r.s.Get(key) }
+
+// Range is as KeyValue.Range.
+func (r ReadOnly[K, V]) Range(lo, hi serde.Maybe[K]) iter.Seq2[Row[K, V], error] {
+	return r.s.Range(lo, hi)
+}
+
+// RangeBackward is as KeyValue.RangeBackward.
+func (r ReadOnly[K, V]) RangeBackward(lo, hi serde.Maybe[K]) iter.Seq2[Row[K, V], error] {
+	return r.s.RangeBackward(lo, hi)
+}
