@@ -52,6 +52,7 @@ func (t *transaction[V]) keepObjects() {
 		}
 		if b == nil || err != nil {
 			t.table.Remove(s)
+			t.kept.remove(s)
 			return true
 		}
 		it.last, it.base, it.blob = 0, 0, t.keep(b)
