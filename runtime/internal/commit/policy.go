@@ -4,16 +4,17 @@ import "time"
 
 // Defaults of Policy.
 const (
-	// costFactor is how many times its own duration a commit is apart from the next one: at most one sixth of the time
-	// goes into commits.
-	costFactor = 5
+	// loadedFactor is how many times its own duration a commit is apart from the next one while there is more to process: at most one
+	// sixth of the time goes into commits. drainedFactor is the same when there is nothing else to do: a third of the time may go into
+	// them, which keeps results from waiting.
+	loadedFactor, drainedFactor = 5, 2
 	// costShift smooths the cost of a commit over about eight commits.
 	costShift = 3
 )
 
 // Policy says when a commit is due (DESIGN D17): at the latest Interval after the first uncommitted record, earlier when
-// the input is drained, never sooner than five times the smoothed cost of a commit after the last one, unless memory is
-// short or somebody waits for the commit.
+// the input is drained, never sooner than five times the smoothed cost of a commit after the last one, or twice when the input is
+// drained, unless memory is short or somebody waits for the commit.
 type Policy struct {
 	Interval time.Duration
 	// MaxBytes of uncommitted state make a commit due at once.
@@ -47,7 +48,11 @@ func (p *Policy) Due(now time.Time, w Pending) (bool, time.Time) {
 	if w.Asked || p.MaxBytes > 0 && w.Bytes >= p.MaxBytes {
 		return true, time.Time{}
 	}
-	at := p.last.Add(min(costFactor*p.cost, p.MaxPause))
+	apart := loadedFactor * p.cost
+	if w.Drained {
+		apart = drainedFactor * p.cost
+	}
+	at := p.last.Add(min(apart, p.MaxPause))
 	if deadline := p.first.Add(p.Interval); !w.Drained && deadline.After(at) {
 		at = deadline
 	}
