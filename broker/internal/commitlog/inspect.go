@@ -101,7 +101,7 @@ func (x *Inspector) batch(raw []byte, h *batch.Header, where ...any) error {
 }
 
 func (x *Inspector) records(raw []byte, h *batch.Header) error {
-	if h.Attributes.Control() {
+	if h.Attributes.Control() && h.Count > 0 {
 		commit, ok := batch.ParseMarker(raw, h)
 		if !ok {
 			return x.Emit(inspect.New("fault", "reason", "control batch without a transaction marker"))

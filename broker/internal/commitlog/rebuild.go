@@ -100,6 +100,9 @@ func (x *segmentIndex) rebuild(f *openFile, h *batch.Header, at int64, open map[
 		}
 		return nil
 	}
+	if h.Count == 0 { // compaction has emptied it, since nothing was left of what it ended (K5, K6)
+		return nil
+	}
 	commit, ok := batch.ParseMarker(raw, h)
 	if !ok {
 		return corruptSegment(f.path, at, errors.New("control batch without a transaction marker"))
