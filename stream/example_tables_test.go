@@ -109,7 +109,11 @@ func runRecords(b *stream.Builder, topic string, records ...[3]string) {
 		fmt.Println(err)
 		return
 	}
-	d := topologytest.New(tb, top)
+	var topics []string // for those who look for theirs
+	for _, r := range records {
+		topics = append(topics, r[0])
+	}
+	d := topologytest.New(tb, top, topologytest.Topics(topics...))
 	out := topologytest.NewOutput(d, topic, serde.String, serde.Nullable(serde.String))
 	for i, r := range records {
 		topologytest.NewInput(d, r[0], serde.String, serde.String).PipeAt(r[1], r[2], int64(i))
