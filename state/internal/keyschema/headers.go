@@ -64,7 +64,10 @@ func ParseHeaders(b []byte) ([]serde.Header, error) {
 	if count < 0 || count > int64(len(r.b))/least {
 		return nil, ErrFormat
 	}
-	list := make([]serde.Header, 0, count)
+	var list []serde.Header // none is nil, however it was written
+	if count > 0 {
+		list = make([]serde.Header, 0, count)
+	}
 	for range count {
 		h := serde.Header{Key: string(r.take(r.number()))}
 		if length := r.number(); length != -1 {

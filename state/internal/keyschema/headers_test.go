@@ -75,6 +75,7 @@ func FuzzDecodeHeaders(f *testing.F) {
 	f.Add(AppendHeaders(nil, []serde.Header{{Key: "x", Value: []byte("1")}, {Key: "", Value: nil}, {Key: "yy", Value: []byte{}}}))
 	f.Add(append(binary.AppendVarint(nil, 12), binary.AppendVarint(nil, 1<<40)...))
 	f.Add(binary.AppendVarint(nil, -1))
+	f.Add([]byte{2, 0}) // no headers, with their number
 	f.Fuzz(func(t *testing.T, b []byte) {
 		cut, rest, err := CutHeaders(b)
 		if err != nil {
