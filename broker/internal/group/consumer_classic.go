@@ -60,7 +60,7 @@ func (c *Coordinator) joinConsumers(now time.Time, topics Topics, call Call, g *
 	m.deadline = now.Add(m.classic.session)
 	owned := partitionsOf(s.owned, topics)
 	if downgrade {
-		k.raise(raise, topics, g.name, e)
+		k.raise(raise, topics, g.name, &Effects{}) // not recorded: the group's own record would, replayed, make it one of KIP-848 again (G1)
 		settled := k.settled(m)
 		if settled {
 			m.reconcile(k, owned, true)

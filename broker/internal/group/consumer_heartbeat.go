@@ -152,7 +152,9 @@ func (g *group) enter(m, replaced *consumerMember, e *Effects) (raise bool) {
 	case replaced != nil:
 		raise = m.id != replaced.id && k.members[m.id] != nil // what it had under its own name is for all
 		k.replace(replaced, m)
-		e.Records = append(e.Records, encodeConsumerGone(g.name, replaced.id))
+		if m.id != replaced.id { // else its own record would, replayed, take it out (G1)
+			e.Records = append(e.Records, encodeConsumerGone(g.name, replaced.id))
+		}
 	case k.members[m.id] != m:
 		k.add(m)
 		raise = true

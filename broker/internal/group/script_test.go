@@ -349,6 +349,8 @@ func (s *script) replay(record []byte) {
 
 // perform replays records, and prints all effects.
 func (s *script) perform(e Effects) {
+	s.t.Helper()
+	before := memory(s.c)
 	for _, r := range e.Records {
 		s.journal = append(s.journal, bytes.Clone(r))
 		if err := s.c.Replay(r); err != nil {
@@ -359,6 +361,12 @@ func (s *script) perform(e Effects) {
 			s.printf("record: %s generation %d %v, members %s", g.name, g.generation, g.state, memberIDs(g))
 		}
 		s.printConsumerRecord(r)
+	}
+	after := memory(s.c)
+	for name, was := range before { // G1
+		if now := after[name]; now != was {
+			s.t.Errorf("records, replayed into the group that made them, change what it waits for:\nwas %s\nis  %s", was, now)
+		}
 	}
 	for _, r := range e.Replies {
 		switch {
@@ -412,4 +420,23 @@ func errName(err *kerr.Error) string {
 		return "ok"
 	}
 	return err.Message
+}
+
+// memory is what groups have in memory only (G2): who waits, and until when.
+func memory(c *Coordinator) map[string]string {
+	all := map[string]string{}
+	for name, g := range c.groups {
+		b := fmt.Appendf(nil, "%s: rebalance %v, sync %v of %v, promised %v", name, g.rebalanceDead, g.syncDead, g.unsynced, g.promised)
+		for _, m := range g.ordered() {
+			b = fmt.Appendf(b, ", %s: join %d, sync %d, %v", m.id, m.joining, m.syncing, m.deadline)
+		}
+		if g.consumer != nil {
+			for _, id := range sortedKeys(g.consumer.members) {
+				b = fmt.Appendf(b, ", %s:", id)
+				g.consumer.members[id].deadlines(func(t time.Time) { b = fmt.Appendf(b, " %v", t) })
+			}
+		}
+		all[name] = string(b)
+	}
+	return all
 }
