@@ -58,7 +58,7 @@ func (c *Coordinator) joinConsumers(now time.Time, topics Topics, call Call, g *
 	raise = m.resubscribe(g.name, r, s) || raise
 	m.classic.syncDead = now.Add(m.rebalance)
 	m.deadline = now.Add(m.classic.session)
-	owned := partitionsOf(s.owned, topics)
+	owned, protocol := partitionsOf(s.owned, topics), m.classic.protocols[0].Name
 	if downgrade {
 		k.raise(raise, topics, g.name, &Effects{}) // not recorded: the group's own record would, replayed, make it one of KIP-848 again (G1)
 		settled := k.settled(m)
@@ -66,10 +66,11 @@ func (c *Coordinator) joinConsumers(now time.Time, topics Topics, call Call, g *
 			m.reconcile(k, owned, true)
 		}
 		g.downgrade(now, topics, generation, !settled, e)
+		protocol = g.protocol // where Kafka tells the member's first, which its SyncGroup is refused with
 	} else {
 		g.settle(now, topics, m, settling{raise: raise, retarget: replaced != nil, owned: owned, known: true}, e)
 	}
-	e.join(call, JoinResult{Generation: m.epoch, ProtocolType: consumerProtocol, Protocol: m.classic.protocols[0].Name, MemberID: m.id})
+	e.join(call, JoinResult{Generation: m.epoch, ProtocolType: consumerProtocol, Protocol: protocol, MemberID: m.id})
 	return nil
 }
 
