@@ -268,6 +268,9 @@ func describeConsumer(kind byte, d *fields.Decoder) inspect.Item {
 		return inspect.New("group.consumer", "group", d.String(), "epoch", d.Int(), "topics", fmt.Sprintf("%016x", uint64(d.Int())))
 	case recordConsumerMember:
 		name, m := decodeConsumerMember(d)
+		if d.End() != nil {
+			return inspect.Item{}
+		}
 		return inspect.New("group.consumerMember", "group", name, "member", m.id, "instance", m.instance, "client", m.clientID, "host", m.host,
 			"epoch", m.epoch, "state", m.state.String(), "subscribed", m.names, "pattern", m.pattern,
 			"assigned", partitionNames(m.assigned), "revoking", partitionNames(m.revoking), "protocol", m.protocolName())

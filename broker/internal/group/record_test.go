@@ -82,12 +82,14 @@ func FuzzReplay(f *testing.F) {
 	for _, r := range example(f) {
 		f.Add(r)
 	}
+	f.Add((&consumerMember{id: "m", state: unreleased + 1}).record("g"))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		c := New(Config{})
+		_, err := Describe(record)
 		if c.Replay(record) != nil {
 			return
 		}
-		if _, err := Describe(record); err != nil {
+		if err != nil {
 			t.Errorf("it is not described: %v", err)
 		}
 		c.Recovered(time.UnixMilli(0))
