@@ -176,24 +176,30 @@ func (g *comparedGroup) compareInvalid() {
 	}
 }
 
-// compareEpochs commits in epochs before and after that of a member: each partition by itself, and all together.
+// compareEpochs commits in epochs before and after that of a member.
 func (g *comparedGroup) compareEpochs(member string, epoch int32) {
 	g.t.Helper()
 	for before := int32(-1); before <= epoch+1; before++ {
-		for _, partitions := range [][]int32{{0}, {1}, {2}, {3}, {0, 1, 2, 3}} {
-			both[*kmsg.OffsetCommitResponse](g.comparison, fmt.Sprintf("commit of %d by %s in epoch %d", partitions, member, before), 10, func(side int) kmsg.Request {
-				req := kmsg.NewPtrOffsetCommitRequest()
-				req.Group, req.MemberID, req.Generation = g.name, member, before
-				topic := kmsg.OffsetCommitRequestTopic{TopicID: g.ids[side]}
-				for _, partition := range partitions {
-					rp := kmsg.NewOffsetCommitRequestTopicPartition()
-					rp.Partition, rp.Offset = partition, 3
-					topic.Partitions = append(topic.Partitions, rp)
-				}
-				req.Topics = append(req.Topics, topic)
-				return req
-			})
-		}
+		g.commitEach(fmt.Sprintf("commit by %s in epoch %d", member, before), 10, [2]string{member, member}, before)
+	}
+}
+
+// commitEach commits each partition by itself, and all at once: one that the member may not commit has all refused.
+func (g *comparedGroup) commitEach(what string, version int16, ids [2]string, generation int32) {
+	g.t.Helper()
+	for _, partitions := range [][]int32{{0}, {1}, {2}, {3}, {0, 1, 2, 3}} {
+		both[*kmsg.OffsetCommitResponse](g.comparison, fmt.Sprintf("%s of %d", what, partitions), version, func(side int) kmsg.Request {
+			req := kmsg.NewPtrOffsetCommitRequest()
+			req.Group, req.MemberID, req.Generation = g.name, ids[side], generation
+			topic := kmsg.OffsetCommitRequestTopic{Topic: g.topic, TopicID: g.ids[side]} // by id from version 10 on
+			for _, partition := range partitions {
+				rp := kmsg.NewOffsetCommitRequestTopicPartition()
+				rp.Partition, rp.Offset = partition, 3
+				topic.Partitions = append(topic.Partitions, rp)
+			}
+			req.Topics = append(req.Topics, topic)
+			return req
+		})
 	}
 }
 

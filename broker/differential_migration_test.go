@@ -113,25 +113,6 @@ func (m *comparedMigration) given(synced bothSynced) []int32 {
 	return a.Topics[0].Partitions
 }
 
-// commit commits each partition by itself, and all at once: one that the member may not commit has all refused.
-func (m *comparedMigration) commit(what string, version int16, ids [2]string, generation int32) {
-	m.t.Helper()
-	for _, partitions := range [][]int32{{0}, {1}, {2}, {3}, {0, 1, 2, 3}} {
-		both[*kmsg.OffsetCommitResponse](m.comparison, what, version, func(side int) kmsg.Request {
-			req := kmsg.NewPtrOffsetCommitRequest()
-			req.Group, req.MemberID, req.Generation = m.name, ids[side], generation
-			rt := kmsg.OffsetCommitRequestTopic{Topic: m.topic}
-			for _, partition := range partitions {
-				rp := kmsg.NewOffsetCommitRequestTopicPartition()
-				rp.Partition, rp.Offset = partition, 7
-				rt.Partitions = append(rt.Partitions, rp)
-			}
-			req.Topics = append(req.Topics, rt)
-			return req
-		})
-	}
-}
-
 // describeClassic asks with the classic key, which tells all of a classic group, and of another that there is none.
 func (m *comparedMigration) describeClassic(what string) {
 	m.t.Helper()
@@ -157,15 +138,15 @@ func (m *comparedMigration) compareDynamic() {
 	n := [2]string{"n", "n"}
 	a := memberIDs(m.join("the classic member joins", 3, [2]string{}, "", nil))
 	m.sync("it leads", a, "", 1, nil)
-	m.commit("classic commit", 8, a, 1)
+	m.commitEach("classic commit", 8, a, 1)
 	m.beat("a member of the new protocol joins", "n", 0)
 	m.describe("upgraded")
 	m.describeClassic("upgraded")
 	m.heartbeat("the classic one hears of it", a, "", 1)
 	m.sync("it has to join", a, "", 1, nil)
-	m.commit("commit meanwhile", 8, a, 1)
-	m.commit("commit of the new one", 9, n, 2)
-	m.commit("commit of the new one, by an old version", 8, n, 2)
+	m.commitEach("commit meanwhile", 8, a, 1)
+	m.commitEach("commit of the new one", 9, n, 2)
+	m.commitEach("commit of the new one, by an old version", 8, n, 2)
 	all := []int32{0, 1, 2, 3}
 	m.join("it says what it has", 5, a, "", all)
 	m.describe("something to give up")
@@ -181,8 +162,8 @@ func (m *comparedMigration) compareDynamic() {
 	more := m.beat("the new one gets it", "n", 2, m.owns())
 	m.describe("settled")
 	for generation := range int32(5) {
-		m.commit("commit", 8, a, generation-1)
-		m.commit("commit of the new one", 9, n, generation-1)
+		m.commitEach("commit", 8, a, generation-1)
+		m.commitEach("commit of the new one", 9, n, generation-1)
 	}
 	m.compareWrong(a)
 	m.compareSecond(a)
