@@ -1,0 +1,65 @@
+package group
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// TestUpgradeKeepsMembers: what a classic member has told of itself is known of it in a KIP-848 group, before and after it joins there.
+func TestUpgradeKeepsMembers(t *testing.T) {
+	t.Parallel()
+	s := newScript(t)
+	s.topics.partitions["t"] = 1
+	check := func(rack, client string) {
+		t.Helper()
+		d, ok := s.c.DescribeConsumer("g")
+		if !ok || len(d.Members) != 2 {
+			t.Fatalf("%+v", d)
+		}
+		m := d.Members[0]
+		if m.ID != "a" || m.Instance != "i" || m.Rack != rack || m.ClientID != client || m.Host != "/host" || m.Type != Classic || !slices.Equal(m.Names, []string{"t"}) {
+			t.Errorf("%+v", m)
+		}
+	}
+	join := s.joinRequest(parse([]string{"g", "new=a", "instance=i", "topics=t", "rack=r"}))
+	s.perform(s.c.Join(s.now, &s.topics, 1, join))
+	s.command("beat g id=n names=t")
+	check("r", "client")
+	join = s.joinRequest(parse([]string{"g", "id=a", "instance=i", "topics=t", "rack=q"}))
+	join.ClientID = "other"
+	s.perform(s.c.Join(s.now, &s.topics, 2, join))
+	check("q", "other")
+}
+
+// TestMixedGroupIsFull: of members of the classic protocol too; who is there already may join, and come back.
+func TestMixedGroupIsFull(t *testing.T) {
+	t.Parallel()
+	s := newScript(t)
+	s.topics.partitions["t"] = 1
+	s.command("beat g id=n names=t")
+	k := s.c.groups["g"].consumer
+	for i := range maxMembers - 1 {
+		k.add(&consumerMember{id: fmt.Sprint(i), instance: fmt.Sprintf("i%d", i), epoch: 1, classic: &classicProtocol{
+			session: time.Minute, protocols: []Protocol{{"range", consumerSubscription(parse([]string{"topics=t"}))}},
+		}})
+	}
+	for i, x := range []struct {
+		join string
+		want *kerr.Error
+	}{
+		{"new=b", kerr.GroupMaxSizeReached},
+		{"new=b instance=other", kerr.GroupMaxSizeReached},
+		{"new=b instance=i1", nil},
+		{"id=2 instance=i2", nil},
+	} {
+		e := s.c.Join(s.now, &s.topics, Call(i+1), s.joinRequest(parse(append([]string{"g", "topics=t"}, strings.Fields(x.join)...))))
+		if len(e.Replies) != 1 || e.Replies[0].Join.Err != x.want || len(k.members) != maxMembers {
+			t.Errorf("%s: %+v with %d members, want %v", x.join, e.Replies, len(k.members), x.want)
+		}
+	}
+}
