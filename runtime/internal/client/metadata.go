@@ -135,6 +135,22 @@ func (c *Client) refreshTopics(ctx context.Context, conn *kgo.Client, names []st
 }
 
 func requestTopics(ctx context.Context, conn *kgo.Client, names []string) (map[string]Topic, error) {
+	resp, err := requestMetadata(ctx, conn, names)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]Topic, len(names))
+	for i := range resp.Topics {
+		if rt := &resp.Topics[i]; rt.Topic != nil && rt.ErrorCode == 0 {
+			found[*rt.Topic] = topicOf(rt)
+		}
+	}
+	return found, nil
+}
+
+// requestMetadata returns what the log says of these topics, and of its brokers. That there is no such topic is no error, all else that it says
+// against a topic is.
+func requestMetadata(ctx context.Context, conn *kgo.Client, names []string) (*kmsg.MetadataResponse, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, name := range names {
 		t := kmsg.NewMetadataRequestTopic()
@@ -145,20 +161,13 @@ func requestTopics(ctx context.Context, conn *kgo.Client, names []string) (map[s
 	if err != nil {
 		return nil, answered(err, 0)
 	}
-	found := make(map[string]Topic, len(names))
 	for i := range resp.Topics {
 		rt := &resp.Topics[i]
-		if rt.Topic == nil {
-			continue
-		}
-		switch err := kerr.ErrorForCode(rt.ErrorCode); {
-		case err == nil:
-			found[*rt.Topic] = topicOf(rt)
-		case !errors.Is(err, kerr.UnknownTopicOrPartition):
+		if err := kerr.ErrorForCode(rt.ErrorCode); rt.Topic != nil && err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return nil, doing(err, "topic %q", *rt.Topic)
 		}
 	}
-	return found, nil
+	return resp, nil
 }
 
 func topicOf(rt *kmsg.MetadataResponseTopic) Topic {

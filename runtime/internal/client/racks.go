@@ -2,10 +2,8 @@ package client
 
 import (
 	"context"
-	"errors"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -16,16 +14,10 @@ func (c *Client) Racks(ctx context.Context, topics ...string) (map[TopicPartitio
 	if len(topics) == 0 {
 		return racks, nil
 	}
-	req := kmsg.NewPtrMetadataRequest()
-	for _, name := range topics {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
-		req.Topics = append(req.Topics, t)
-	}
 	var resp *kmsg.MetadataResponse
 	err := retry(ctx, func() (err error) {
-		resp, err = req.RequestWith(ctx, c.conn)
-		return answered(err, 0)
+		resp, err = requestMetadata(ctx, c.conn, topics)
+		return err
 	})
 	if err != nil {
 		return nil, doing(err, "look up the racks of topics %q", topics)
@@ -37,10 +29,8 @@ func (c *Client) Racks(ctx context.Context, topics ...string) (map[TopicPartitio
 		}
 	}
 	for _, t := range resp.Topics {
-		if err := kerr.ErrorForCode(t.ErrorCode); t.Topic == nil || errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if t.Topic == nil || t.ErrorCode != 0 { // there is no such topic
 			continue
-		} else if err != nil {
-			return nil, doing(err, "look up the racks of topic %q", *t.Topic)
 		}
 		for _, p := range t.Partitions {
 			tp := TopicPartition{Topic: *t.Topic, Partition: p.Partition}
