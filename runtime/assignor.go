@@ -66,6 +66,8 @@ type InstanceState struct {
 	// Tags are Config.ClientTags, Rack is Config.ClientRack, and Endpoint is Config.Endpoint.
 	Tags           map[string]string
 	Rack, Endpoint string
+	// generation is that in which it was given what runs: of two that claim a task, the later one has it.
+	generation int32
 }
 
 // TaskAssignment is an Assignor's answer (TaskAssignment).
@@ -123,7 +125,8 @@ func (s ApplicationState) decide(sticky bool) TaskAssignment {
 		for id, lag := range in.Lags {
 			lags[assignTask(id)] = lag
 		}
-		instances[i] = assign.Instance{ID: in.ID, Capacity: in.Capacity, Owned: assignTasks(in.Running), Previous: assignTasks(in.State), Lags: lags, Tags: in.Tags, Rack: in.Rack}
+		instances[i] = assign.Instance{ID: in.ID, Capacity: in.Capacity, Owned: assignTasks(in.Running), Generation: in.generation,
+			Previous: assignTasks(in.State), Lags: lags, Tags: in.Tags, Rack: in.Rack}
 	}
 	target, probe := assign.Decide(instances, tasks, cfg)
 	answer := TaskAssignment{Instances: make(map[string]InstanceTasks, len(target))}
@@ -170,7 +173,7 @@ func applicationState(q *member.Question, cfg Config) ApplicationState {
 	for i, m := range q.Members {
 		in := q.Instances[i]
 		state := InstanceState{ID: m.MemberID, InstanceID: m.InstanceID, Capacity: max(1, m.Capacity), Running: taskIDs(in.Owned),
-			Lags: make(map[topology.TaskID]int64), Tags: maps.Clone(in.Tags), Rack: in.Rack, Endpoint: m.Endpoint}
+			Lags: make(map[topology.TaskID]int64), Tags: maps.Clone(in.Tags), Rack: in.Rack, Endpoint: m.Endpoint, generation: in.Generation}
 		for _, t := range q.Tasks {
 			runs, had := slices.Contains(in.Owned, t.Task), slices.Contains(in.Previous, t.Task)
 			if had && !runs {

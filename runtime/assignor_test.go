@@ -30,14 +30,17 @@ func question(rng *rand.Rand) *member.Question {
 	for i := range 1 + rng.IntN(3) {
 		id := fmt.Sprint("m", i)
 		q.Members = append(q.Members, member.Info{MemberID: id, InstanceID: "i" + id, Capacity: 1 + rng.IntN(2), Endpoint: "h:" + id})
-		q.Instances = append(q.Instances, assign.Instance{ID: id, Capacity: q.Members[i].Capacity, Rack: fmt.Sprint(rng.IntN(2)), Tags: map[string]string{"zone": id}, Lags: map[assign.Task]int64{}})
+		q.Instances = append(q.Instances, assign.Instance{ID: id, Capacity: q.Members[i].Capacity, Generation: rng.Int32N(3), Rack: fmt.Sprint(rng.IntN(2)), Tags: map[string]string{"zone": id}, Lags: map[assign.Task]int64{}})
 	}
 	for _, t := range q.Tasks {
-		in := &q.Instances[rng.IntN(len(q.Instances))]
+		owner := &q.Instances[rng.IntN(len(q.Instances))]
 		if rng.IntN(2) == 0 {
-			in.Owned = append(in.Owned, t.Task)
+			owner.Owned = append(owner.Owned, t.Task)
 		}
-		in = &q.Instances[rng.IntN(len(q.Instances))]
+		in := &q.Instances[rng.IntN(len(q.Instances))]
+		if other := &q.Instances[rng.IntN(len(q.Instances))]; owner != in && other != in && other != owner && rng.IntN(2) == 0 {
+			other.Owned = append(other.Owned, t.Task) // two claim it
+		}
 		in.Previous = append(in.Previous, t.Task)
 		if rng.IntN(2) == 0 {
 			in.Lags[t.Task] = rng.Int64N(50_000)
