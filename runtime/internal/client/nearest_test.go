@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -39,44 +38,7 @@ type replicas struct {
 }
 
 func (r *replicas) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var node int32
-	if _, err := fmt.Sscanf(address, "node-%d:1", &node); err != nil {
-		return nil, fmt.Errorf("address %q: %w", address, err)
-	}
-	up, err := r.b.Dial(ctx, network, r.b.Brokers()[0])
-	if err != nil {
-		return nil, err
-	}
-	near, far := net.Pipe()
-	go func() {
-		defer func() { _, _ = far.Close(), up.Close() }()
-		_ = r.serve(far, up, node) // the end of a connection
-	}()
-	return near, nil
-}
-
-func (r *replicas) serve(client, up io.ReadWriter, node int32) error {
-	for {
-		request, err := readFrame(client)
-		if err != nil {
-			return err
-		}
-		answer, err := r.fetch(request, node)
-		if err == nil && answer == nil {
-			if err = writeFrame(up, request); err == nil {
-				answer, err = readFrame(up)
-			}
-			if err == nil {
-				answer, err = r.disguise(request, answer)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		if err := writeFrame(client, answer); err != nil {
-			return err
-		}
-	}
+	return dialNode(ctx, r.b, network, address, r.fetch, r.disguise)
 }
 
 // fetch answers fetches that the broker is not to answer; nil: it is.
@@ -84,16 +46,11 @@ func (r *replicas) fetch(frame []byte, node int32) ([]byte, error) {
 	if kmsg.Key(binary.BigEndian.Uint16(frame)) != kmsg.Fetch {
 		return nil, nil
 	}
-	req := kmsg.NewPtrFetchRequest()
-	req.SetVersion(int16(binary.BigEndian.Uint16(frame[2:])))
-	in := kbin.Reader{Src: frame[8:]}
-	in.NullableString() // client id
-	if req.IsFlexible() {
-		kmsg.SkipTags(&in)
-	}
-	if err := errors.Join(in.Complete(), req.ReadFrom(in.Src)); err != nil {
+	decoded, err := readRequest(frame)
+	if err != nil {
 		return nil, err
 	}
+	req := decoded.(*kmsg.FetchRequest)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var edit func(*kmsg.FetchResponseTopicPartition)
@@ -117,52 +74,27 @@ func (r *replicas) fetch(frame []byte, node int32) ([]byte, error) {
 			edit = func(p *kmsg.FetchResponseTopicPartition) { p.ErrorCode = fault }
 		}
 	}
-	resp := req.ResponseKind().(*kmsg.FetchResponse)
-	for _, rt := range req.Topics {
-		t := kmsg.NewFetchResponseTopic()
-		t.Topic, t.TopicID = rt.Topic, rt.TopicID
-		for _, rp := range rt.Partitions {
-			p := kmsg.NewFetchResponseTopicPartition()
-			p.Partition = rp.Partition
-			edit(&p)
-			t.Partitions = append(t.Partitions, p)
-		}
-		resp.Topics = append(resp.Topics, t)
-	}
-	return respond(frame, resp), nil
+	return respond(frame, answerFetch(req, edit)), nil
 }
 
 // disguise makes answers about metadata tell of two nodes with racks.
 func (r *replicas) disguise(request, answer []byte) ([]byte, error) {
-	if kmsg.Key(binary.BigEndian.Uint16(request)) != kmsg.Metadata {
-		return answer, nil
-	}
-	resp := kmsg.NewPtrMetadataResponse()
-	resp.SetVersion(int16(binary.BigEndian.Uint16(request[2:])))
-	header := 4
-	if resp.IsFlexible() {
-		header++
-	}
-	if err := resp.ReadFrom(answer[header:]); err != nil {
-		return nil, err
-	}
-	r.first.Store(resp.Brokers[0].NodeID)
-	resp.Brokers = append(resp.Brokers, resp.Brokers[0])
-	for i := range resp.Brokers {
-		b := &resp.Brokers[i]
-		b.NodeID, b.Host, b.Port, b.Rack = r.first.Load()+int32(i), fmt.Sprintf("node-%d", i), 1, kmsg.StringPtr(fmt.Sprintf("rack-%d", i))
-	}
-	electing := len(resp.Topics) > 0 && r.electing.Add(-1) >= 0
-	for i := range resp.Topics {
-		if electing {
-			resp.Topics[i].ErrorCode, resp.Topics[i].Partitions = kerr.LeaderNotAvailable.Code, nil
+	return asTwoNodes(request, answer, func(resp *kmsg.MetadataResponse, first int32) {
+		r.first.Store(first)
+		for i := range resp.Brokers {
+			resp.Brokers[i].Rack = kmsg.StringPtr(fmt.Sprintf("rack-%d", i))
 		}
-		for j := range resp.Topics[i].Partitions {
-			p := &resp.Topics[i].Partitions[j]
-			p.Replicas = []int32{p.Leader, p.Leader + 1}
+		electing := len(resp.Topics) > 0 && r.electing.Add(-1) >= 0
+		for i := range resp.Topics {
+			if electing {
+				resp.Topics[i].ErrorCode, resp.Topics[i].Partitions = kerr.LeaderNotAvailable.Code, nil
+			}
+			for j := range resp.Topics[i].Partitions {
+				p := &resp.Topics[i].Partitions[j]
+				p.Replicas = []int32{p.Leader, p.Leader + 1}
+			}
 		}
-	}
-	return respond(request, resp), nil
+	})
 }
 
 // set scripts the replica, and returns who was asked before, without repetitions.
@@ -175,6 +107,11 @@ func (r *replicas) set(fault int16) []string {
 }
 
 func startReplicas(t *testing.T) *replicas { return &replicas{b: brokertest.Start(t)} }
+
+func (r *replicas) connect(t *testing.T, rack string) *Client {
+	t.Helper()
+	return connect(t, Config{Brokers: []string{"node-0:1"}, Dial: r.Dial, Rack: rack})
+}
 
 // readValues reads so many values.
 func readValues(t *testing.T, f *testFetcher, n int) (values []string) {
@@ -206,7 +143,7 @@ func TestNearestReplica(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			r := startReplicas(t)
-			c := connect(t, Config{Brokers: []string{"node-0:1"}, Dial: r.Dial, Rack: "rack-1"})
+			c := r.connect(t, "rack-1")
 			tp := TopicPartition{Topic: createTopic(t, c, 1)}
 			p := newProducer(t, c, ProducerConfig{})
 			f := newFetcher(t, c, FetcherConfig{MaxWait: 10 * time.Millisecond})
@@ -246,7 +183,7 @@ func TestNearestReplica(t *testing.T) {
 func TestNearestReplicaOutOfRange(t *testing.T) {
 	t.Parallel()
 	r := startReplicas(t)
-	c := connect(t, Config{Brokers: []string{"node-0:1"}, Dial: r.Dial, Rack: "rack-1"})
+	c := r.connect(t, "rack-1")
 	tp := TopicPartition{Topic: createTopic(t, c, 1)}
 	f := newFetcher(t, c, FetcherConfig{MaxWait: 10 * time.Millisecond})
 	f.Add(tp, 17)
@@ -263,7 +200,7 @@ func TestNearestReplicaOutOfRange(t *testing.T) {
 func TestNearestReplicaIsAskedForAWhile(t *testing.T) {
 	t.Parallel()
 	r := startReplicas(t)
-	c := connect(t, Config{Brokers: []string{"node-0:1"}, Dial: r.Dial, Rack: "rack-1"})
+	c := r.connect(t, "rack-1")
 	tp := TopicPartition{Topic: createTopic(t, c, 1)}
 	p := newProducer(t, c, ProducerConfig{})
 	f := newFetcher(t, c, FetcherConfig{MaxWait: 10 * time.Millisecond})
@@ -311,7 +248,7 @@ func TestFromLeader(t *testing.T) {
 		fromLeader bool
 	}{{"", false}, {"rack-1", true}} {
 		r := startReplicas(t)
-		c := connect(t, Config{Brokers: []string{"node-0:1"}, Dial: r.Dial, Rack: tc.rack})
+		c := r.connect(t, tc.rack)
 		tp := TopicPartition{Topic: createTopic(t, c, 1)}
 		p := newProducer(t, c, ProducerConfig{})
 		send(t, p, tp, "a")
@@ -334,7 +271,7 @@ func TestFromLeader(t *testing.T) {
 func TestRacks(t *testing.T) {
 	t.Parallel()
 	r := startReplicas(t)
-	c := connect(t, Config{Brokers: []string{"node-0:1"}, Dial: r.Dial})
+	c := r.connect(t, "")
 	topic := createTopic(t, c, 2)
 	r.electing.Store(1) // is asked again, as everywhere: the error would end the application
 	got, err := c.Racks(testContext(t), topic, "no-such-topic")

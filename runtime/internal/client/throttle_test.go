@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -80,22 +78,11 @@ func (l *quotaLog) serve(conn net.Conn, node int) error {
 		if err != nil {
 			return err
 		}
-		req := kmsg.RequestForKey(int16(binary.BigEndian.Uint16(frame)))
-		req.SetVersion(int16(binary.BigEndian.Uint16(frame[2:])))
-		r := kbin.Reader{Src: frame[8:]}
-		r.NullableString() // client id
-		if req.IsFlexible() {
-			kmsg.SkipTags(&r)
-		}
-		if err := errors.Join(r.Complete(), req.ReadFrom(r.Src)); err != nil {
+		req, err := readRequest(frame)
+		if err != nil {
 			return err
 		}
-		resp := l.answer(req, node)
-		b := slices.Clone(frame[4:8]) // correlation id
-		if resp.IsFlexible() && resp.Key() != kmsg.ApiVersions.Int16() {
-			b = append(b, 0)
-		}
-		if err := writeFrame(conn, resp.AppendTo(b)); err != nil {
+		if err := writeFrame(conn, respond(frame, l.answer(req, node))); err != nil {
 			return err
 		}
 	}
@@ -135,18 +122,8 @@ func (l *quotaLog) answer(req kmsg.Request, node int) kmsg.Response {
 		}
 		return resp
 	case *kmsg.FetchRequest:
-		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		resp := answerFetch(req, func(*kmsg.FetchResponseTopicPartition) {})
 		resp.ThrottleMillis = l.noteLocked(node, "fetch")
-		for _, rt := range req.Topics {
-			t := kmsg.NewFetchResponseTopic()
-			t.Topic, t.TopicID = rt.Topic, rt.TopicID
-			for _, rp := range rt.Partitions {
-				p := kmsg.NewFetchResponseTopicPartition()
-				p.Partition = rp.Partition
-				t.Partitions = append(t.Partitions, p)
-			}
-			resp.Topics = append(resp.Topics, t)
-		}
 		return resp
 	}
 	l.t.Errorf("%T is not expected", req)
