@@ -268,6 +268,20 @@ func TestFromLeader(t *testing.T) {
 	}
 }
 
+// A leader that names itself is read: it has answered.
+func TestNearestReplicaIsTheLeader(t *testing.T) {
+	t.Parallel()
+	f := newFetcher(t, startReplicas(t).connect(t, "rack-1"), FetcherConfig{})
+	p := kmsg.NewFetchResponseTopicPartition()
+	p.PreferredReadReplica = 7
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := &feed{leader: PartitionLeader{7, 0}, replica: noLeader}
+	if f.takeLocked(d, &p, 7); d.replica != noLeader || !d.known {
+		t.Errorf("node %d is asked next, and the answer is taken: %v", d.node(), d.known)
+	}
+}
+
 func TestRacks(t *testing.T) {
 	t.Parallel()
 	r := startReplicas(t)
