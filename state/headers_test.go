@@ -124,6 +124,46 @@ func TestKeepHeaders(t *testing.T) {
 	equal(t, "its row", []string{rowOf(t, s, "a")}, []string{"a=5@30"})
 }
 
+// TestHeadersStayWithTheirEntry: a row without headers has none of those of an entry that was in its place in memory before, whether the bound of
+// the cache has taken that away, or the end of the transaction or its abort.
+func TestHeadersStayWithTheirEntry(t *testing.T) {
+	t.Parallel()
+	config := state.Config{Inline: true, CacheBytes: 1}
+	t.Run("evicted", func(t *testing.T) {
+		p := openPartition(t, openDB(t, newEngine(), config), headedSpec)
+		headersStay(t, openLayer[*strings64](t, p, headedSpec, &headed{}), func(i int64) int64 { return i })
+	})
+	t.Run("ended", func(t *testing.T) {
+		spec := state.KeyValueSpec("kv", stringSerde{}, serde.Nullable(int64Serde{}), state.KeepHeaders())
+		p := openPartition(t, openDB(t, newEngine(), config), spec)
+		headersStay(t, openLayer[*state.KeyValue[string, *int64]](t, p, spec, &headed{}), func(i int64) *int64 { return &i })
+	})
+}
+
+func headersStay[V any](t *testing.T, s *state.KeyValue[string, V], value func(int64) V) {
+	t.Helper()
+	const n = 100 // more than are evicted at once
+	for i := range int64(n) {
+		must(t, s.Put(fmt.Sprint("with ", i), value(i), i, headersOf("x:1")))
+		must(t, s.Put(fmt.Sprint("without ", i), value(i), i, none))
+	}
+	must(t, s.Flush())
+	must(t, s.Commit(2*n))
+	for i := range int64(n) {
+		must(t, s.Put(fmt.Sprint("never ", i), value(i), i, headersOf("x:1")))
+	}
+	s.Drop()
+	for i := range n {
+		for want, key := range []string{"without", "with"} { // in the place of one that had headers first
+			row, ok, err := s.Row(fmt.Sprint(key, " ", i))
+			must(t, err)
+			if got := row.Headers.All(); !ok || len(got) != want {
+				t.Fatalf("%s %d has the headers %v, %v", key, i, got, ok)
+			}
+		}
+	}
+}
+
 // TestKeptHeadersOfTimedStores: rows of windows and sessions have theirs, restored from the changelog in bulk of one.
 func TestKeptHeadersOfTimedStores(t *testing.T) {
 	t.Parallel()
