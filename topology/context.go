@@ -83,7 +83,7 @@ func (c *Context[K, V]) Schedule(interval time.Duration, kind PunctuationType, f
 		return func() {}
 	}
 	return c.scope.Schedule(interval.Milliseconds(), kind == PunctuateWallClock, func(now int64) error {
-		if err := guardedCall(f, now); err != nil {
+		if err := guardedCall(func() error { return f(now) }); err != nil {
 			return c.scope.Fail(c.node.ID, err)
 		}
 		return nil
@@ -91,13 +91,13 @@ func (c *Context[K, V]) Schedule(interval time.Duration, kind PunctuationType, f
 }
 
 // guardedCall calls f; a panic is an error.
-func guardedCall(f func(now int64) error, now int64) (err error) {
+func guardedCall(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = caught(v)
 		}
 	}()
-	return f(now)
+	return f()
 }
 
 // access is the untyped side of Context that Store.In needs.

@@ -46,10 +46,10 @@ func (c *GlobalContext) CurrentTime() int64 { return c.scope.Now() }
 // Drop counts and logs the record that is being processed as left out. detail may be nil.
 func (c *GlobalContext) Drop(reason Reason, detail error) { c.scope.Drop(reason, detail) }
 
-// GlobalInstance is the running code of a global store.
+// GlobalInstance is the running code of a global store. A panic of the user's code is an error, in Close too.
 type GlobalInstance struct {
 	// Take processes one record of the topic. An error is one of the processor if the record was decoded, else one of a serde or of the
-	// timestamp extractor. A panic of either is an error too.
+	// timestamp extractor.
 	Take  func(from Coordinates, r *Raw) (decoded bool, err error)
 	Close func() error
 }
@@ -80,7 +80,7 @@ func NewGlobalStore[P GlobalProcessor[S, K, V], S state.GlobalLayer, K, V any](
 		if !ok {
 			return GlobalInstance{}, fmt.Errorf("its store is a %T, its processor wants %T", layer, store)
 		}
-		p := newProcessor()
+		var p P
 		f := &filling{ctx: &GlobalContext{scope: scope, source: Coordinates{Topic: topic, Partition: -1, Offset: -1}}, partitions: map[int32]*filled{}}
 		down := Emit[K, V](func(r Record[K, V]) { f.err = p.Process(r) })
 		inst, err := source.Build(nil, down) // a source looks at nothing but what is below it
@@ -88,10 +88,14 @@ func NewGlobalStore[P GlobalProcessor[S, K, V], S state.GlobalLayer, K, V any](
 			return GlobalInstance{}, err
 		}
 		f.newHead = inst.Ports[0].(NewHead)
-		if err := p.Init(f.ctx, store); err != nil {
+		err = guardedCall(func() error {
+			p = newProcessor()
+			return p.Init(f.ctx, store)
+		})
+		if err != nil {
 			return GlobalInstance{}, fmt.Errorf("init: %w", err)
 		}
-		return GlobalInstance{Take: f.take, Close: p.Close}, nil
+		return GlobalInstance{Take: f.take, Close: func() error { return guardedCall(p.Close) }}, nil
 	}}
 }
 
