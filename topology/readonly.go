@@ -1,8 +1,6 @@
 package topology
 
 import (
-	"reflect"
-
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state"
 )
@@ -44,7 +42,7 @@ func AddReadOnlyStore[K, V any](b *Builder, name, topic string, key serde.Serde[
 // the handle. The store's spec is a part too, see ReadOnlyStore.Spec.
 func NewReadOnlyStore[K, V any](name, topic string, key serde.Serde[K], value serde.Serde[V]) (source, fill *Node, h ReadOnlyStore[K, V]) {
 	spec := state.KeyValueSpec(name, key, value)
-	spec.SourceTopic, spec.Row = topic, rowOf(key, value)
+	spec.SourceTopic, spec.Row = topic, RowOf(key, value)
 	h.store = Store[*state.KeyValue[K, V]]{spec: spec}
 	source = NewSource(name+"-source", []string{topic}, key, value)
 	fill = NewProcessor[*filler[K, V], K, V, K, V](name, func() *filler[K, V] { return &filler[K, V]{store: h.store} })
@@ -57,23 +55,25 @@ func (h ReadOnlyStore[K, V]) Spec() *state.Spec { return h.store.spec }
 
 // filler puts the records of a topic into the store whose changelog the topic is.
 type filler[K, V any] struct {
-	store Store[*state.KeyValue[K, V]]
-	rows  *state.KeyValue[K, V]
-	ctx   *Context[K, V]
+	store    Store[*state.KeyValue[K, V]]
+	rows     *state.KeyValue[K, V]
+	ctx      *Context[K, V]
+	nilKey   func(K) bool // nil: K has no nil
+	nilValue func(V) bool
 }
 
 func (f *filler[K, V]) Init(ctx *Context[K, V]) (err error) {
-	f.ctx = ctx
+	f.ctx, f.nilKey, f.nilValue = ctx, nilTest[K](), nilTest[V]()
 	f.rows, err = f.store.In(ctx)
 	return err
 }
 
 func (f *filler[K, V]) Process(r Record[K, V]) error {
 	switch {
-	case !r.HasKey() || isNil(r.Key):
+	case !r.HasKey() || f.nilKey != nil && f.nilKey(r.Key):
 		f.ctx.Drop(ReasonNullKey, nil)
 		return nil
-	case !r.HasValue() || isNil(r.Value):
+	case !r.HasValue() || f.nilValue != nil && f.nilValue(r.Value):
 		return f.rows.Delete(r.Key, r.Timestamp, Headers{})
 	}
 	return f.rows.Put(r.Key, r.Value, r.Timestamp, Headers{})
@@ -81,41 +81,31 @@ func (f *filler[K, V]) Process(r Record[K, V]) error {
 
 func (f *filler[K, V]) Close() error { return nil }
 
-// rowOf tells what a filler makes of a record, for a restore: the row as the store writes it.
-func rowOf[K, V any](ks serde.Serde[K], vs serde.Serde[V]) func(key, value []byte, timestamp int64) (k, v []byte, ok bool) {
+// RowOf tells what a table makes of a record of the topic that it is read from, where that topic stands for the changelog of its store
+// (X-24, D-05): the row as the store writes it, with a nil value for a delete. It is not ok where the record is left out: without a key or a time,
+// or if it cannot be decoded. It is for layers above, such as the DSL, that make such tables.
+func RowOf[K, V any](ks serde.Serde[K], vs serde.Serde[V]) func(key, value []byte, timestamp int64) (k, v []byte, ok bool) {
+	nilKey, nilValue := nilTest[K](), nilTest[V]()
 	return func(key, value []byte, timestamp int64) (k, v []byte, ok bool) {
 		if key == nil || timestamp < 0 {
 			return nil, nil, false
 		}
-		decoded, err := ks.Decode(key)
-		if err != nil || isNil(decoded) {
+		row, err := ks.Decode(key)
+		if err != nil || nilKey != nil && nilKey(row) {
 			return nil, nil, false
 		}
-		if k, err = ks.Append(nil, decoded); err != nil { // others may have written the key in another way
+		if k, err = ks.Append(nil, row); err != nil { // others may have written the key in another way
 			return nil, nil, false
 		}
-		if value == nil {
-			return k, nil, true
-		}
-		row, err := vs.Decode(value)
-		if err != nil {
-			return nil, nil, false
-		}
-		if isNil(row) {
-			return k, nil, true
+		if value != nil {
+			v, err := vs.Decode(value)
+			if err != nil {
+				return nil, nil, false
+			}
+			if nilValue != nil && nilValue(v) {
+				value = nil
+			}
 		}
 		return k, value, true
 	}
-}
-
-// isNil reports whether v is nil, of a type that can be.
-func isNil(v any) bool {
-	x := reflect.ValueOf(v)
-	switch x.Kind() {
-	case reflect.Invalid:
-		return true
-	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
-		return x.IsNil()
-	}
-	return false
 }

@@ -79,32 +79,3 @@ func value[K, V any](r *topology.Record[K, V], nilable bool) serde.Maybe[V] {
 	}
 	return serde.Some(r.Value)
 }
-
-// RowOf tells what a table makes of a record of the topic that it is read from, where that topic stands for the changelog of its store
-// the row as the store writes it, with a nil value for a delete. It is not ok where the record is left out: without a key or a time,
-// or if it cannot be decoded.
-func RowOf[K, V any](ks serde.Serde[K], vs serde.Serde[V]) func(key, value []byte, timestamp int64) (k, v []byte, ok bool) {
-	nilableKey, nilableValue := nilable[K](), nilable[V]()
-	return func(key, value []byte, timestamp int64) (k, v []byte, ok bool) {
-		if key == nil || timestamp < 0 {
-			return nil, nil, false
-		}
-		row, err := ks.Decode(key)
-		if err != nil || nilableKey && isNil(row) {
-			return nil, nil, false
-		}
-		if k, err = ks.Append(nil, row); err != nil { // others may have written the key in another way
-			return nil, nil, false
-		}
-		if value != nil {
-			v, err := vs.Decode(value)
-			if err != nil {
-				return nil, nil, false
-			}
-			if nilableValue && isNil(v) {
-				value = nil
-			}
-		}
-		return k, value, true
-	}
-}
