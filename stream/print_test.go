@@ -2,6 +2,7 @@ package stream_test
 
 import (
 	"errors"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -28,11 +29,11 @@ func (l *printout) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestPrint: a line for each record, null for what is null, what pointers point to; a function that could not be given a null value is not called, and
+// TestPrint: a line for each record, null for what is null, what pointers point to, by their own String if they have one; a function that could not be given a null value is not called, and
 // a writer's error is a failure of the node (D-18).
 func TestPrint(t *testing.T) {
 	t.Parallel()
-	var all, pointers, raw, loud, named printout
+	var all, pointers, raw, loud, named, numbers printout
 	named.refuse = "bad"
 	b := stream.NewBuilder()
 	words := from(b, "words")
@@ -41,6 +42,8 @@ func TestPrint(t *testing.T) {
 	words.Print(&named, stream.Named("printer"), stream.Label(""))
 	stream.From(b, "texts", serde.Nullable(serde.String), serde.Nullable(serde.String)).Print(&pointers, stream.Label("p"))
 	stream.From(b, "bytes", serde.Bytes, serde.Bytes).Print(&raw, stream.Label("r"))
+	big := stream.MapValues(stream.From(b, "numbers", serde.String, serde.Int64), big.NewInt)
+	big.Print(&numbers, stream.Label("n"))
 	top, err := b.Topology()
 	if err != nil {
 		t.Fatal(err)
@@ -63,6 +66,7 @@ func TestPrint(t *testing.T) {
 		pipe(topic, []byte("c"), nil)
 	}
 	pipe("words", []byte("d"), []byte("bad"))
+	pipe("numbers", []byte("a"), []byte{7: 5})
 	for _, c := range []struct {
 		name      string
 		got, want []string
@@ -72,6 +76,7 @@ func TestPrint(t *testing.T) {
 		{"a function", loud.got, []string{"[loud]: a=1\n", "[loud]: =2\n", "[loud]: d=bad\n"}},
 		{"pointers", pointers.got, []string{"[p]: a, 1\n", "[p]: null, 2\n", "[p]: c, null\n"}},
 		{"bytes", raw.got, []string{"[r]: a, 1\n", "[r]: null, 2\n", "[r]: c, null\n"}},
+		{"pointers that show themselves", numbers.got, []string{"[n]: a, 5\n"}},
 		{"a writer that fails", named.got, []string{"[]: a, 1\n", "[]: null, 2\n", "[]: c, null\n"}},
 		{"failures", failed, []string{"printer"}},
 	} {
