@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/global"
+	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
 )
@@ -96,17 +97,16 @@ func (in *instance) dropGlobal(table string, from topology.Coordinates, reason t
 }
 
 // askHandler asks a handler about a record of a global table. One that panics fails, as in a task.
-func (in *instance) askHandler(h Handler, f Failure) (r Response) {
+func (in *instance) askHandler(h Handler, f Failure) Response {
 	if h == nil {
 		return Fail
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			in.log.Error("handler panicked", "node", f.Node, "panic", v)
-			r = Fail
-		}
-	}()
-	return h(f)
+	r, err := task.Ask(h, f)
+	if err != nil {
+		in.log.Error("handler panicked", "node", f.Node, "err", err)
+		return Fail
+	}
+	return r
 }
 
 // dropCounts counts dropped records by node and reason.

@@ -1,9 +1,11 @@
 package topologytest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
 )
@@ -60,7 +62,13 @@ func (r *globalReader) take(from topology.Coordinates, raw *topology.Raw) error 
 	if decoded {
 		handler, reason = r.d.cfg.handlers.global, topology.ReasonProcessing
 	}
-	if handler == nil || handler(Failure{Node: r.name, Source: from, Raw: raw, Timestamp: raw.Timestamp, Err: err}) != Continue {
+	response := Fail
+	if handler != nil {
+		var problem error
+		response, problem = task.Ask(handler, Failure{Node: r.name, Source: from, Raw: raw, Timestamp: raw.Timestamp, Err: err})
+		err = errors.Join(err, problem)
+	}
+	if response != Continue {
 		return fmt.Errorf("global table %s: %s-%d at offset %d: %w", r.name, from.Topic, from.Partition, from.Offset, err)
 	}
 	r.Drop(topology.ReasonOf(err, reason), err)

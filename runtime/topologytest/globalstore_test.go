@@ -56,7 +56,10 @@ func (c *census) Close() error {
 	return nil
 }
 
-var errAtlantis = errors.New("there is no such country")
+var (
+	errAtlantis = errors.New("there is no such country")
+	errHandler  = errors.New("the handler is at its wits' end")
+)
 
 // asker looks countries up in the census.
 type asker struct {
@@ -161,6 +164,11 @@ func TestGlobalStore(t *testing.T) {
 		err := d.TryPipeRaw("cities", topology.Raw{Key: []byte("x"), Value: []byte(value)})
 		if !errors.Is(err, errAtlantis) || !strings.Contains(fmt.Sprint(err), "global table count: cities-0 at offset 0") {
 			t.Errorf("%s without a handler: %v", value, err)
+		}
+		top, _, _ = censusTopology(t)
+		d = topologytest.New(t, top, topologytest.OnGlobalProcessing(func(topologytest.Failure) topologytest.Response { panic(errHandler) }))
+		if err := d.TryPipeRaw("cities", topology.Raw{Key: []byte("x"), Value: []byte(value)}); !errors.Is(err, errAtlantis) || !errors.Is(err, errHandler) {
+			t.Errorf("%s with a handler that panics: %v", value, err)
 		}
 	}
 }

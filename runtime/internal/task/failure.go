@@ -124,7 +124,7 @@ func (t *Task) ask(through *door, node *topology.Node, err error) Response {
 	f := Failure{
 		Task: t.id, Node: node.Name, Source: t.where(), Raw: t.input(), Timestamp: t.time, Err: err, Retriable: retriable(err), letters: &l,
 	}
-	response, problem := call(h, f)
+	response, problem := Ask(h, f)
 	if problem != nil { // P-31
 		t.fail(node.Name, fmt.Errorf("%s handler: %w; it was asked about: %w", through.name, problem, err))
 		return Fail
@@ -138,8 +138,8 @@ func (t *Task) ask(through *door, node *topology.Node, err error) Response {
 	return response
 }
 
-// call calls a handler. A panic is an error.
-func call(h Handler, f Failure) (r Response, err error) {
+// Ask calls a handler. A panic is an error.
+func Ask(h Handler, f Failure) (r Response, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
