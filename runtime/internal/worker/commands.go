@@ -111,12 +111,18 @@ func (w *Worker) Lose(ctx context.Context) error {
 }
 
 // Stop commits what was processed, closes the tasks and ends Run. It returns when that has happened. A commit that fails is not tried
-// again: ErrLastCommit.
+// again: ErrLastCommit. That the group has forgotten the member meanwhile is no failure: its tasks are others' by then, who process again
+// what it held, as after any loss (G1).
 func (w *Worker) Stop(ctx context.Context) error {
 	return w.do(ctx, func(ctx context.Context) error {
 		w.cancelAll()
 		w.stopping = true
-		if err := w.commitNow(ctx); err != nil {
+		err := w.commitNow(ctx)
+		switch {
+		case commit.Classify(err) == commit.ClassLost:
+			w.log.Warn("the group has given the tasks to others before the last commit; what it held is processed again", "err", err)
+			return errStopped
+		case err != nil:
 			return fmt.Errorf("%w: %w; what it held is processed again", ErrLastCommit, err)
 		}
 		if err := w.closeTasks(w.ids()); err != nil {

@@ -1,10 +1,12 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -172,6 +174,50 @@ func TestLostMember(t *testing.T) {
 				t.Errorf("%d tasks run", n)
 			}
 		})
+	}
+}
+
+// A worker that is stopped after the group has forgotten its member ends well: the loss is none of its own failures. Nothing is committed, and what is
+// open is ended. What else keeps the last commit from happening is told.
+func TestStopWithoutAMembership(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []bool{true, false} {
+		w := newWorld(t)
+		r := w.run()
+		w.takeTrace()
+		err := r.do(t.Context(), func(context.Context) error {
+			r.policy.Done(r.cfg.Now().Add(-time.Hour), r.cfg.Now()) // a commit so dear that the next one is not due by itself
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.feed(0, "a")
+		w.await("the record is taken", func() bool { // in the round before the one that stops
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return len(w.fetched) == 0
+		})
+		w.mu.Lock()
+		if lost {
+			w.lost = true
+		} else {
+			w.fail["enter"] = errors.New("cut off")
+		}
+		w.mu.Unlock()
+		err = r.Stop(t.Context())
+		if want := !lost; errors.Is(err, ErrLastCommit) != want || errors.Is(err, ErrEnded) != want || (err != nil) != want {
+			t.Errorf("lost: %v: Stop: %v", lost, err)
+		}
+		if err := <-r.ended; (err != nil) == lost {
+			t.Errorf("lost: %v: Run: %v", lost, err)
+		}
+		if calls := w.traced(); slices.Contains(calls, "end commit=true") || !slices.Contains(calls, "end commit=false") {
+			t.Errorf("lost: %v: calls %q", lost, calls)
+		}
+		if n := len(r.Snapshot().Running); n != 0 {
+			t.Errorf("lost: %v: %d tasks run", lost, n)
+		}
 	}
 }
 
