@@ -44,13 +44,15 @@ func (in *instance) openKeeper(context.Context) error {
 	}
 	in.closeLater(func() error { f.Close(); return nil })
 	in.keeper = restore.NewKeeper(restore.KeeperConfig{
-		ClusterID: in.client.ClusterID(),
-		Log:       in.client,
-		Fetcher:   f,
-		Near:      in.cfg.AcceptableRecoveryLag,
-		Changed:   in.signals.changed,
-		Listen:    in.cfg.RestoreListener,
-		Logger:    in.log,
+		ClusterID:   in.client.ClusterID(),
+		Log:         in.client,
+		Fetcher:     f,
+		Near:        in.cfg.AcceptableRecoveryLag,
+		Changed:     in.signals.changed,
+		ExactlyOnce: in.cfg.Guarantee == ExactlyOnce,
+		Listen:      in.cfg.RestoreListener,
+		Logger:      in.log,
+		Now:         in.cfg.Now,
 	})
 	return nil
 }

@@ -50,6 +50,10 @@ type Position struct {
 	TopicID   [16]byte
 	Partition int32
 	Next      int64 // offset of the next changelog record to apply
+	// AsOf is when the partition was last known to hold all that its changelog held, or was emptied to be restored: a wall time in
+	// milliseconds since the epoch, about a minute late after a crash. What the changelog got later may have been compacted since. 0: not
+	// known.
+	AsOf int64
 }
 
 // Kind is the kind of a store; it fixes its changelog's format and topic settings.

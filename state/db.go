@@ -230,7 +230,7 @@ func (db *DB) Positions() (map[StorePartition]Position, error) {
 			break
 		}
 		if r.HasPosition {
-			positions[StorePartition{store, partition}] = Position{ClusterID: r.ClusterID, TopicID: r.TopicID, Partition: r.Partition, Next: r.Next}
+			positions[StorePartition{store, partition}] = Position{ClusterID: r.ClusterID, TopicID: r.TopicID, Partition: r.Partition, Next: r.Next, AsOf: r.AsOf}
 		}
 	}
 	if err := errors.Join(bad, c.Err(), c.Close()); err != nil {

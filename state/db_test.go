@@ -52,6 +52,47 @@ func TestRestore(t *testing.T) {
 	check(openDB(t, e, state.Config{Inline: true}))
 }
 
+// TestCompleteAsOf: when a partition had all of its changelog is kept with its position, and outlives the process to about a minute.
+func TestCompleteAsOf(t *testing.T) {
+	t.Parallel()
+	const begun, minute = 1_700_000_000_000, 60_000
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true})
+	p, err := db.Partition(kvSpec, 0)
+	must(t, err)
+	p.CompleteAsOf(begun) // of what has no position
+	want := func(p *state.Partition, asOf int64) {
+		t.Helper()
+		if pos, _ := p.Position(); pos.AsOf != asOf {
+			t.Errorf("as of %d, want %d", pos.AsOf, asOf)
+		}
+	}
+	want(p, 0)
+	must(t, p.Reset(state.Position{ClusterID: "cluster", AsOf: begun}))
+	s := openLayer[*strings64](t, p, kvSpec, nil)
+	reopened := func(asOf int64) {
+		t.Helper()
+		must(t, db.Close())
+		db = openDB(t, e, state.Config{Inline: true})
+		p, err = db.Partition(kvSpec, 0)
+		must(t, err)
+		want(p, asOf)
+		s = openLayer[*strings64](t, p, kvSpec, nil)
+	}
+	reopened(begun)
+	must(t, s.Put("a", 1, 0, none))
+	must(t, commit(s, 1))
+	p.CompleteAsOf(begun + 5)
+	p.CompleteAsOf(begun + 3) // an earlier one says nothing
+	want(p, begun+5)
+	reopened(begun + 5) // with the change
+	p.CompleteAsOf(begun + 6)
+	reopened(begun + 5) // alone it waits
+	p.CompleteAsOf(begun + minute)
+	p.CompleteAsOf(begun + 2*minute)
+	reopened(begun + 2*minute)
+}
+
 // TestReset: nothing of before is left, not even of what waited to be applied.
 func TestReset(t *testing.T) {
 	t.Parallel()

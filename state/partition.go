@@ -50,6 +50,7 @@ type Partition struct {
 		closed    bool
 		rec       keyschema.Record // as committed
 		recNew    bool             // the engine has another
+		asOfTold  int64            // AsOf that the engine has, or is about to get
 		buckets   map[keyschema.Bucket]*bucket
 		ids       []keyschema.Bucket // of buckets, sorted
 		unapplied layer.Log
@@ -112,6 +113,7 @@ func openPartition(db *DB, spec *Spec, id StorePartition) (*Partition, error) {
 		return p, p.wipeLocked(nil)
 	}
 	p.mu.rec.Kind, p.mu.rec.BucketWidth, p.mu.rec.Headers = uint8(p.kind), p.width, p.headers
+	p.mu.asOfTold = p.mu.rec.AsOf
 	return p, p.findBuckets()
 }
 
@@ -154,7 +156,25 @@ func (p *Partition) Position() (Position, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := &p.mu.rec
-	return Position{ClusterID: r.ClusterID, TopicID: r.TopicID, Partition: r.Partition, Next: r.Next}, r.HasPosition
+	return Position{ClusterID: r.ClusterID, TopicID: r.TopicID, Partition: r.Partition, Next: r.Next, AsOf: r.AsOf}, r.HasPosition
+}
+
+// asOfEvery is how much older AsOf may be in the engine than it is, where nothing else is written.
+const asOfEvery = 60_000
+
+// CompleteAsOf notes that the partition holds all that its changelog held at a wall time, in milliseconds since the epoch. A partition without a
+// position ignores it, as it does an earlier time.
+func (p *Partition) CompleteAsOf(ms int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := &p.mu.rec
+	if !r.HasPosition || ms <= r.AsOf {
+		return
+	}
+	r.AsOf = ms
+	if ms-p.mu.asOfTold >= asOfEvery {
+		p.mu.asOfTold, p.mu.recNew = ms, true
+	}
 }
 
 // Reset empties the partition and gives it a position: where the changelog begins, usually.
@@ -184,7 +204,7 @@ func (p *Partition) wipeLocked(pos *Position) error {
 	r := keyschema.Record{Kind: uint8(p.kind), BucketWidth: p.width, Headers: p.headers}
 	if pos != nil {
 		r.HasPosition = true
-		r.ClusterID, r.TopicID, r.Partition, r.Next = pos.ClusterID, pos.TopicID, pos.Partition, pos.Next
+		r.ClusterID, r.TopicID, r.Partition, r.Next, r.AsOf = pos.ClusterID, pos.TopicID, pos.Partition, pos.Next, pos.AsOf
 	}
 	empty, err := isEmpty(p.db.engine, p.prefix, keyschema.Successor(p.prefix))
 	if err != nil {
@@ -200,7 +220,7 @@ func (p *Partition) wipeLocked(pos *Position) error {
 	}
 	p.db.waiting.Add(-p.mu.unapplied.Bytes())
 	p.mu.unapplied.Reset()
-	p.mu.rec, p.mu.recNew = r, false
+	p.mu.rec, p.mu.recNew, p.mu.asOfTold = r, false, r.AsOf
 	p.mu.buckets, p.mu.ids, p.mu.onDisk = map[keyschema.Bucket]*bucket{}, nil, false
 	p.mu.graves = nil
 	if p.width == 0 {

@@ -36,7 +36,7 @@ func (p *Partition) seal() *run {
 			p.mu.lowest = r.low
 		}
 	}
-	p.mu.unapplied, p.mu.spare, p.mu.recNew = p.mu.spare, layer.Log{}, false
+	p.mu.unapplied, p.mu.spare, p.mu.recNew, p.mu.asOfTold = p.mu.spare, layer.Log{}, false, p.mu.rec.AsOf
 	p.mu.epoch++
 	return r
 }

@@ -3,7 +3,10 @@ package client
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -62,4 +65,26 @@ func (c *Client) topicConfigs(ctx context.Context, topics, settings []string) (m
 		return nil, withClass(errNoAnswer, ClassFatal)
 	}
 	return found, nil
+}
+
+// TombstoneRetention returns for how long each of the topics keeps deletes once they have been compacted (delete.retention.ms), 0 for one that is not
+// compacted.
+func (c *Client) TombstoneRetention(ctx context.Context, topics []string) (map[string]time.Duration, error) {
+	const policy, retention = "cleanup.policy", "delete.retention.ms"
+	have, err := c.TopicConfigs(ctx, topics, policy, retention)
+	if err != nil {
+		return nil, err
+	}
+	told := make(map[string]time.Duration, len(topics))
+	for topic, settings := range have {
+		if !strings.Contains(settings[policy], "compact") {
+			continue
+		}
+		ms, err := strconv.ParseInt(settings[retention], 10, 64)
+		if err != nil {
+			return nil, doing(err, "setting %s of topic %q", retention, topic)
+		}
+		told[topic] = max(time.Millisecond, time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond)))*time.Millisecond)
+	}
+	return told, nil
 }

@@ -33,6 +33,8 @@ type catchUp struct {
 	began    time.Time // reading
 	bulk     bool      // EndBulk is due
 	since    time.Time // of the last record, or of the beginning
+	looked   time.Time // before end was asked for
+	age      age       // of the changelog's deletes
 	warned   bool
 }
 
@@ -189,7 +191,9 @@ func (l *lane) restore(ctx context.Context, got *client.Fetched) error {
 		c.since = l.cfg.Now()
 	}
 	if err == nil && c.next >= c.end {
-		err = c.settle()
+		if err = c.settle(); err == nil {
+			err = c.inTime(l.cfg.Now())
+		}
 	}
 	if err != nil {
 		return l.failed(c, err)
@@ -205,6 +209,7 @@ func (l *lane) restore(ctx context.Context, got *client.Fetched) error {
 	if l.bulk == c {
 		l.bulk = nil
 	}
+	c.complete()
 	if l.cfg.ExactlyOnce && !l.jobs.offsets.anyCommitted(c.task) && c.restored > 0 { // T3
 		return l.withoutOffsets(ctx, c)
 	}

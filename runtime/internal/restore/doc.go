@@ -19,6 +19,8 @@
 //	    beyond will be processed. It has no copies, which would run ahead of the task.
 //	T6  one task's failure is no other's: whatever keeps a task from being made ready, the others are, and the error says
 //	    which it is (Failed).
+//	T7  a store that has been behind its changelog for more than half of delete.retention.ms is made anew: a delete that it has not seen
+//	    may have been compacted away, and its key would stay. When a store last had all of its changelog is kept with its position.
 //
 // Beside that, a [Keeper] keeps copies of stores whose tasks run elsewhere.
 //

@@ -128,6 +128,10 @@ func (l *downLog) ListOffsets(ctx context.Context, _ client.OffsetSpec, _ []clie
 	return nil, errors.New("not reached")
 }
 
+func (l *downLog) TombstoneRetention(context.Context, []string) (map[string]time.Duration, error) {
+	return nil, errors.New("not reached")
+}
+
 // What each task says can be read, and be looked for.
 func TestFailed(t *testing.T) {
 	t.Parallel()

@@ -66,10 +66,20 @@ func warnTruncated(l *slog.Logger, s *Store, log bounds) {
 }
 
 // begin decides where restoring a store starts, after emptying it if it cannot be trusted.
-func (r *Restorer) begin(t *Task, s *Store, log bounds, committed bool) (int64, error) {
+func (r *Restorer) begin(t *Task, s *Store, log bounds, committed bool, ages map[string]age) (int64, error) {
 	have, known := s.State.Position()
-	want := state.Position{ClusterID: r.cfg.ClusterID, TopicID: s.TopicID, Partition: s.Changelog.Partition, Next: log.start}
+	now := r.cfg.Now()
+	want := state.Position{
+		ClusterID: r.cfg.ClusterID, TopicID: s.TopicID, Partition: s.Changelog.Partition, Next: log.start, AsOf: now.UnixMilli(),
+	}
 	v, why := judge(have, known, want, log)
+	switch {
+	case v != trust || s.Row != nil:
+	case misses(have, log, r.cfg.ExactlyOnce):
+		v, why = ages[s.Changelog.Topic].judge(have, now)
+	default:
+		s.State.CompleteAsOf(now.UnixMilli())
+	}
 	if v == refuse && s.Row != nil {
 		v = rebuild // the input was set back to its start: all of it will be processed again
 	}

@@ -34,8 +34,11 @@ type KeeperConfig struct {
 	// become so, by the Keeper's goroutine; it must not call the Keeper.
 	Near    int64
 	Changed func()
-	Listen  func(Event) // may be nil
-	Logger  *slog.Logger
+	// ExactlyOnce says that what is written to changelogs is followed by the marker of its transaction.
+	ExactlyOnce bool
+	Listen      func(Event) // may be nil
+	Logger      *slog.Logger
+	Now         func() time.Time
 }
 
 // Copy is where the copy of a task's state stands.
@@ -76,6 +79,7 @@ type kept struct {
 	next     int64
 	end      int64
 	known    bool // end is
+	age      age  // of the changelog's deletes
 	restored int64
 	near     bool // was caught up once
 }
@@ -92,6 +96,7 @@ const (
 type found struct {
 	asked        []*kept
 	ends, starts map[client.TopicPartition]int64
+	ages         map[string]age
 	err          error
 }
 
@@ -243,11 +248,13 @@ func (k *Keeper) look(ctx context.Context) {
 	}
 	var asked []*kept
 	var changelogs []client.TopicPartition
-	for _, tp := range k.changelogs() {
+	var topics []string
+	for _, tp := range k.changelogs() { // sorted
 		if c := k.kept[tp]; c.state == unlocated {
-			asked, changelogs = append(asked, c), append(changelogs, tp)
+			asked, changelogs, topics = append(asked, c), append(changelogs, tp), append(topics, tp.Topic)
 		}
 	}
+	topics = slices.Compact(topics)
 	if len(asked) == 0 {
 		return
 	}
@@ -258,6 +265,9 @@ func (k *Keeper) look(ctx context.Context) {
 		f := found{asked: asked}
 		if f.ends, f.err = k.cfg.Log.ListOffsets(ctx, client.HighWatermark, changelogs); f.err == nil {
 			f.starts, f.err = k.cfg.Log.ListOffsets(ctx, client.LogStart, changelogs)
+		}
+		if f.err == nil {
+			f.ages = agesOf(ctx, k.cfg.Log, topics, k.cfg.Logger.Warn)
 		}
 		k.found <- f // has room for the one that is under way
 	})
@@ -277,6 +287,7 @@ func (k *Keeper) locate(f found) error {
 		if k.kept[tp] != c {
 			continue // not wanted any more
 		}
+		c.age = f.ages[tp.Topic]
 		if err := k.begin(c, bounds{start: f.starts[tp], end: f.ends[tp]}); err != nil {
 			return err
 		}
@@ -295,8 +306,18 @@ func (k *Keeper) lookLater() {
 // begin follows one changelog from where the copy stands, which is emptied if it does not fit (T2).
 func (k *Keeper) begin(c *kept, log bounds) error {
 	have, known := c.store.State.Position()
-	want := state.Position{ClusterID: k.cfg.ClusterID, TopicID: c.store.TopicID, Partition: c.store.Changelog.Partition, Next: log.start}
+	now := k.cfg.Now()
+	want := state.Position{
+		ClusterID: k.cfg.ClusterID, TopicID: c.store.TopicID, Partition: c.store.Changelog.Partition, Next: log.start, AsOf: now.UnixMilli(),
+	}
 	v, why := judge(have, known, want, log)
+	switch {
+	case v != trust:
+	case misses(have, log, k.cfg.ExactlyOnce):
+		v, why = c.age.judge(have, now)
+	default:
+		c.store.State.CompleteAsOf(now.UnixMilli())
+	}
 	log1 := k.cfg.Logger.With("task", c.task.ID.String(), "store", c.store.Name, "topic", c.store.Changelog.Topic,
 		"partition", c.store.Changelog.Partition)
 	switch v {
@@ -357,6 +378,7 @@ func (k *Keeper) take(got *client.Fetched) error {
 	if got.Batch == nil {
 		return nil
 	}
+	now := k.cfg.Now()
 	bad, err := c.load(got)
 	switch {
 	case err != nil:
@@ -370,6 +392,16 @@ func (k *Keeper) take(got *client.Fetched) error {
 	}
 	c.end, k.wait = max(c.end, c.next), firstLook
 	tell(k.cfg.Listen, c.event(Progressed))
+	if c.next == c.end {
+		c.store.State.CompleteAsOf(now.UnixMilli())
+		return nil
+	}
+	have, _ := c.store.State.Position()
+	if v, _ := c.age.judge(have, now); v == rebuild { // looked up again, it will be found behind
+		k.fetcher.Remove(got.TopicPartition)
+		c.state, c.known = unlocated, false
+		k.lookLater()
+	}
 	return nil
 }
 

@@ -104,7 +104,7 @@ func keep(t *testing.T, l Log, log *fakeLog, store *fakeStore) *keeping {
 	t.Helper()
 	k := &keeping{t: t, log: log, fetcher: newPushFetcher(), store: store, near: make(chan struct{}, 100)}
 	k.Keeper = NewKeeper(KeeperConfig{
-		ClusterID: "c1", Log: l, Fetcher: k.fetcher, Near: 2,
+		ClusterID: "c1", Log: l, Fetcher: k.fetcher, Near: 2, ExactlyOnce: true,
 		Changed: func() { k.near <- struct{}{} },
 		Listen: func(e Event) {
 			k.mu.Lock()
@@ -116,6 +116,7 @@ func keep(t *testing.T, l Log, log *fakeLog, store *fakeStore) *keeping {
 			k.events = append(k.events, text)
 		},
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now:    time.Now,
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

@@ -20,6 +20,7 @@ import (
 type Log interface {
 	CommittedOffsets(ctx context.Context, group string, partitions []client.TopicPartition) (map[client.TopicPartition]client.Committed, error)
 	ListOffsets(ctx context.Context, spec client.OffsetSpec, partitions []client.TopicPartition) (map[client.TopicPartition]int64, error)
+	TombstoneRetention(ctx context.Context, topics []string) (map[string]time.Duration, error)
 }
 
 // Fetcher reads changelogs, read committed. *client.Fetcher implements it.
@@ -37,6 +38,7 @@ type Partition interface {
 	Reset(state.Position) error
 	Restore(key, value []byte, timestamp int64, headers ...topology.Header) error
 	RestoredTo(next int64) error
+	CompleteAsOf(ms int64)
 	// BeginBulk prepares for about n records, and reports whether that makes a difference; then EndBulk must follow the last of them.
 	BeginBulk(n int64) (bool, error)
 	EndBulk() error
@@ -129,6 +131,7 @@ func (r *Restorer) Prepare(ctx context.Context, tasks []Task, ready func(Ready))
 // prepare is Prepare for tasks of which the log has to tell within a time. An error that is not of single tasks is about all that were not
 // handed to ready.
 func (r *Restorer) prepare(ctx context.Context, tasks []Task, within time.Duration, ready func(Ready)) error {
+	looked := r.cfg.Now()
 	looking, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	offsets, err := r.inputOffsets(looking, tasks) // T1: before the ends
@@ -139,8 +142,9 @@ func (r *Restorer) prepare(ctx context.Context, tasks []Task, within time.Durati
 	if err != nil {
 		return err
 	}
+	ages := agesOf(looking, r.cfg.Log, behind(tasks, ends), r.cfg.Logger.Warn)
 	jobs := newProgress(tasks, offsets, ready)
-	var behind []*catchUp
+	var late []*catchUp
 	for i := range tasks {
 		t := &tasks[i]
 		for j := range t.Stores {
@@ -149,20 +153,20 @@ func (r *Restorer) prepare(ctx context.Context, tasks []Task, within time.Durati
 			if s.Row != nil {
 				target = offsets.processed(s.Changelog, target)
 			}
-			from, err := r.begin(t, s, target, offsets.anyCommitted(t))
+			from, err := r.begin(t, s, target, offsets.anyCommitted(t), ages)
 			if err != nil {
 				jobs.fail(t.ID, fmt.Errorf("restore store %q from %s: %w", s.Name, partitionName(s.Changelog), err))
 				break
 			}
 			if from < target.end {
 				jobs.expect(t.ID)
-				behind = append(behind, &catchUp{task: t, store: s, next: from, bounds: target, since: r.cfg.Now()})
+				late = append(late, &catchUp{task: t, store: s, next: from, bounds: target, since: r.cfg.Now(), looked: looked, age: ages[s.Changelog.Topic]})
 			}
 		}
 	}
-	behind = slices.DeleteFunc(behind, func(c *catchUp) bool { return jobs.failed(c.task.ID) })
+	late = slices.DeleteFunc(late, func(c *catchUp) bool { return jobs.failed(c.task.ID) })
 	jobs.start()
-	if err := r.catchUp(ctx, behind, jobs); err != nil {
+	if err := r.catchUp(ctx, late, jobs); err != nil {
 		return err
 	}
 	return jobs.err()

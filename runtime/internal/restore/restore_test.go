@@ -25,7 +25,8 @@ type fakeLog struct {
 	starts    map[client.TopicPartition]int64
 	records   map[client.TopicPartition][]string // by offset, counted from 0; "" is a control record
 	calls     []string
-	dry       bool // there is nothing to fetch any more
+	dry       bool          // there is nothing to fetch any more
+	retention time.Duration // of deletes
 	// What cannot be asked for, and what cannot be read.
 	broken, unreadable map[client.TopicPartition]error
 }
@@ -61,6 +62,14 @@ func (l *fakeLog) ListOffsets(_ context.Context, spec client.OffsetSpec, tps []c
 		if spec == client.HighWatermark {
 			found[tp] = int64(len(l.records[tp]))
 		}
+	}
+	return found, nil
+}
+
+func (l *fakeLog) TombstoneRetention(_ context.Context, topics []string) (map[string]time.Duration, error) {
+	found := make(map[string]time.Duration)
+	for _, topic := range topics {
+		found[topic] = l.retention
 	}
 	return found, nil
 }
@@ -138,6 +147,7 @@ type fakeStore struct {
 	content []string
 	pending []string
 	resets  int
+	asOf    int64 // of pos, apart from it
 
 	large bool // is restored in bulk: pending becomes content with EndBulk
 	bulk  bool
@@ -145,8 +155,13 @@ type fakeStore struct {
 	note  func(format string, args ...any)
 }
 
-func (s *fakeStore) Position() (state.Position, bool) { return s.pos, s.known }
+func (s *fakeStore) Position() (state.Position, bool) {
+	pos := s.pos
+	pos.AsOf = s.asOf
+	return pos, s.known
+}
 func (s *fakeStore) Reset(pos state.Position) error {
+	s.asOf, pos.AsOf = pos.AsOf, 0
 	s.pos, s.known, s.content, s.pending = pos, true, nil, nil
 	s.resets++
 	return nil
@@ -162,6 +177,7 @@ func (s *fakeStore) RestoredTo(next int64) error {
 	s.next = next
 	return nil
 }
+func (s *fakeStore) CompleteAsOf(ms int64) { s.asOf = max(s.asOf, ms) }
 func (s *fakeStore) BeginBulk(int64) (bool, error) {
 	s.bulk = s.large
 	return s.bulk, nil

@@ -247,6 +247,11 @@ func (l restoreLog) ListOffsets(ctx context.Context, spec client.OffsetSpec, tps
 	return found, err
 }
 
+// TombstoneRetention says that nothing is compacted.
+func (l restoreLog) TombstoneRetention(context.Context, []string) (map[string]time.Duration, error) {
+	return nil, nil
+}
+
 // storePartition is a store partition as a preparation or the keeper of copies sees it, with points to be killed at.
 type storePartition struct {
 	*state.Partition

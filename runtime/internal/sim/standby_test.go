@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/assign"
 	"github.com/millrace-io/millrace/runtime/internal/client"
@@ -54,7 +55,7 @@ func (s *supervisor) newKeeper() {
 		kinds: make(map[topology.TaskID]string), followed: make(map[client.TopicPartition]bool), promoted: make(map[topology.TaskID]bool),
 		keeper: restore.NewKeeper(restore.KeeperConfig{
 			ClusterID: "cluster", Log: restoreLog{in, in.name + "/copies"}, Fetcher: f, Near: in.world.lag, Changed: s.changed, Listen: s.copyEvent,
-			Logger: discard,
+			Logger: discard, Now: time.Now,
 		}),
 	}
 }

@@ -139,14 +139,14 @@ func (w *Worker) perform(ctx context.Context, e commit.Effect) error {
 			ev = commit.Event{Kind: commit.OffsetsSent, Err: w.sendOffsets(limited)}
 		case commit.EndTransaction:
 			if planted.Is(planted.AppliedBeforeCommit) {
-				_ = w.apply()
+				_ = w.apply(begun)
 			}
 			ev = commit.Event{Kind: commit.Ended, Err: w.cfg.Producer.End(limited, true)}
 			if planted.Is(planted.CommitAssumed) && errors.Is(ev.Err, context.DeadlineExceeded) {
 				ev.Err = nil
 			}
 		case commit.Apply:
-			ev = commit.Event{Kind: commit.Applied, Err: w.apply()}
+			ev = commit.Event{Kind: commit.Applied, Err: w.apply(begun)}
 			w.policy.Done(begun, w.cfg.Now())
 		}
 		if ctx.Err() != nil {
@@ -294,11 +294,17 @@ func (w *Worker) metadata(r *running, p *task.Progress) string {
 	return text
 }
 
-// apply hands the transaction's writes to the committed layers. Only a clear success comes here (C1).
-func (w *Worker) apply() error {
+// apply hands the transaction's writes to the committed layers. Only a clear success comes here (C1): the tasks were still this worker's when
+// the commit began, so their stores had all of their changelogs.
+func (w *Worker) apply(begun time.Time) error {
 	for _, r := range w.tasks {
 		if err := r.task.Committed(r.next); err != nil {
 			return commit.Fatal(err)
+		}
+		for _, s := range r.spec.Stores {
+			if s.Row == nil {
+				s.State.CompleteAsOf(begun.UnixMilli())
+			}
 		}
 	}
 	for _, r := range w.tasks {

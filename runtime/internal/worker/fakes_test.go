@@ -46,6 +46,7 @@ type world struct {
 	dropped  []topology.TaskID
 	refuse   func(client.TopicPartition, *recordbatch.Builder) []client.Refusal // of a batch that is sent
 	refusals []client.Refusal
+	complete []int64 // when the store was said to have all of its changelog, in milliseconds
 
 	configure   func(*task.Config)
 	align       *skew.Board
@@ -373,8 +374,20 @@ func (w *world) topology() *topology.Topology {
 func (w *world) spec() restore.Task {
 	return restore.Task{
 		ID: task0, Inputs: []client.TopicPartition{input0}, Known: make(map[client.TopicPartition]bool),
-		Stores: []restore.Store{{Name: "counts", Changelog: client.TopicPartition{Topic: "app-counts-changelog"}}},
+		Stores: []restore.Store{{Name: "counts", Changelog: client.TopicPartition{Topic: "app-counts-changelog"}, State: noted{w: w}}},
 	}
+}
+
+// noted is a store partition of which it is noted as of when it has all of its changelog.
+type noted struct {
+	restore.Partition
+	w *world
+}
+
+func (n noted) CompleteAsOf(ms int64) {
+	n.w.mu.Lock()
+	defer n.w.mu.Unlock()
+	n.w.complete = append(n.w.complete, ms)
 }
 
 // checkCounts compares the store with want.

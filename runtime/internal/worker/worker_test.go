@@ -22,6 +22,7 @@ func TestCommitOrder(t *testing.T) {
 	w := newWorld(t)
 	r := w.run()
 	w.takeTrace()
+	begun := time.Now().UnixMilli()
 	w.feed(0, "a", "b", "a")
 	w.await("committed", func() bool { return r.Snapshot().Commits == 1 })
 	want := []string{
@@ -33,6 +34,9 @@ func TestCommitOrder(t *testing.T) {
 	}
 	if got := w.takeTrace(); !slices.Equal(got, want) {
 		t.Errorf("calls %q\nwant  %q", got, want)
+	}
+	if len(w.complete) != 1 || w.complete[0] < begun || w.complete[0] > time.Now().UnixMilli() {
+		t.Errorf("the store is complete as of %v, which began at %d", w.complete, begun)
 	}
 	s := r.Snapshot()
 	if s.Read[0] != 3 || s.Written["out"] != 3 || s.Running[0].Inputs[0].Committed != 3 || s.Running[0].Inputs[0].Lag != 0 {
@@ -94,6 +98,11 @@ func TestEveryStepCanFail(t *testing.T) {
 			if w.committed() != 1 {
 				t.Errorf("committed %d", w.committed())
 			}
+			w.mu.Lock()
+			if len(w.complete) != 1 {
+				t.Errorf("the store was said to be complete %d times: a commit that failed says nothing", len(w.complete))
+			}
+			w.mu.Unlock()
 			w.feed(1, "a", "b")
 			w.await("committed", func() bool { return w.committed() == 3 })
 			if err := r.Stop(t.Context()); err != nil {

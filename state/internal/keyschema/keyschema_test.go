@@ -37,6 +37,8 @@ func TestGolden(t *testing.T) {
 		{"record", AppendRecord(nil, rec), "010103" + "0000000005265c00" + "0000018bcfe56800" + "000000000000a395" + "00000003" +
 			"01000000000000000000000000000002" + hex.EncodeToString([]byte("cluster"))},
 		{"record without position", AppendRecord(nil, &Record{}), "010000" + hex.EncodeToString(make([]byte, 44))},
+		{"record with a time", AppendRecord(nil, &Record{HasPosition: true, AsOf: 1700000000000, ClusterID: "c"}), "01000a" +
+			hex.EncodeToString(make([]byte, 44)) + "0000018bcfe56800" + "63"},
 		{"record of a store that keeps headers", AppendRecord(nil, &Record{Headers: true}), "010004" + hex.EncodeToString(make([]byte, 44))},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
@@ -194,6 +196,7 @@ func TestStoresApart(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(AppendRecord(nil, &Record{HasPosition: true, ClusterID: "c"}))
+	f.Add(AppendRecord(nil, &Record{HasPosition: true, AsOf: 1, ClusterID: "c"}))
 	f.Add(RecordKey("store", 1))
 	f.Add(AppendVersion(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {

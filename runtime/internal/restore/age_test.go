@@ -1,0 +1,120 @@
+package restore
+
+import (
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/topology"
+)
+
+// A store that has been behind for longer than half of the time for which deletes stay is made anew: one may be gone that it has not seen.
+func TestDeletesThatMayBeGone(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	ago := func(d time.Duration) int64 { return now.Add(-d).UnixMilli() }
+	for _, tc := range []struct {
+		name      string
+		retention time.Duration
+		asOf      int64
+		next      int64
+		input     bool // its changelog is an input
+		resets    int
+	}{
+		{"behind for long", 10 * time.Hour, ago(5*time.Hour + time.Minute), 1, false, 1},
+		{"behind for a while", 10 * time.Hour, ago(5*time.Hour - time.Minute), 1, false, 0},
+		{"for long, but not behind", 10 * time.Hour, ago(100 * time.Hour), 3, false, 0},
+		{"for long, but deletes stay", 0, ago(100 * time.Hour), 1, false, 0},
+		{"for long, behind a marker", 10 * time.Hour, ago(100 * time.Hour), 2, false, 0},
+		{"nobody knows for how long", 10 * time.Hour, 0, 1, false, 1},
+		{"nobody knows, but not behind", 10 * time.Hour, 0, 3, false, 0},
+		{"what an input has lost was never to be processed", 10 * time.Hour, ago(100 * time.Hour), 1, true, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			l := &fakeLog{committed: committedAt(40), retention: tc.retention, records: map[client.TopicPartition][]string{changelog: {"a1", "b1", "a2"}}}
+			store := &fakeStore{pos: here(tc.next), known: true, content: []string{"a1", "b1", "a2"}[:tc.next:tc.next], asOf: tc.asOf}
+			row := func(k, v []byte, _ int64) (key, value []byte, ok bool) { return k, v, true }
+			_, err := prepare(t, l, store, func(task *Task) {
+				if tc.input {
+					task.Inputs = append(task.Inputs, changelog)
+					task.Stores[0].Row = row
+					l.committed[changelog] = client.Committed{Offset: 3}
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(store.content, []string{"a1", "b1", "a2"}) || store.resets != tc.resets {
+				t.Errorf("store holds %v after %d resets, want %d", store.content, store.resets, tc.resets)
+			}
+			if tc.input {
+				return
+			}
+			if at := time.UnixMilli(store.asOf); at.Before(now.Add(-time.Second)) || at.After(time.Now()) {
+				t.Errorf("it is complete as of %v", at)
+			}
+			k := keep(t, l, l, &fakeStore{pos: here(tc.next), known: true, asOf: tc.asOf})
+			k.want(false, k.store)
+			k.await(3 - tc.next*int64(1-tc.resets))
+			if err := k.end(); err != nil {
+				t.Fatal(err)
+			}
+			if k.store.resets != tc.resets {
+				t.Errorf("a copy was reset %d times, want %d", k.store.resets, tc.resets)
+			}
+		})
+	}
+}
+
+// A restore that takes longer than deletes stay fails, and says what to change.
+func TestRestoreOutlivesDeletes(t *testing.T) {
+	t.Parallel()
+	l := &fakeLog{committed: committedAt(40), retention: time.Minute, records: map[client.TopicPartition][]string{changelog: {"a1", "b1", "a2"}}}
+	now := time.Now()
+	r := New(Config{
+		Group: "app", ClusterID: "c1", Log: l, NewFetcher: l.fetcher, ExactlyOnce: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now: func() time.Time { now = now.Add(20 * time.Second); return now },
+	})
+	store := &fakeStore{}
+	err := r.Prepare(t.Context(), []Task{{
+		ID: topology.TaskID{Partition: 1}, Inputs: []client.TopicPartition{orders},
+		Stores: []Store{{Name: "counts", Changelog: changelog, TopicID: topicID, State: store}},
+	}}, func(Ready) { t.Error("ready") })
+	if err == nil || !strings.Contains(err.Error(), "delete.retention.ms of app-counts-changelog") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A copy that falls behind for too long begins anew; one that keeps up does not, however long nothing came.
+func TestCopyFallsBehind(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		end    int64 // of the changelog
+		resets int
+	}{"keeps up": {2, 1}, "falls behind": {5, 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &fakeLog{retention: time.Hour, records: map[client.TopicPartition][]string{changelog: {"", "", "", "", ""}}}
+			store := &fakeStore{}
+			k := keep(t, l, l, store)
+			k.want(false, store)
+			k.await(5)
+			if err := k.do(t.Context(), func() { store.asOf = time.Now().Add(-31 * time.Minute).UnixMilli() }); err != nil {
+				t.Fatal(err)
+			}
+			k.fetcher.push(batchAt(0, tc.end, "a1", "a2"))
+			k.await(map[int]int64{1: 0, 2: 5}[tc.resets])
+			if err := k.end(); err != nil {
+				t.Fatal(err)
+			}
+			if store.resets != tc.resets || time.Since(time.UnixMilli(store.asOf)) > time.Minute {
+				t.Errorf("%d resets, want %d; complete as of %v", store.resets, tc.resets, time.UnixMilli(store.asOf))
+			}
+		})
+	}
+}
