@@ -1,47 +1,24 @@
 package commitlog
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-io/millrace/broker/internal/scripttest"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output of scripts and traces")
-
-// TestScripts runs testdata/*.txt. A line that begins with "> " is a command, what follows is what it prints, all else is prose.
-// "> new" begins a case with an empty log of one partition.
+// TestScripts plays the scripts. "> new" begins a case with an empty log of one partition.
 func TestScripts(t *testing.T) {
-	t.Parallel()
-	paths, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, path := range paths {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			t.Parallel()
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := &script{t: t}
-			got := s.run(string(want))
-			if got == string(want) {
-				return
-			}
-			if !*update {
-				t.Errorf("output differs, run with -update and look at the difference. Got:\n%s", got)
-			} else if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
+	scripttest.Run(t, func(t *testing.T) func(string) string {
+		s := &script{t: t}
+		t.Cleanup(s.close)
+		return func(command string) string { return s.command(strings.Fields(command)) }
+	})
 }
 
 type script struct {
@@ -50,26 +27,6 @@ type script struct {
 	fs    *vfs.MemFS
 	log   *Log
 	topic Topic
-}
-
-// run returns the script with the output that its commands give now.
-func (s *script) run(text string) string {
-	var out strings.Builder
-	skip := false // the old output
-	for line := range strings.Lines(text) {
-		command, ok := strings.CutPrefix(line, "> ")
-		if !ok {
-			if skip = skip && strings.TrimSpace(line) != ""; !skip {
-				out.WriteString(line)
-			}
-			continue
-		}
-		out.WriteString(line)
-		out.WriteString(s.command(strings.Fields(command)))
-		skip = true
-	}
-	s.close()
-	return out.String()
 }
 
 func (s *script) close() {

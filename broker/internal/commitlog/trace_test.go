@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-io/millrace/broker/internal/scripttest"
 )
 
 // traceFS writes down every call that changes a disk or makes a change durable.
@@ -121,13 +123,13 @@ func TestTrace(t *testing.T) {
 
 	const golden = "testdata/trace.golden"
 	want, err := os.ReadFile(golden)
-	if err != nil && !*update {
+	if err != nil && !scripttest.Updating() {
 		t.Fatal(err)
 	}
 	if got.String() == string(want) {
 		return
 	}
-	if !*update {
+	if !scripttest.Updating() {
 		t.Fatalf("the calls differ from %s, run with -update and look at the difference. Got:\n%s", golden, got.String())
 	}
 	if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {

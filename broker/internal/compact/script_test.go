@@ -1,44 +1,21 @@
 package compact
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/millrace-io/millrace/broker/internal/batch"
+	"github.com/millrace-io/millrace/broker/internal/scripttest"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output of scripts")
-
-// TestScripts runs testdata/*.txt. A line that begins with "> " is a command, what follows is what it prints, all else is prose.
+// TestScripts plays the scripts.
 func TestScripts(t *testing.T) {
-	t.Parallel()
-	paths, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, path := range paths {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			t.Parallel()
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := (&script{t: t}).run(string(want))
-			if got == string(want) {
-				return
-			}
-			if !*update {
-				t.Errorf("output differs, run with -update and look at the difference. Got:\n%s", got)
-			} else if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
+	scripttest.Run(t, func(t *testing.T) func(string) string {
+		s := &script{t: t}
+		return func(command string) string { return s.command(strings.Fields(command)) }
+	})
 }
 
 // script is a log of one partition, with what a shell would keep of it.
@@ -50,24 +27,6 @@ type script struct {
 	first   map[int64]int64 // of open transactions, by producer
 	last    map[int64]int64 // base offset of each producer's last batch
 	cleaned int64
-}
-
-func (s *script) run(text string) string {
-	var out strings.Builder
-	skip := false // the old output
-	for line := range strings.Lines(text) {
-		command, ok := strings.CutPrefix(line, "> ")
-		if !ok {
-			if skip = skip && strings.TrimSpace(line) != ""; !skip {
-				out.WriteString(line)
-			}
-			continue
-		}
-		out.WriteString(line)
-		out.WriteString(s.command(strings.Fields(command)))
-		skip = true
-	}
-	return out.String()
 }
 
 // command runs one command. Words are name:value, but for records, which are key=value; without a value they are tombstones,

@@ -2,10 +2,7 @@ package group
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,43 +12,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace-io/millrace/broker/internal/fields"
+	"github.com/millrace-io/millrace/broker/internal/scripttest"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output in testdata")
-
-// TestScripts runs testdata/*.txt. A line that starts with "> " is a command; the indented lines below it are what it is
-// expected to print; anything else is prose. Times are since the start of the script.
+// TestScripts plays the scripts. Output is indented; times are since the start of the script.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scripts", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := newScript(t).run(string(want))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			} else if got != string(want) {
-				t.Errorf("%s differs; go test -update shows how:\n%s", file, firstDifference(string(want), got))
-			}
-		})
-	}
-}
-
-func firstDifference(want, got string) string {
-	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
-	for i := range min(len(w), len(g)) {
-		if w[i] != g[i] {
-			return fmt.Sprintf("line %d\nwant %s\ngot  %s", i+1, w[i], g[i])
+	scripttest.Run(t, func(t *testing.T) func(string) string {
+		s := newScript(t)
+		return func(command string) string {
+			s.out.Reset()
+			s.command(command)
+			s.checkJournal()
+			return s.out.String()
 		}
-	}
-	return "one is longer"
+	})
 }
 
 // script is the shell of a script: it performs effects as the real one does, and prints them.
@@ -68,27 +42,6 @@ type script struct {
 func newScript(t *testing.T) *script {
 	start := time.UnixMilli(1_000_000)
 	return &script{t: t, c: New(Config{}), start: start, now: start, topics: scriptTopics{version: 1, partitions: map[string]int32{}}}
-}
-
-func (s *script) run(text string) string {
-	lines := strings.Split(text, "\n")
-	for i := 0; i < len(lines); i++ {
-		line := lines[i]
-		s.out.WriteString(line)
-		if i < len(lines)-1 {
-			s.out.WriteByte('\n')
-		}
-		command, ok := strings.CutPrefix(line, "> ")
-		if !ok {
-			continue
-		}
-		for i+1 < len(lines) && strings.HasPrefix(lines[i+1], "  ") {
-			i++
-		}
-		s.command(command)
-		s.checkJournal()
-	}
-	return s.out.String()
 }
 
 func (s *script) printf(format string, args ...any) { fmt.Fprintf(&s.out, "  "+format+"\n", args...) }

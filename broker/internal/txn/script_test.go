@@ -2,10 +2,7 @@ package txn
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,34 +12,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace-io/millrace/broker/internal/fields"
+	"github.com/millrace-io/millrace/broker/internal/scripttest"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output in testdata")
-
-// TestScripts runs testdata/*.txt. A line that starts with "> " is a command; the indented lines below it are what it is
-// expected to print; anything else is prose. Producers are written id.epoch.
+// TestScripts plays the scripts. Output is indented; producers are written id.epoch.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scripts", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := &script{t: t, c: New(), now: time.UnixMilli(1_000_000)}
-			got := s.run(string(want))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			} else if got != string(want) {
-				t.Errorf("%s differs; go test -update shows how", file)
-			}
-		})
-	}
+	scripttest.Run(t, func(t *testing.T) func(string) string {
+		s := &script{t: t, c: New(), now: time.UnixMilli(1_000_000)}
+		return func(command string) string {
+			s.out.Reset()
+			s.command(strings.Fields(command))
+			s.checkJournal()
+			return s.out.String()
+		}
+	})
 }
 
 // script is the shell of a script: it replays records as the real one does, and prints what happens.
@@ -52,26 +35,6 @@ type script struct {
 	now     time.Time
 	journal [][]byte
 	out     strings.Builder
-}
-
-func (s *script) run(text string) string {
-	lines := strings.Split(text, "\n")
-	for i := 0; i < len(lines); i++ {
-		s.out.WriteString(lines[i])
-		if i < len(lines)-1 {
-			s.out.WriteByte('\n')
-		}
-		command, ok := strings.CutPrefix(lines[i], "> ")
-		if !ok {
-			continue
-		}
-		for i+1 < len(lines) && strings.HasPrefix(lines[i+1], "  ") {
-			i++
-		}
-		s.command(strings.Fields(command))
-		s.checkJournal()
-	}
-	return s.out.String()
 }
 
 func (s *script) printf(format string, args ...any) { fmt.Fprintf(&s.out, "  "+format+"\n", args...) }
