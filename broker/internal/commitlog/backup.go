@@ -11,6 +11,8 @@ import (
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-io/millrace/broker/internal/journal"
 )
 
 // partialSuffix names a backup that is under way, or was given up.
@@ -52,7 +54,7 @@ func (l *Log) Backup(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("backup to %s: %w", dir, errors.Join(err, fs.RemoveAll(b.dir)))
 	}
-	if err := syncDir(fs, fs.PathDir(dir)); err != nil {
+	if err := journal.SyncDir(fs, fs.PathDir(dir)); err != nil {
 		return fmt.Errorf("backup to %s: it is there whole, but a power cut may take its name away: %w", dir, err)
 	}
 	l.cfg.Logger.Info("commit log: backup", "dir", l.cfg.Dir, "to", dir, "files", len(b.files), "bytes", b.bytes, "took", time.Since(began))
@@ -176,12 +178,12 @@ func (b *backup) copy(ctx context.Context) error {
 			return err
 		}
 		if i+1 == len(b.files) || b.files[i+1].partition != f.partition {
-			if err := syncDir(b.fs, dir); err != nil {
+			if err := journal.SyncDir(b.fs, dir); err != nil {
 				return err
 			}
 		}
 	}
-	if err := syncDir(b.fs, topics); err != nil {
+	if err := journal.SyncDir(b.fs, topics); err != nil {
 		return err
 	}
 	return writeWhole(b.fs, b.dir, snapshotName, b.snapshot)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/journal"
 )
 
 // A checkpoint bounds recovery and gives journal files back. What it leaves behind is one state: that of the last entry in the
@@ -203,7 +205,7 @@ func (l *Log) flushCaptured(c *capture) ([]byte, error) {
 		}
 	}
 	if l.dirtyTopicsDir {
-		if err := syncDir(l.cfg.FS, l.topicsDir); err != nil {
+		if err := journal.SyncDir(l.cfg.FS, l.topicsDir); err != nil {
 			return nil, err
 		}
 		l.dirtyTopicsDir = false

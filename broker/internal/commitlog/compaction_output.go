@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millrace-io/millrace/broker/internal/batch"
+	"github.com/millrace-io/millrace/broker/internal/journal"
 )
 
 // compacted writes the segments that a round makes. Nobody else knows them until they are installed.
@@ -121,7 +122,7 @@ func (c *compacted) finish() error {
 	if err := c.seal(c.next); err != nil {
 		return err
 	}
-	return syncDir(c.p.log.cfg.FS, c.p.dir)
+	return journal.SyncDir(c.p.log.cfg.FS, c.p.dir)
 }
 
 // discard removes what was written.

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-io/millrace/broker/internal/journal"
 )
 
 // maxIdleFiles is how many segment files are kept open while nobody uses them.
@@ -183,20 +185,5 @@ func writeWhole(fs vfs.FS, dir, name string, b []byte) error {
 	if err := fs.Rename(temp, path); err != nil {
 		return fmt.Errorf("rename %s: %w", temp, err)
 	}
-	return syncDir(fs, dir)
-}
-
-func syncDir(fs vfs.FS, dir string) error {
-	d, err := fs.OpenDir(dir)
-	if err != nil {
-		return fmt.Errorf("open directory %s: %w", dir, err)
-	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("sync directory %s: %w", dir, err)
-	}
-	return nil
+	return journal.SyncDir(fs, dir)
 }

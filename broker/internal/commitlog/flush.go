@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/millrace-io/millrace/broker/internal/journal"
 )
 
 const (
@@ -215,7 +217,7 @@ func (p *Partition) syncAll() error {
 	if !p.dirtyDir {
 		return nil
 	}
-	if err := syncDir(p.log.cfg.FS, p.dir); err != nil {
+	if err := journal.SyncDir(p.log.cfg.FS, p.dir); err != nil {
 		return err
 	}
 	p.dirtyDir = false

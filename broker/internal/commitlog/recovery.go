@@ -73,7 +73,7 @@ func (l *Log) recover(ctx context.Context) error {
 			return fmt.Errorf("make directory %s: %w", dir, err)
 		}
 	}
-	if err := syncDir(fs, l.cfg.Dir); err != nil {
+	if err := journal.SyncDir(fs, l.cfg.Dir); err != nil {
 		return err
 	}
 	start, fresh, err := l.readSnapshot()
@@ -310,5 +310,5 @@ func ensureDir(fs vfs.FS, dir string) error {
 		return nil
 	}
 	// Also if it was there: whoever made it may have been killed before this.
-	return syncDir(fs, parent)
+	return journal.SyncDir(fs, parent)
 }

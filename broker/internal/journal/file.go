@@ -48,7 +48,7 @@ func (j *Journal) newFile(epoch uint64) (*file, error) {
 	if err := f.sync(); err != nil {
 		return nil, discard(f, err)
 	}
-	if err := syncDir(j.cfg.FS, j.cfg.Dir); err != nil {
+	if err := SyncDir(j.cfg.FS, j.cfg.Dir); err != nil {
 		return nil, discard(f, err)
 	}
 	return f, nil
@@ -93,7 +93,8 @@ func (f *file) close() error {
 	return nil
 }
 
-func syncDir(fs vfs.FS, dir string) error {
+// SyncDir makes the entries of a directory durable: what was created, renamed or removed in it.
+func SyncDir(fs vfs.FS, dir string) error {
 	d, err := fs.OpenDir(dir)
 	if err != nil {
 		return fmt.Errorf("open directory %s: %w", dir, err)
