@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -74,14 +75,22 @@ func (a age) judge(have state.Position, now time.Time) (v verdict, why string) {
 	return trust, ""
 }
 
-// inTime returns an error if reading has taken so long that a delete may have been compacted away meanwhile.
+// leastAge is for how long a store may be read in any case: deletes go in the second pass of compaction over them at the earliest, and passes over
+// what is hardly filled are further apart.
+const leastAge = age(10 * time.Second)
+
+// inTime returns an error if reading has taken so long that a delete may have been compacted away meanwhile. The store is emptied, so that nobody takes
+// it for complete.
 func (c *catchUp) inTime(now time.Time) error {
 	have, _ := c.store.State.Position()
-	if took := now.Sub(time.UnixMilli(have.AsOf)); c.age > 0 && took > time.Duration(c.age) {
-		return fmt.Errorf("the store has been behind for %v, and the changelog keeps deletes for %v: one may have been compacted away. Set "+
-			"delete.retention.ms of %s to more than what a restore takes", took.Round(time.Second), time.Duration(c.age), c.store.Changelog.Topic)
+	took := now.Sub(time.UnixMilli(have.AsOf))
+	if c.age == 0 || took <= time.Duration(max(c.age, leastAge)) {
+		return nil
 	}
-	return nil
+	have.Next, have.AsOf = c.start, now.UnixMilli()
+	return errors.Join(c.store.State.Reset(have), fmt.Errorf("the store has been behind for %v, and the changelog keeps deletes for %v: one may have been "+
+		"compacted away, and it is read anew. Set delete.retention.ms of %s to more than what a restore takes",
+		took.Round(time.Second), time.Duration(c.age), c.store.Changelog.Topic))
 }
 
 // complete notes when the store had all of its changelog.

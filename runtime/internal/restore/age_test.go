@@ -71,7 +71,7 @@ func TestDeletesThatMayBeGone(t *testing.T) {
 	}
 }
 
-// A restore that takes longer than deletes stay fails, and says what to change.
+// A restore that takes longer than deletes stay fails, says what to change, and leaves nothing that the next one could take for complete.
 func TestRestoreOutlivesDeletes(t *testing.T) {
 	t.Parallel()
 	l := &fakeLog{committed: committedAt(40), retention: time.Minute, records: map[client.TopicPartition][]string{changelog: {"a1", "b1", "a2"}}}
@@ -81,12 +81,21 @@ func TestRestoreOutlivesDeletes(t *testing.T) {
 		Now: func() time.Time { now = now.Add(20 * time.Second); return now },
 	})
 	store := &fakeStore{}
-	err := r.Prepare(t.Context(), []Task{{
+	task := Task{
 		ID: topology.TaskID{Partition: 1}, Inputs: []client.TopicPartition{orders},
 		Stores: []Store{{Name: "counts", Changelog: changelog, TopicID: topicID, State: store}},
-	}}, func(Ready) { t.Error("ready") })
+	}
+	err := r.Prepare(t.Context(), []Task{task}, func(Ready) { t.Error("ready") })
 	if err == nil || !strings.Contains(err.Error(), "delete.retention.ms of app-counts-changelog") {
 		t.Errorf("error %v", err)
+	}
+	if store.pos.Next != 0 || len(store.content) != 0 {
+		t.Errorf("the store has %v, and goes on from %d", store.content, store.pos.Next)
+	}
+	l.retention = time.Hour
+	ready := false
+	if err := r.Prepare(t.Context(), []Task{task}, func(Ready) { ready = true }); err != nil || !ready || len(store.content) != 3 {
+		t.Errorf("it is ready: %v, with %v: %v", ready, store.content, err)
 	}
 }
 
