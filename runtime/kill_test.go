@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -55,6 +56,9 @@ func TestMain(m *testing.M) {
 func (j childJob) run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	if err := os.Stdout.Close(); err != nil { // which says that the signal is heeded from here on
+		return err
+	}
 	top, err := j.Names.topology()
 	if err != nil {
 		return err
@@ -86,6 +90,7 @@ type child struct {
 	log *bytes.Buffer
 }
 
+// start returns when the child can be stopped.
 func (j childJob) start(t *testing.T) *child {
 	t.Helper()
 	text, err := json.Marshal(j)
@@ -94,7 +99,11 @@ func (j childJob) start(t *testing.T) *child {
 	}
 	c := &child{cmd: exec.Command(os.Args[0]), log: new(bytes.Buffer)}
 	c.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
-	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
+	c.cmd.Stderr = c.log
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +116,9 @@ func (j childJob) start(t *testing.T) *child {
 			t.Logf("child %d:\n%s", c.cmd.Process.Pid, c.log)
 		}
 	})
+	if said, err := io.ReadAll(out); err != nil || len(said) > 0 {
+		t.Fatalf("the child begins with %q, %v", said, err)
+	}
 	return c
 }
 
