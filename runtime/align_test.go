@@ -33,7 +33,7 @@ func skewed(t testing.TB, in, out string, look func(key string)) *topology.Topol
 		kind, _, _ := strings.Cut(v, " ")
 		return kind
 	})
-	counts := byKind.GroupByKey(stream.GroupedWith(serde.String, serde.String)).
+	counts := stream.GroupByKey(byKind, stream.GroupedWith(serde.String, serde.String)).
 		WindowedBy(window.Tumbling(time.Hour).Grace(12 * time.Hour)).Count(stream.Materialized("hours", serde.Int64))
 	stream.ToStream(counts).To(out, window.KeySerde(serde.String, time.Hour), serde.Int64)
 	top, err := b.Topology()

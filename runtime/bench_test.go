@@ -28,8 +28,8 @@ func BenchmarkPassThrough(b *testing.B) {
 // BenchmarkCount counts by key over 10 k keys. Budget: 0.3 µs.
 func BenchmarkCount(b *testing.B) {
 	benchmark(b, 1, func(s *stream.Builder, in, out string) {
-		stream.From(s, in, serde.String, serde.Bytes).
-			GroupByKey(stream.GroupedWith(serde.String, serde.Bytes)).
+		stream.GroupByKey(stream.From(s, in, serde.String, serde.Bytes),
+			stream.GroupedWith(serde.String, serde.Bytes)).
 			Count(stream.Materialized("counts", serde.Int64)).
 			ToStream().To(out, serde.String, serde.Int64)
 	})

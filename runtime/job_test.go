@@ -36,7 +36,7 @@ func (n jobNames) topology() (*topology.Topology, error) {
 		Count(stream.Materialized("counts", serde.Int64)).
 		ToStream().
 		To(n.Counts, serde.String, serde.Int64)
-	windows := in.GroupByKey(stream.GroupedWith(serde.String, serde.String)).
+	windows := stream.GroupByKey(in, stream.GroupedWith(serde.String, serde.String)).
 		WindowedBy(window.Tumbling(windowSize).Grace(24 * time.Hour)).
 		Count(stream.Materialized("windows", serde.Int64))
 	stream.ToStream(windows).To(n.Windows, window.KeySerde(serde.String, windowSize), serde.Int64)

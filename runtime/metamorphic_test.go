@@ -77,7 +77,7 @@ func TestWorkersGiveTheSameTables(t *testing.T) {
 func tablesOf(b *stream.Builder, in, left, right string, outs []string) {
 	s := stream.From(b, in, serde.String, serde.String)
 	byValue := stream.SelectKey(s, func(_, v string) string { return v })
-	grouped := byValue.GroupByKey(stream.GroupedWith(serde.String, serde.String))
+	grouped := stream.GroupByKey(byValue, stream.GroupedWith(serde.String, serde.String))
 	grouped.Count(stream.Materialized("counts", serde.Int64)).ToStream().To(outs[0], serde.String, serde.Int64)
 	size := 5 * time.Second
 	windows := grouped.WindowedBy(window.Tumbling(size).Grace(time.Hour)).Count(stream.Materialized("windows", serde.Int64))

@@ -46,7 +46,7 @@ func TestTopologyIsWrittenDown(t *testing.T) {
 	run := func(store string) {
 		t.Helper()
 		b := stream.NewBuilder()
-		stream.From(b, in, serde.String, serde.String).GroupByKey(stream.GroupedWith(serde.String, serde.String)).
+		stream.GroupByKey(stream.From(b, in, serde.String, serde.String), stream.GroupedWith(serde.String, serde.String)).
 			Count(stream.Materialized(store, serde.Int64))
 		top, err := b.Topology()
 		if err != nil {

@@ -23,8 +23,8 @@ func TestPatternMatchesLater(t *testing.T) {
 	prefix, out, id := unique(t, "in"), unique(t, "out"), unique(t, "app")
 	l.createTopics(t, 1, out)
 	b := stream.NewBuilder()
-	stream.FromPattern(b, regexp.MustCompile(regexp.QuoteMeta(prefix)+"-[a-z]"), serde.String, serde.String).
-		GroupByKey().Count(stream.Materialized("n", serde.Int64)).ToStream().To(out, serde.String, serde.Int64)
+	stream.GroupByKey(stream.FromPattern(b, regexp.MustCompile(regexp.QuoteMeta(prefix)+"-[a-z]"), serde.String, serde.String)).
+		Count(stream.Materialized("n", serde.Int64)).ToStream().To(out, serde.String, serde.Int64)
 	top, err := b.Topology()
 	if err != nil {
 		t.Fatal(err)

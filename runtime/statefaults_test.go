@@ -233,7 +233,7 @@ func TestChangelogsThatMayBeNew(t *testing.T) {
 		records := stream.From(b, in, serde.String, serde.String)
 		records.To(out, serde.String, serde.String)
 		for _, name := range stores {
-			records.GroupByKey().Count(stream.Materialized(name, serde.Int64))
+			stream.GroupByKey(records).Count(stream.Materialized(name, serde.Int64))
 		}
 		top, err := b.Topology()
 		if err != nil {

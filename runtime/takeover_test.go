@@ -31,7 +31,7 @@ type takeover struct{ app, in string }
 
 func (j takeover) topology() (*topology.Topology, error) {
 	b := stream.NewBuilder()
-	grouped := stream.From(b, j.in, serde.String, serde.String).GroupByKey()
+	grouped := stream.GroupByKey(stream.From(b, j.in, serde.String, serde.String))
 	grouped.Count(stream.Materialized("counts", serde.Int64))
 	grouped.WindowedBy(window.Tumbling(takeoverWindow).Grace(time.Hour)).Count(stream.Materialized("windows", serde.Int64))
 	grouped.WindowedBySessions(window.Sessions(takeoverGap).Grace(time.Hour)).Count(stream.Materialized("sessions", serde.Int64))

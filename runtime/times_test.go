@@ -60,7 +60,7 @@ func TestWindowsStayClosedOverARestart(t *testing.T) {
 	in, out, id := unique(t, "in"), unique(t, "out"), unique(t, "app")
 	l.createTopics(t, 1, in, out)
 	b := stream.NewBuilder()
-	counts := stream.From(b, in, serde.String, serde.String).GroupByKey(stream.GroupedWith(serde.String, serde.String)).
+	counts := stream.GroupByKey(stream.From(b, in, serde.String, serde.String), stream.GroupedWith(serde.String, serde.String)).
 		WindowedBy(window.Tumbling(windowSize).Grace(30 * time.Second)).
 		Count(stream.Materialized("windows", serde.Int64))
 	stream.ToStream(counts).To(out, window.KeySerde(serde.String, windowSize), serde.Int64)
@@ -86,7 +86,7 @@ func TestWindowsCloseOnceOverRestarts(t *testing.T) {
 	in, out, id := unique(t, "in"), unique(t, "out"), unique(t, "app")
 	l.createTopics(t, 1, in, out)
 	b := stream.NewBuilder()
-	counts := stream.From(b, in, serde.String, serde.String).GroupByKey(stream.GroupedWith(serde.String, serde.String)).
+	counts := stream.GroupByKey(stream.From(b, in, serde.String, serde.String), stream.GroupedWith(serde.String, serde.String)).
 		WindowedBy(window.Tumbling(windowSize)).EmitOnClose(0).
 		Count(stream.Materialized("windows", serde.Int64))
 	stream.ToStream(counts).To(out, window.KeySerde(serde.String, windowSize), serde.Int64)

@@ -30,7 +30,7 @@ func fragile(t testing.TB, in, out string, panics func() bool) *topology.Topolog
 		}
 		return v
 	}, stream.Named("fragile")).To(out, serde.String, serde.String)
-	records.GroupByKey().Count(stream.Materialized("counts", serde.Int64))
+	stream.GroupByKey(records).Count(stream.Materialized("counts", serde.Int64))
 	top, err := b.Topology()
 	if err != nil {
 		t.Fatal(err)

@@ -232,10 +232,10 @@ func ExamplePartitionBy() {
 }
 
 // Each record is the row of its key from then on.
-func ExampleKStream_ToTable() {
+func ExampleToTable() {
 	b := stream.NewBuilder()
 	moves := stream.From(b, "moves", serde.String, serde.String)
-	cities := moves.ToTable(stream.Materialized("cities", serde.String))
+	cities := stream.ToTable(moves, stream.Materialized("cities", serde.String))
 	visits := stream.From(b, "visits", serde.String, serde.String)
 	stream.JoinTable(visits, cities, func(day, city string) string { return city + " on " + day }).To("out", serde.String, serde.String)
 

@@ -46,8 +46,8 @@ func ExampleTimestamps() {
 			millis, _, _ := strings.Cut(r.Value, " ")
 			return strconv.ParseInt(millis, 10, 64)
 		}))
-	perSecond := stream.SelectKey(events, func(string, string) string { return "all" }).
-		GroupByKey(stream.GroupedWith(serde.String, serde.String)).
+	perSecond := stream.GroupByKey(stream.SelectKey(events, func(string, string) string { return "all" }),
+		stream.GroupedWith(serde.String, serde.String)).
 		WindowedBy(window.Tumbling(time.Second)).
 		Count(stream.Materialized("per-second", serde.Int64))
 	show := func(w window.Windowed[string], n int64) (string, string) {

@@ -19,7 +19,7 @@ type windowOfKey = window.Windowed[string]
 
 // groupedByKey groups a topic of aggregates.
 func groupedByKey(b *stream.Builder, topic string) stream.GroupedStream[string, string] {
-	return stream.From(b, topic, serde.String, serde.String).GroupByKey(stream.GroupedWith(serde.String, serde.String))
+	return stream.GroupByKey(stream.From(b, topic, serde.String, serde.String), stream.GroupedWith(serde.String, serde.String))
 }
 
 // showWindow is a window as text: its key and from when on it reaches up to where, in milliseconds.

@@ -29,10 +29,10 @@ func TestPanickingAggregator(t *testing.T) {
 	baskets := serde.JSON[*basket]()
 	for name, build := range map[string]func(b *stream.Builder) stream.KStream[string, *basket]{
 		"aggregate": func(b *stream.Builder) stream.KStream[string, *basket] {
-			return stream.Aggregate(from(b, "in").GroupByKey(), empty, put, stream.Materialized("baskets", baskets)).ToStream()
+			return stream.Aggregate(stream.GroupByKey(from(b, "in")), empty, put, stream.Materialized("baskets", baskets)).ToStream()
 		},
 		"windows": func(b *stream.Builder) stream.KStream[string, *basket] {
-			table := stream.AggregateWindows(from(b, "in").GroupByKey().WindowedBy(window.Tumbling(time.Hour)), empty, put, stream.Materialized("baskets", baskets))
+			table := stream.AggregateWindows(stream.GroupByKey(from(b, "in")).WindowedBy(window.Tumbling(time.Hour)), empty, put, stream.Materialized("baskets", baskets))
 			return stream.SelectKey(stream.ToStream(table), func(w window.Windowed[string], _ *basket) string { return w.Key })
 		},
 	} {

@@ -39,7 +39,7 @@ func TestFaults(t *testing.T) {
 			from(b, "in").Filter(always, stream.Named("f"), stream.Named("g"))
 		}, []string{`operator f: Named is given 2 times: ["f" "g"]`}},
 		{"a store used twice", func(b *stream.Builder) {
-			g := from(b, "in").GroupByKey()
+			g := stream.GroupByKey(from(b, "in"))
 			g.Reduce(sum, texts)
 			g.Reduce(sum, texts)
 		}, []string{"store texts: the name is used twice"}},
@@ -50,7 +50,7 @@ func TestFaults(t *testing.T) {
 		}, []string{"g-repartition"}},
 		{"a value serde that is not known", func(b *stream.Builder) {
 			s := stream.SelectKey(stream.MapValues(from(b, "in"), strings.Clone), value)
-			s.GroupByKey().Reduce(sum, texts)
+			stream.GroupByKey(s).Reduce(sum, texts)
 		}, []string{
 			"node KSTREAM-REDUCE-0000000003: the key serde is unknown, and the store needs it: give it by GroupedWith",
 			"node texts-repartition: the key serde is unknown; the repartition topic needs it: give it by GroupedWith or RepartitionedWith",
@@ -58,7 +58,7 @@ func TestFaults(t *testing.T) {
 		}},
 		{"no serde at all", func(b *stream.Builder) {
 			stream.From[string, string](b, "in", nil, nil).To("out", nil, serde.String)
-			from(b, "in2").GroupByKey().Count(stream.Store[int64]{})
+			stream.GroupByKey(from(b, "in2")).Count(stream.Store[int64]{})
 		}, []string{
 			"node KSTREAM-SOURCE-0000000000: the key serde is nil", "node KSTREAM-SOURCE-0000000000: the value serde is nil",
 			"node KSTREAM-SINK-0000000001: the key serde is nil",
@@ -68,21 +68,21 @@ func TestFaults(t *testing.T) {
 			s := from(b, "in")
 			s.Filter(nil)
 			stream.MapValues[string, string, string](s, nil)
-			s.GroupByKey().Reduce(nil, texts)
-			stream.Aggregate[string, string, string](s.GroupByKey(), nil, nil, stream.Materialized("more", serde.String))
+			stream.GroupByKey(s).Reduce(nil, texts)
+			stream.Aggregate[string, string, string](stream.GroupByKey(s), nil, nil, stream.Materialized("more", serde.String))
 		}, []string{
 			"node KSTREAM-FILTER-0000000001: the predicate is nil", "node KSTREAM-MAPVALUES-0000000002: the function is nil",
 			"node KSTREAM-REDUCE-0000000003: the reducer is nil",
 			"node KSTREAM-AGGREGATE-0000000004: the initialiser is nil", "node KSTREAM-AGGREGATE-0000000004: the aggregator is nil",
 		}},
 		{"windows without size", func(b *stream.Builder) {
-			from(b, "in").GroupByKey().WindowedBy(window.Tumbling(0).Grace(-1)).Count(counts)
+			stream.GroupByKey(from(b, "in")).WindowedBy(window.Tumbling(0).Grace(-1)).Count(counts)
 		}, []string{"node KSTREAM-AGGREGATE-0000000002: window size 0s: want at least 1ms", "window grace -1ns"}},
 		{"a retention that is too short", func(b *stream.Builder) {
-			from(b, "in").GroupByKey().WindowedBy(window.Tumbling(time.Hour)).Count(counts.Retention(time.Minute))
+			stream.GroupByKey(from(b, "in")).WindowedBy(window.Tumbling(time.Hour)).Count(counts.Retention(time.Minute))
 		}, []string{"node KSTREAM-AGGREGATE-0000000002: the retention 1m0s is less than size and grace period, 1h0m0s"}},
 		{"a retention of what is no window", func(b *stream.Builder) {
-			from(b, "in").GroupByKey().Count(counts.Retention(time.Minute))
+			stream.GroupByKey(from(b, "in")).Count(counts.Retention(time.Minute))
 		}, []string{"node KSTREAM-AGGREGATE-0000000002: Retention is for windows"}},
 		{"a branch after the default", func(b *stream.Builder) {
 			split := from(b, "in").Split()

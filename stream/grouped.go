@@ -34,7 +34,10 @@ type GroupedStream[K, V any] struct {
 
 // GroupByKey groups the stream by its key. The serdes that the stream knows are used unless others are given. The stream goes
 // through a repartition topic only if its key was changed.
-func (s KStream[K, V]) GroupByKey(grouped ...Grouped[K, V]) GroupedStream[K, V] {
+//
+// It is a function, as [GroupBy] is, and so is [ToTable], since a compiler compiles all methods of all streams of a program: aggregations,
+// windows and tables, also for the streams that have none. That doubled the time to build a program.
+func GroupByKey[K, V any](s KStream[K, V], grouped ...Grouped[K, V]) GroupedStream[K, V] {
 	g := Grouped[K, V]{key: s.key, value: s.value}
 	if len(grouped) > 0 {
 		g = grouped[0]

@@ -20,7 +20,7 @@ func headerStores(b *stream.Builder, table stream.Store[string]) {
 	in := from(b, "in")
 	stream.Join(in, from(b, "other"), func(a, b string) string { return a + b }, window.Within(time.Second).Grace(0), stream.StreamJoinedWith(serde.String, serde.String, serde.String)).
 		To("joined", serde.String, serde.String)
-	g := in.GroupByKey()
+	g := stream.GroupByKey(in)
 	sum := func(a, b string) string { return a + b }
 	g.WindowedBy(window.Tumbling(time.Second)).Reduce(sum, stream.Materialized("windows", serde.String))
 	g.WindowedBySessions(window.Sessions(time.Second)).Count(stream.Materialized("sessions", serde.Int64))

@@ -10,7 +10,7 @@ import (
 // most one change per key and commit, with the row after the last of the updates; one without passes on each update. A row has
 // no null value: null is the absence of the row.
 //
-// Tables are lazy. One that is read from a topic ([Table], [KStream.ToTable]), or made of another one by [KTable.Filter] or
+// Tables are lazy. One that is read from a topic ([Table], [ToTable]), or made of another one by [KTable.Filter] or
 // [MapTable], has no store until it is given one ([Materialized]), or until an operator below needs its old or current rows: then
 // the nearest table above that is read from a topic gets a store, and the steps in between are computed again on the fly.
 type KTable[K, V any] struct {

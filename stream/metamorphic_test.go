@@ -67,14 +67,14 @@ func tablesProgram(b *stream.Builder) {
 	in := stream.From(b, "in", serde.String, numbers)
 	group := stream.GroupedWith(serde.String, numbers)
 	rekeyed := stream.SelectKey(in, parity)
-	toNumbers(rekeyed.GroupByKey(group).Count(stream.Materialized("counts", numbers)), "counts")
-	toNumbers(rekeyed.Filter(func(_ string, v int64) bool { return v > 0 }).GroupByKey(group).Reduce(addNumbers, stream.Materialized("positive", numbers)), "positive")
-	windows := in.GroupByKey().WindowedBy(window.Hopping(40*time.Millisecond, 20*time.Millisecond).Grace(time.Hour)).
+	toNumbers(stream.GroupByKey(rekeyed, group).Count(stream.Materialized("counts", numbers)), "counts")
+	toNumbers(stream.GroupByKey(rekeyed.Filter(func(_ string, v int64) bool { return v > 0 }), group).Reduce(addNumbers, stream.Materialized("positive", numbers)), "positive")
+	windows := stream.GroupByKey(in).WindowedBy(window.Hopping(40*time.Millisecond, 20*time.Millisecond).Grace(time.Hour)).
 		Reduce(addNumbers, stream.Materialized("windows", numbers))
 	stream.ToStream(windows).To("windows", window.KeySerde(serde.String, 40*time.Millisecond), numbers)
-	sessions := in.GroupByKey().WindowedBySessions(window.Sessions(15 * time.Millisecond).Grace(time.Hour)).Count(stream.Materialized("sessions", numbers))
+	sessions := stream.GroupByKey(in).WindowedBySessions(window.Sessions(15 * time.Millisecond).Grace(time.Hour)).Count(stream.Materialized("sessions", numbers))
 	stream.ToStream(sessions).To("sessions", window.SessionKeySerde(serde.String), numbers)
-	sliding := in.GroupByKey().WindowedBy(window.SlidingBy(10 * time.Millisecond).Grace(time.Hour)).Count(stream.Materialized("sliding", numbers))
+	sliding := stream.GroupByKey(in).WindowedBy(window.SlidingBy(10 * time.Millisecond).Grace(time.Hour)).Count(stream.Materialized("sliding", numbers))
 	stream.ToStream(sliding).To("sliding", window.KeySerde(serde.String, 10*time.Millisecond), numbers)
 
 	l, r := stream.Table(b, "l", serde.String, numbers), stream.Table(b, "r", serde.String, numbers)

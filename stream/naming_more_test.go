@@ -14,16 +14,16 @@ func namesCogroup(b *stream.Builder) {
 	a, c := from(b, "a"), from(b, "c")
 	empty := func() string { return "" }
 	texts := stream.Materialized("", serde.String)
-	one := stream.Cogroup(a.GroupByKey(), keep).With(stream.Cogroup(stream.GroupBy(c, value, grouped), keep))
+	one := stream.Cogroup(stream.GroupByKey(a), keep).With(stream.Cogroup(stream.GroupBy(c, value, grouped), keep))
 	toText(one.Aggregate(empty, texts).ToStream(), "out1")
-	two := stream.Cogroup(a.GroupByKey(), keep).With(stream.Cogroup(stream.GroupBy(c, value, grouped.Named("g")), keep))
+	two := stream.Cogroup(stream.GroupByKey(a), keep).With(stream.Cogroup(stream.GroupBy(c, value, grouped.Named("g")), keep))
 	toText(two.Aggregate(empty, stream.Materialized("co", serde.String), stream.Named("n")).ToStream(), "out2")
 }
 
 func namesMergeRepartition(b *stream.Builder) {
 	s := stream.SelectKey(from(b, "in"), value)
-	toCounts(s.GroupByKey(grouped).Count(counts), "out1")
-	toText(s.GroupByKey(grouped.Named("g2")).Reduce(later, stream.Materialized("", serde.String)).ToStream(), "out2")
+	toCounts(stream.GroupByKey(s, grouped).Count(counts), "out1")
+	toText(stream.GroupByKey(s, grouped.Named("g2")).Reduce(later, stream.Materialized("", serde.String)).ToStream(), "out2")
 	toText(stream.JoinTable(s, tableFrom(b, "t"), both, stream.JoinedWith(serde.String, serde.String)), "out3")
 }
 
@@ -33,9 +33,9 @@ func namesRepartition(b *stream.Builder) {
 	toText(s.Repartition(), "out1")
 	toText(s.Repartition(with.Named("rep")), "out2")
 	toText(s.Repartition(with.Named("rep3").Partitions(3)), "out3")
-	toText(stream.SelectKey(s, value).ToTable(with).ToStream(), "out4")
-	toText(stream.SelectKey(s, value).ToTable(with, stream.Named("n-table")).ToStream(), "out5")
-	toText(s.ToTable(stream.StoreNamed("tt")).ToStream(), "out6")
+	toText(stream.ToTable(stream.SelectKey(s, value), with).ToStream(), "out4")
+	toText(stream.ToTable(stream.SelectKey(s, value), with, stream.Named("n-table")).ToStream(), "out5")
+	toText(stream.ToTable(s, stream.StoreNamed("tt")).ToStream(), "out6")
 }
 
 func namesStreamTableJoin(b *stream.Builder) {
@@ -51,7 +51,7 @@ func namesStreamTableJoin(b *stream.Builder) {
 func nobody(window.Windowed[string], int64) {}
 
 func namesWindows(b *stream.Builder) {
-	g := from(b, "in").GroupByKey()
+	g := stream.GroupByKey(from(b, "in"))
 	tumbling := g.WindowedBy(window.Tumbling(ten).Grace(ten)).Count(counts)
 	stream.ToStream(tumbling.Suppress(stream.UntilWindowCloses(stream.Unbounded()))).Foreach(nobody)
 	stream.ToStream(g.WindowedBy(window.SlidingBy(ten).Grace(ten)).Count(counts)).Foreach(nobody)
@@ -60,7 +60,7 @@ func namesWindows(b *stream.Builder) {
 }
 
 func namesWindowsNamed(b *stream.Builder) {
-	g := from(b, "in").GroupByKey(grouped.Named("g"))
+	g := stream.GroupByKey(from(b, "in"), grouped.Named("g"))
 	named := func(name string) stream.Store[int64] { return stream.Materialized(name, serde.Int64) }
 	tumbling := g.WindowedBy(window.Tumbling(ten).Grace(ten)).Count(named("w"), stream.Named("n-count"))
 	stream.ToStream(tumbling.Suppress(stream.UntilWindowCloses(stream.Unbounded()), stream.Named("sup"))).Foreach(nobody)

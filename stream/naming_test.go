@@ -193,9 +193,9 @@ func toCounts(s stream.KTable[string, int64], topic string) {
 
 func namesCountDefault(b *stream.Builder) {
 	s := from(b, "in")
-	toCounts(s.GroupByKey().Count(counts), "out1")
+	toCounts(stream.GroupByKey(s).Count(counts), "out1")
 	toCounts(stream.GroupBy(s, value, grouped).Count(counts), "out2")
-	toText(stream.SelectKey(s, value).GroupByKey(grouped).Reduce(later, stream.Materialized("", serde.String)).ToStream(), "out3")
+	toText(stream.GroupByKey(stream.SelectKey(s, value), grouped).Reduce(later, stream.Materialized("", serde.String)).ToStream(), "out3")
 }
 
 func namesCountGrouped(b *stream.Builder) {
@@ -205,13 +205,13 @@ func namesCountGrouped(b *stream.Builder) {
 	stream.GroupBy(s, value, grouped.Named("g3")).Count(counts, stream.Named("n3")).
 		ToStream(stream.Named("n-to-stream")).To("out3", serde.String, serde.Int64)
 	keep := func(_, _, a string) string { return a }
-	toText(stream.Aggregate(s.GroupByKey(), func() string { return "" }, keep,
+	toText(stream.Aggregate(stream.GroupByKey(s), func() string { return "" }, keep,
 		stream.Materialized("c4", serde.String), stream.Named("n4")).ToStream(), "out4")
 }
 
 func namesCountStore(b *stream.Builder) {
 	s := from(b, "in")
-	toCounts(s.GroupByKey().Count(stream.Materialized("c1", serde.Int64)), "out1")
+	toCounts(stream.GroupByKey(s).Count(stream.Materialized("c1", serde.Int64)), "out1")
 	toCounts(stream.GroupBy(s, value, grouped).Count(stream.Materialized("c2", serde.Int64)), "out2")
 	toText(stream.MapValues(s, strings.Clone), "out3")
 }

@@ -166,7 +166,7 @@ func TestOracleOfWindows(t *testing.T) {
 				records = append(records, topology.NewRecord(fmt.Sprint("k", rnd.IntN(3)), rnd.Int64N(100), rnd.Int64N(1500)))
 			}
 			b := stream.NewBuilder()
-			g := stream.From(b, "in", serde.String, serde.Int64).GroupByKey()
+			g := stream.GroupByKey(stream.From(b, "in", serde.String, serde.Int64))
 			sessions := g.WindowedBySessions(window.Sessions(gap).Grace(late)).Reduce(addNumbers, stream.Materialized("s", serde.Int64))
 			stream.ToStream(sessions).To("sessions", window.SessionKeySerde(serde.String), serde.Int64)
 			sliding := g.WindowedBy(window.SlidingBy(gap).Grace(late)).Reduce(addNumbers, stream.Materialized("w", serde.Int64))

@@ -90,10 +90,10 @@ func oracleProgram(size, advance time.Duration) *stream.Builder {
 	b := stream.NewBuilder()
 	sum := func(a, v int64) int64 { return a + v }
 	in := stream.From(b, "in", serde.String, serde.Int64)
-	in.GroupByKey().Reduce(sum, stream.Materialized("sums", serde.Int64)).ToStream().To("sums", serde.String, serde.Int64)
+	stream.GroupByKey(in).Reduce(sum, stream.Materialized("sums", serde.Int64)).ToStream().To("sums", serde.String, serde.Int64)
 	stream.GroupBy(in, parity, stream.GroupedWith(serde.String, serde.Int64)).
 		Count(stream.Materialized("counts", serde.Int64)).ToStream().To("counts", serde.String, serde.Int64)
-	sums := in.GroupByKey().WindowedBy(window.Hopping(size, advance).Grace(time.Hour)).
+	sums := stream.GroupByKey(in).WindowedBy(window.Hopping(size, advance).Grace(time.Hour)).
 		Reduce(sum, stream.Materialized("windows", serde.Int64))
 	stream.ToStream(sums).To("windows", window.KeySerde(serde.String, size), serde.Int64)
 	return b

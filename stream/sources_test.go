@@ -53,7 +53,7 @@ func TestTopicsInOrderOfTime(t *testing.T) {
 	t.Parallel()
 	b := stream.NewBuilder()
 	all := stream.FromTopics(b, []string{"a", "b", "c"}, serde.String, serde.String)
-	toCounts(all.GroupByKey().Count(stream.Materialized("n", serde.Int64)), "out")
+	toCounts(stream.GroupByKey(all).Count(stream.Materialized("n", serde.Int64)), "out")
 	top, err := b.Topology()
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestMergedKeepsNullKeys(t *testing.T) {
 		})
 		kept := rekeyed.Filter(func([]byte, string) bool { return true })
 		kept.To("all", serde.Bytes, serde.String)
-		counts := kept.GroupByKey(stream.GroupedWith(serde.Bytes, serde.String)).Count(stream.Materialized("n", serde.Int64))
+		counts := stream.GroupByKey(kept, stream.GroupedWith(serde.Bytes, serde.String)).Count(stream.Materialized("n", serde.Int64))
 		counts.ToStream().To("counts", serde.Bytes, serde.Int64)
 		top, err := b.Topology()
 		if err != nil {
@@ -204,8 +204,8 @@ func TestUnmerged(t *testing.T) {
 	for what, told := range map[string]stream.Repartitioned[string, string]{"partitions": with.Partitions(7), "partitioner": with.PartitionBy(last)} {
 		b := stream.NewBuilder(stream.Optimized())
 		rekeyed := stream.SelectKey(from(b, "in"), value)
-		toCounts(rekeyed.GroupByKey(grouped).Count(stream.Materialized("n", serde.Int64)), "counts")
-		tableToText(rekeyed.ToTable(told.Named("told"), stream.Materialized("rows", serde.String)), "rows")
+		toCounts(stream.GroupByKey(rekeyed, grouped).Count(stream.Materialized("n", serde.Int64)), "counts")
+		tableToText(stream.ToTable(rekeyed, told.Named("told"), stream.Materialized("rows", serde.String)), "rows")
 		top, err := b.Topology()
 		if err != nil {
 			t.Fatal(err)
@@ -347,13 +347,13 @@ func TestFaultsNameTheLine(t *testing.T) {
 	first := here(1)
 	s := stream.From(b, "in", serde.String, serde.String).Filter(nil)
 	second := here(1)
-	s.GroupByKey().Count(stream.Materialized("c", serde.Int64).Retention(ten))
+	stream.GroupByKey(s).Count(stream.Materialized("c", serde.Int64).Retention(ten))
 	third := here(2)
 	s.Filter(always, stream.Named("f"))
 	s.Filter(always, stream.Named("f"))
 	fourth := here(2)
-	s.GroupByKey().Reduce(later, stream.Materialized("twice", serde.String))
-	s.GroupByKey().Reduce(later, stream.Materialized("twice", serde.String))
+	stream.GroupByKey(s).Reduce(later, stream.Materialized("twice", serde.String))
+	stream.GroupByKey(s).Reduce(later, stream.Materialized("twice", serde.String))
 	_, err := b.Topology()
 	for _, want := range []string{
 		first + "node KSTREAM-FILTER-0000000001: the predicate is nil", second + "node KSTREAM-AGGREGATE-0000000002: Retention is for windows",

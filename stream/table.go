@@ -75,7 +75,7 @@ func tableOf[K, V any](b *Builder, name, store string, m materialization[V], key
 	return t
 }
 
-// ToTableOption is an option of [KStream.ToTable]: [Named], the table's store by [StoreNamed] or [Materialized], and
+// ToTableOption is an option of [ToTable]: [Named], the table's store by [StoreNamed] or [Materialized], and
 // [RepartitionedWith] for the topic that a stream goes through whose key was changed.
 type ToTableOption interface{ toTable(*toTableConfig) }
 
@@ -94,7 +94,7 @@ func (r Repartitioned[K, V]) toTable(c *toTableConfig) { c.repartitioned = appen
 //
 // If the stream's key was changed, it goes through a repartition topic first, for which the serdes that the stream knows are used
 // unless others are given. The table has a store as that of [Table] has. It stands for Kafka Streams' KStream.toTable.
-func (s KStream[K, V]) ToTable(opts ...ToTableOption) KTable[K, V] {
+func ToTable[K, V any](s KStream[K, V], opts ...ToTableOption) KTable[K, V] {
 	var c toTableConfig
 	for _, o := range opts {
 		o.toTable(&c)

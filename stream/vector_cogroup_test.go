@@ -14,8 +14,8 @@ func hashed(_, v, a str) str  { return tail(s(a) + "#" + s(v)) }
 
 // two returns in1 and in2, cogrouped.
 func (p *play) two() stream.CogroupedStream[str, str] {
-	one := p.from("in1").GroupByKey()
-	return stream.Cogroup(one, add).With(stream.Cogroup(p.from("in2").GroupByKey(), starred))
+	one := stream.GroupByKey(p.from("in1"))
+	return stream.Cogroup(one, add).With(stream.Cogroup(stream.GroupByKey(p.from("in2")), starred))
 }
 
 var cogroupPrograms = map[string]program{

@@ -59,7 +59,7 @@ func failingAfterRepartition(p *play) {
 func failingTable(p *play) {
 	p.stores["agg"] = keyValueContent[str, str]("agg")
 	in := p.from("in")
-	table := stream.Aggregate(in.GroupByKey(), zero, func(k, v, agg str) str {
+	table := stream.Aggregate(stream.GroupByKey(in), zero, func(k, v, agg str) str {
 		if *v == "x" {
 			panic(errors.New("boom"))
 		}

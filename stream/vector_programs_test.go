@@ -181,15 +181,15 @@ var programs = map[string]program{
 
 	"agg-aggregate": {build: func(p *play) {
 		p.stores["agg"] = keyValueContent[str, str]("agg")
-		to(stream.Aggregate(p.from("in").GroupByKey(), zero, add, stream.Materialized("agg", texts)).ToStream(), "out")
+		to(stream.Aggregate(stream.GroupByKey(p.from("in")), zero, add, stream.Materialized("agg", texts)).ToStream(), "out")
 	}},
 	"agg-reduce": {build: func(p *play) {
 		p.stores["r"] = keyValueContent[str, str]("r")
-		to(p.from("in").GroupByKey().Reduce(reduce, stream.Materialized("r", texts)).ToStream(), "out")
+		to(stream.GroupByKey(p.from("in")).Reduce(reduce, stream.Materialized("r", texts)).ToStream(), "out")
 	}},
 	"agg-count": {build: func(p *play) {
 		p.stores["c"] = keyValueContent[str, int64]("c")
-		p.from("in").GroupByKey().Count(stream.Materialized("c", serde.Int64)).ToStream().To("out", texts, serde.Int64)
+		stream.GroupByKey(p.from("in")).Count(stream.Materialized("c", serde.Int64)).ToStream().To("out", texts, serde.Int64)
 	}},
 	"agg-group-by": {build: func(p *play) {
 		p.stores["c"] = keyValueContent[str, int64]("c")
@@ -203,7 +203,7 @@ var programs = map[string]program{
 	"win-hopping-uneven":       {build: windowedCount},
 	"win-tumbling-reduce": {build: func(p *play) {
 		p.stores["w"] = windowContent[str, str](p, "w", p.v.Params.Size)
-		table := p.from("in").GroupByKey().WindowedBy(p.windows()).Reduce(reduce, stream.Materialized("w", texts))
+		table := stream.GroupByKey(p.from("in")).WindowedBy(p.windows()).Reduce(reduce, stream.Materialized("w", texts))
 		stream.ToStream(table).To("out", p.windowedKeys(), texts)
 	}},
 
@@ -254,7 +254,7 @@ var programs = map[string]program{
 	"time-from-value": {build: func(p *play) {
 		p.stores["w"] = windowContent[str, int64](p, "w", p.v.Params.Size)
 		in := p.from("in", stream.Timestamps(timeFromValue))
-		table := in.GroupByKey().WindowedBy(p.windows()).Count(stream.Materialized("w", serde.Int64))
+		table := stream.GroupByKey(in).WindowedBy(p.windows()).Count(stream.Materialized("w", serde.Int64))
 		stream.ToStream(table).To("out", p.windowedKeys(), serde.Int64)
 	}},
 
@@ -278,13 +278,13 @@ func (p *play) windowedKeys() serde.Serde[window.Windowed[str]] {
 
 func windowedAggregate(p *play) {
 	p.stores["w"] = windowContent[str, str](p, "w", p.v.Params.Size)
-	table := stream.AggregateWindows(p.from("in").GroupByKey().WindowedBy(p.windows()), zero, add, stream.Materialized("w", texts))
+	table := stream.AggregateWindows(stream.GroupByKey(p.from("in")).WindowedBy(p.windows()), zero, add, stream.Materialized("w", texts))
 	stream.ToStream(table).To("out", p.windowedKeys(), texts)
 }
 
 func windowedCount(p *play) {
 	p.stores["w"] = windowContent[str, int64](p, "w", p.v.Params.Size)
-	table := p.from("in").GroupByKey().WindowedBy(p.windows()).Count(stream.Materialized("w", serde.Int64))
+	table := stream.GroupByKey(p.from("in")).WindowedBy(p.windows()).Count(stream.Materialized("w", serde.Int64))
 	stream.ToStream(table).To("out", p.windowedKeys(), serde.Int64)
 }
 

@@ -109,11 +109,11 @@ func (p *play) slidingKeys() serde.Serde[window.Windowed[str]] {
 }
 
 func (p *play) sessioned() stream.SessionStream[str, str] {
-	return p.from("in").GroupByKey().WindowedBySessions(p.sessions())
+	return stream.GroupByKey(p.from("in")).WindowedBySessions(p.sessions())
 }
 
 func (p *play) windowed(w window.Windows) stream.WindowedStream[str, str] {
-	return p.from("in").GroupByKey().WindowedBy(w)
+	return stream.GroupByKey(p.from("in")).WindowedBy(w)
 }
 
 func slidingAggregate(p *play) {

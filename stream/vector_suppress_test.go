@@ -57,7 +57,7 @@ var suppressPrograms = map[string]program{
 		p.v.Params.Gap = p.v.Params.Size
 		buffered[window.Windowed[str], str](p, suppressStore)
 		p.stores["w"] = windowContent[str, str](p, "w", p.v.Params.Size)
-		g := p.from("in").GroupByKey()
+		g := stream.GroupByKey(p.from("in"))
 		w := stream.AggregateWindows(g.WindowedBy(p.windows()), zero, add, stream.Materialized("w", texts))
 		stream.ToStream(w.Suppress(stream.UntilWindowCloses(stream.Unbounded()))).To("out", p.windowedKeys(), texts)
 		sessions := g.WindowedBySessions(p.sessions()).Count(stream.Materialized(sessionStore[int64](p, "s"), serde.Int64))

@@ -140,9 +140,9 @@ func subscriptions(d *topologytest.Driver) [][]any {
 }
 
 var tablePrograms = map[string]program{
-	"stateless-to-table": {build: func(p *play) { to(p.from("in").ToTable(p.stored("t")).ToStream(), "out") }},
+	"stateless-to-table": {build: func(p *play) { to(stream.ToTable(p.from("in"), p.stored("t")).ToStream(), "out") }},
 	"stateless-to-table-repartition": {build: func(p *play) {
-		to(stream.SelectKey(p.from("in"), firstCharacter).ToTable(p.stored("t"), stream.RepartitionedWith(texts, texts)).ToStream(), "out")
+		to(stream.ToTable(stream.SelectKey(p.from("in"), firstCharacter), p.stored("t"), stream.RepartitionedWith(texts, texts)).ToStream(), "out")
 	}},
 	"table-source-plain":        {build: func(p *play) { to(p.rows("in").ToStream(), "out") }},
 	"table-source-materialized": {build: func(p *play) { to(p.rows("in", p.stored("t")).ToStream(), "out") }},
@@ -168,7 +168,7 @@ var tablePrograms = map[string]program{
 	}},
 	"table-to-stream-mapper": {build: func(p *play) {
 		keyed := stream.ToStreamBy(p.rows("in", p.stored("t")), func(_, v str) str { return of(s(v)) })
-		counts64(keyed.GroupByKey(stream.GroupedWith(texts, texts).Named("g")).Count(p.counted("c")), "out")
+		counts64(stream.GroupByKey(keyed, stream.GroupedWith(texts, texts).Named("g")).Count(p.counted("c")), "out")
 	}},
 	"table-group-aggregate": {build: func(p *play) {
 		to(stream.AggregateTable(p.grouped("in"), zero, add, sub, p.materialized("agg")).ToStream(), "out")
@@ -178,7 +178,7 @@ var tablePrograms = map[string]program{
 		to(p.grouped("in").Reduce(reduce, unreduce, p.materialized("red")).ToStream(), "out")
 	}},
 	"agg-old-value": {build: func(p *play) {
-		first := stream.Aggregate(p.from("in").GroupByKey(), zero, add, p.materialized("agg"))
+		first := stream.Aggregate(stream.GroupByKey(p.from("in")), zero, add, p.materialized("agg"))
 		all := stream.GroupTable(first, func(_, v str) (str, str) { return of("all"), v }, stream.GroupedWith(texts, texts).Named("g"))
 		with := func(sign string) func(_, v, a str) str {
 			return func(_, v, a str) str { return tail(*a + sign + *v) }

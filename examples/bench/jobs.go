@@ -43,7 +43,7 @@ func passThrough(in, out string) (*topology.Topology, error) {
 
 func countByKey(in, out string) (*topology.Topology, error) {
 	b := stream.NewBuilder()
-	stream.From(b, in, serde.String, serde.Bytes).GroupByKey().
+	stream.GroupByKey(stream.From(b, in, serde.String, serde.Bytes)).
 		Count(stream.Materialized("counts", serde.Int64)).ToStream().To(out, serde.String, serde.Int64)
 	return b.Topology()
 }

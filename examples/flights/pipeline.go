@@ -55,7 +55,7 @@ func enrich(b *stream.Builder, n names) {
 // delaysByCityHour is stage 2: how each city did in each hour.
 func delaysByCityHour(legs stream.KStream[string, Leg], n names) {
 	hours := stream.AggregateWindows(
-		legs.GroupByKey().WindowedBy(window.Tumbling(time.Hour).Grace(anySkew)),
+		stream.GroupByKey(legs).WindowedBy(window.Tumbling(time.Hour).Grace(anySkew)),
 		func() HourStats { return HourStats{} },
 		func(_ string, l Leg, s HourStats) HourStats { return s.add(l) },
 		stream.Materialized("delays-by-city-hour", serde.JSON[HourStats]()))

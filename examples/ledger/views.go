@@ -30,7 +30,7 @@ func views(n names) (*topology.Topology, error) {
 	b := stream.NewBuilder()
 	entries := stream.From(b, n.entries(), serde.String, serde.JSON[entry]())
 
-	activity := entries.GroupByKey().
+	activity := stream.GroupByKey(entries).
 		WindowedBy(window.Tumbling(windowSize).Grace(windowGrace)).
 		Count(stream.Materialized(windowsName, serde.Int64))
 	stream.ToStream(activity).To(n.activity(), window.KeySerde(serde.String, windowSize), serde.Int64)
@@ -38,7 +38,7 @@ func views(n names) (*topology.Topology, error) {
 	settled := activity.Suppress(stream.UntilWindowCloses(stream.Unbounded()), stream.Named(settledName))
 	stream.ToStream(settled).To(n.settled(), window.KeySerde(serde.String, windowSize), serde.Int64)
 
-	visits := entries.GroupByKey().
+	visits := stream.GroupByKey(entries).
 		WindowedBySessions(window.Sessions(sessionGap).Grace(windowGrace)).
 		Count(stream.Materialized(sessionsName, serde.Int64).Retention(sessionRetention))
 	stream.ToStream(visits).To(n.visits(), window.SessionKeySerde(serde.String), serde.Int64)
@@ -57,7 +57,7 @@ func views(n names) (*topology.Topology, error) {
 	is := func(kind string) func(string, entry) bool {
 		return func(_ string, e entry) bool { return e.Kind == kind }
 	}
-	received := entries.Filter(is(credited)).ToTable(stream.Materialized(receivedName, serde.JSON[entry]()))
+	received := stream.ToTable(entries.Filter(is(credited)), stream.Materialized(receivedName, serde.JSON[entry]()))
 	funded := stream.JoinTable(entries.Filter(is(debited)), received,
 		func(debit, credit entry) funding { return funding{debit.Seq, credit.Seq, credit.Digest} })
 	funded.To(n.funded(), serde.String, serde.JSON[funding]())

@@ -50,7 +50,7 @@ func passThrough(b *stream.Builder, n names) {
 }
 
 func grouped(b *stream.Builder, n names) stream.GroupedStream[string, []byte] {
-	return stream.From(b, n.in, serde.String, serde.Bytes).GroupByKey()
+	return stream.GroupByKey(stream.From(b, n.in, serde.String, serde.Bytes))
 }
 
 func counts() stream.Store[int64] { return stream.Materialized(storeOfCounts, serde.Int64) }

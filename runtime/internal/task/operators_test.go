@@ -110,26 +110,28 @@ var operatorCases = []operatorCase{
 		kv := stream.AddStore[*state.KeyValue[string, int64]](b, state.KeyValueSpec("kv", serde.String, serde.Int64))
 		out(stream.Process(fromIn(b), func() *doubler { return &doubler{store: kv} }, stream.Stores(kv)))
 	}},
-	{name: "reduce", build: func(b *stream.Builder) { outRows(fromIn(b).GroupByKey().Reduce(sum, stored("s"))) }},
-	{name: "aggregate", build: func(b *stream.Builder) { outRows(stream.Aggregate(fromIn(b).GroupByKey(), zero, fold, stored("s"))) }},
+	{name: "reduce", build: func(b *stream.Builder) { outRows(stream.GroupByKey(fromIn(b)).Reduce(sum, stored("s"))) }},
+	{name: "aggregate", build: func(b *stream.Builder) {
+		outRows(stream.Aggregate(stream.GroupByKey(fromIn(b)), zero, fold, stored("s")))
+	}},
 	{name: "aggregate, uncached", build: func(b *stream.Builder) {
-		outRows(stream.Aggregate(fromIn(b).GroupByKey(), zero, fold, stored("s").Uncached()))
+		outRows(stream.Aggregate(stream.GroupByKey(fromIn(b)), zero, fold, stored("s").Uncached()))
 	}},
 	{name: "cogroup", second: true, build: func(b *stream.Builder) {
-		both := stream.Cogroup(fromIn(b).GroupByKey(), fold).With(stream.Cogroup(fromOther(b).GroupByKey(), fold))
+		both := stream.Cogroup(stream.GroupByKey(fromIn(b)), fold).With(stream.Cogroup(stream.GroupByKey(fromOther(b)), fold))
 		outRows(both.Aggregate(zero, stored("s")))
 	}},
 	{name: "tumbling windows", most: perBucket, build: func(b *stream.Builder) {
-		outWindows(fromIn(b).GroupByKey().WindowedBy(window.Tumbling(time.Second)).Reduce(sum, stored("s")))
+		outWindows(stream.GroupByKey(fromIn(b)).WindowedBy(window.Tumbling(time.Second)).Reduce(sum, stored("s")))
 	}},
 	{name: "hopping windows", most: 10 * perBucket, build: func(b *stream.Builder) {
-		outWindows(fromIn(b).GroupByKey().WindowedBy(window.Hopping(time.Second, within)).Reduce(sum, stored("s")))
+		outWindows(stream.GroupByKey(fromIn(b)).WindowedBy(window.Hopping(time.Second, within)).Reduce(sum, stored("s")))
 	}},
 	{name: "sliding windows", most: 2 * perBucket, build: func(b *stream.Builder) {
-		outWindows(fromIn(b).GroupByKey().WindowedBy(window.SlidingBy(within)).Reduce(sum, stored("s")))
+		outWindows(stream.GroupByKey(fromIn(b)).WindowedBy(window.SlidingBy(within)).Reduce(sum, stored("s")))
 	}},
 	{name: "sessions", most: perBucket, build: func(b *stream.Builder) {
-		sessions := fromIn(b).GroupByKey().WindowedBySessions(window.Sessions(within)).Reduce(sum, stored("s"))
+		sessions := stream.GroupByKey(fromIn(b)).WindowedBySessions(window.Sessions(within)).Reduce(sum, stored("s"))
 		stream.ToStream(sessions).To("out", window.SessionKeySerde(serde.String), serde.Int64)
 	}},
 	{name: "stream-table join", second: true, build: func(b *stream.Builder) {

@@ -173,11 +173,11 @@ func TestSteadyState(t *testing.T) {
 			stream.From(b, "in", serde.String, serde.Bytes).To("out", serde.String, serde.Bytes)
 		}, []string{"in"}, []*loop{records(steadyRecords, 64)}},
 		{"count", func(b *stream.Builder) {
-			stream.From(b, "in", serde.String, serde.Int64).GroupByKey().Count(stream.Materialized("counts", serde.Int64)).
+			stream.GroupByKey(stream.From(b, "in", serde.String, serde.Int64)).Count(stream.Materialized("counts", serde.Int64)).
 				ToStream().To("out", serde.String, serde.Int64)
 		}, []string{"in"}, []*loop{records(steadyRecords, 8)}},
 		{"windowed count", func(b *stream.Builder) {
-			counts := stream.From(b, "in", serde.String, serde.Int64).GroupByKey().
+			counts := stream.GroupByKey(stream.From(b, "in", serde.String, serde.Int64)).
 				WindowedBy(window.Tumbling(time.Minute)).Count(stream.Materialized("counts", serde.Int64))
 			stream.ToStream(counts).To("out", window.KeySerde(serde.String, time.Minute), serde.Int64)
 		}, []string{"in"}, []*loop{records(steadyRecords, 8)}},
