@@ -133,6 +133,10 @@ func (s *segment) apply(f fault) error {
 	case sl == nil, f.Kind == pauseOne && healthy == 1 && s.instances > 1: // a pause is for others to take over
 		s.later(100*time.Millisecond, func() error { return s.apply(f) })
 	case f.Kind == leaveOne && healthy > 1:
+		if !sl.canLeave() {
+			s.later(100*time.Millisecond, func() error { return s.apply(f) })
+			return nil
+		}
 		s.say("%s leaves", sl.name)
 		s.report.Leaves++
 		sl.leaving, sl.cutOff = true, s.brokerAway

@@ -47,6 +47,12 @@ func (sl *slot) healthy() bool {
 	return sl.proc != nil && !sl.proc.gone() && !sl.paused && !sl.leaving
 }
 
+// canLeave reports whether the instance can be told to end in order: it has said something, so it hears signals.
+func (sl *slot) canLeave() bool {
+	_, err := os.Stat(sl.role.statusPath())
+	return sl.healthy() && err == nil
+}
+
 // status returns what the instance last said of itself.
 func (sl *slot) status() status { return readStatus(sl.role.statusPath()) }
 

@@ -111,16 +111,16 @@ func (w *Worker) Lose(ctx context.Context) error {
 }
 
 // Stop commits what was processed, closes the tasks and ends Run. It returns when that has happened. A commit that fails is not tried
-// again: ErrLastCommit. That the group has forgotten the member meanwhile is no failure: its tasks are others' by then, who process again
-// what it held, as after any loss (G1).
+// again: ErrLastCommit. That the group has forgotten the member meanwhile is no failure, nor is it that the log has ended the producer's session,
+// as it does with a transaction that was open for too long: others process again what it held, as after any loss (G1).
 func (w *Worker) Stop(ctx context.Context) error {
 	return w.do(ctx, func(ctx context.Context) error {
 		w.cancelAll()
 		w.stopping = true
 		err := w.commitNow(ctx)
-		switch {
-		case commit.Classify(err) == commit.ClassLost:
-			w.log.Warn("the group has given the tasks to others before the last commit; what it held is processed again", "err", err)
+		switch class := commit.Classify(err); {
+		case class == commit.ClassLost, class == commit.ClassFenced:
+			w.log.Warn("the tasks were taken away before the last commit; what it held is processed again", "err", err)
 			return errStopped
 		case err != nil:
 			return fmt.Errorf("%w: %w; what it held is processed again", ErrLastCommit, err)

@@ -186,47 +186,53 @@ func TestLostMember(t *testing.T) {
 	}
 }
 
-// A worker that is stopped after the group has forgotten its member ends well: the loss is none of its own failures. Nothing is committed, and what is
-// open is ended. What else keeps the last commit from happening is told.
-func TestStopWithoutAMembership(t *testing.T) {
+// A worker that is stopped after the group has forgotten its member, or the log its producer, ends well: the loss is none of its own failures. Nothing
+// is committed, and what is open is ended. What else keeps the last commit from happening is told.
+func TestStopAfterALoss(t *testing.T) {
 	t.Parallel()
-	for _, lost := range []bool{true, false} {
-		w := newWorld(t)
-		r := w.run()
-		w.takeTrace()
-		err := r.do(t.Context(), func(context.Context) error {
-			r.policy.Done(r.cfg.Now().Add(-time.Hour), r.cfg.Now()) // a commit so dear that the next one is not due by itself
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.feed(0, "a")
-		w.await("the record is taken", func() bool { // in the round before the one that stops
+	for name, tc := range map[string]struct {
+		befalls func(w *world)
+		told    bool
+	}{
+		"the member is lost":     {func(w *world) { w.lost = true }, false},
+		"the producer is fenced": {func(w *world) { w.fail["offsets"] = kerr.ProducerFenced }, false},
+		"the log is cut off":     {func(w *world) { w.fail["enter"] = errors.New("cut off") }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			r := w.run()
+			w.takeTrace()
+			err := r.do(t.Context(), func(context.Context) error {
+				r.policy.Done(r.cfg.Now().Add(-time.Hour), r.cfg.Now()) // a commit so dear that the next one is not due by itself
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.feed(0, "a")
+			w.await("the record is taken", func() bool { // in the round before the one that stops
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				return len(w.fetched) == 0
+			})
 			w.mu.Lock()
-			defer w.mu.Unlock()
-			return len(w.fetched) == 0
+			tc.befalls(w)
+			w.mu.Unlock()
+			err = r.Stop(t.Context())
+			if errors.Is(err, ErrLastCommit) != tc.told || errors.Is(err, ErrEnded) != tc.told || (err != nil) != tc.told {
+				t.Errorf("Stop: %v", err)
+			}
+			if err := <-r.ended; (err != nil) != tc.told {
+				t.Errorf("Run: %v", err)
+			}
+			if calls := w.traced(); slices.Contains(calls, "end commit=true") || !slices.Contains(calls, "end commit=false") {
+				t.Errorf("calls %q", calls)
+			}
+			if n := len(r.Snapshot().Running); n != 0 {
+				t.Errorf("%d tasks run", n)
+			}
 		})
-		w.mu.Lock()
-		if lost {
-			w.lost = true
-		} else {
-			w.fail["enter"] = errors.New("cut off")
-		}
-		w.mu.Unlock()
-		err = r.Stop(t.Context())
-		if want := !lost; errors.Is(err, ErrLastCommit) != want || errors.Is(err, ErrEnded) != want || (err != nil) != want {
-			t.Errorf("lost: %v: Stop: %v", lost, err)
-		}
-		if err := <-r.ended; (err != nil) == lost {
-			t.Errorf("lost: %v: Run: %v", lost, err)
-		}
-		if calls := w.traced(); slices.Contains(calls, "end commit=true") || !slices.Contains(calls, "end commit=false") {
-			t.Errorf("lost: %v: calls %q", lost, calls)
-		}
-		if n := len(r.Snapshot().Running); n != 0 {
-			t.Errorf("lost: %v: %d tasks run", lost, n)
-		}
 	}
 }
 
