@@ -51,7 +51,9 @@ func (s KStream[K, V]) FlatMapValuesWithKey[R any](f func(key K, value V, emit f
 func (s KStream[K, V]) ToTable(opts ...ToTableOption) KTable[K, V] { return ToTable(s, opts...) }
 
 // GroupByKey is the function [GroupByKey].
-func (s KStream[K, V]) GroupByKey(grouped ...Grouped[K, V]) GroupedStream[K, V] { return GroupByKey(s, grouped...) }
+func (s KStream[K, V]) GroupByKey(grouped ...Grouped[K, V]) GroupedStream[K, V] {
+	return GroupByKey(s, grouped...)
+}
 
 // GroupBy is the function [GroupBy].
 func (s KStream[K, V]) GroupBy[K2 any](f func(key K, value V) K2, g Grouped[K2, V]) GroupedStream[K2, V] {
