@@ -245,7 +245,7 @@ func (f *Fetcher) takeLocked(d *feed, p *kmsg.FetchResponseTopicPartition, node 
 	news.Lag = max(0, end-d.position)
 	last := &d.reported
 	if news.Batch != nil || !d.known || last.Lag != news.Lag || last.HighWatermark != news.HighWatermark ||
-		last.LastStable != news.LastStable || last.LogStart != news.LogStart {
+		last.LastStable != news.LastStable || last.LogStart != news.LogStart || time.Since(d.said) >= f.sayAgain {
 		f.queueLocked(d, news)
 	}
 	return news.Batch != nil

@@ -41,7 +41,7 @@ func (cfg *FetcherConfig) setDefaults() {
 // Fetched is news of one partition.
 type Fetched struct {
 	TopicPartition
-	// Batch are the records, nil if only the ends have moved, or with Err. Whoever gets it releases it.
+	// Batch are the records, nil if only the ends have moved or nothing has been said for a minute, or with Err. Whoever gets it releases it.
 	Batch task.Batch
 	// HighWatermark, LastStable and LogStart are the partition's offsets as of this answer. A replica may know older ones than the leader, so they
 	// may go back.
@@ -59,6 +59,8 @@ const (
 	heldWait = 5 * time.Millisecond
 	// missingTimeout is how long a partition may be missing in the log's metadata before that is an error.
 	missingTimeout = 30 * time.Second
+	// sayAgain is after what time ends are handed out again that have not moved: a copy that nothing comes for is known to be complete.
+	sayAgain = time.Minute
 )
 
 // Fetcher reads partitions with its own connections. Its methods are safe for use by several goroutines.
@@ -74,6 +76,7 @@ type Fetcher struct {
 	ready    chan struct{}
 
 	replicaAge time.Duration
+	sayAgain   time.Duration
 
 	mu struct {
 		sync.Mutex
@@ -105,8 +108,9 @@ type feed struct {
 	tries     int
 	since     time.Time // of the first of the tries
 	notBefore time.Time
-	reported  Fetched // the last ends that were queued
-	known     bool    // reported is set
+	reported  Fetched   // the last ends that were queued
+	known     bool      // reported is set
+	said      time.Time // when they were
 }
 
 type queued struct {
@@ -121,7 +125,7 @@ func NewFetcher(c *Client, cfg FetcherConfig) (*Fetcher, error) {
 	if err != nil {
 		return nil, doing(err, "open connections of a fetcher")
 	}
-	f := &Fetcher{c: c, cfg: cfg, conn: conn, throttle: throttle, ready: make(chan struct{}, 1), replicaAge: replicaAge}
+	f := &Fetcher{c: c, cfg: cfg, conn: conn, throttle: throttle, ready: make(chan struct{}, 1), replicaAge: replicaAge, sayAgain: sayAgain}
 	f.mu.feeds = make(map[TopicPartition]*feed)
 	f.mu.polls = make(map[int32]context.CancelFunc)
 	f.crew = newCrew(f.work)
@@ -245,7 +249,7 @@ func (f *Fetcher) Close() {
 // queueLocked hands news out. Ends alone replace ends that nobody has taken yet.
 func (f *Fetcher) queueLocked(d *feed, news Fetched) {
 	news.TopicPartition = d.tp
-	d.reported, d.known = news, true
+	d.reported, d.known, d.said = news, true, time.Now()
 	if n := len(f.mu.queue); n > 0 && news.Batch == nil && news.Err == nil {
 		if last := &f.mu.queue[n-1]; last.feed == d && last.Batch == nil && last.Err == nil {
 			last.Fetched = news

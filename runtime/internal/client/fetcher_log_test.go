@@ -110,6 +110,29 @@ func TestCodecsFromAnotherClient(t *testing.T) {
 	})
 }
 
+// That nothing has come is said again after a while, and not sooner.
+func TestFetchSaysAgain(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		tp := TopicPartition{Topic: createTopic(t, c, 1)}
+		f := newFetcher(t, c, FetcherConfig{MaxWait: 10 * time.Millisecond})
+		f.sayAgain = 200 * time.Millisecond
+		began := time.Now()
+		f.Add(tp, 0)
+		const times = 3
+		for range 1 + times {
+			got := next(t, f, "what is known", func(*Fetched) bool { return true })
+			if got.Batch != nil || got.Lag != 0 || got.Err != nil {
+				t.Fatalf("got %+v", got)
+			}
+		}
+		if took := time.Since(began); took < times*f.sayAgain {
+			t.Errorf("it was said again %d times in %v", times, took)
+		}
+	})
+}
+
 // An added partition does not wait for the long poll of the others, and what is produced arrives at once.
 func TestFetchDoesNotWait(t *testing.T) {
 	t.Parallel()

@@ -93,6 +93,16 @@ func (c *catchUp) inTime(now time.Time) error {
 		took.Round(time.Second), time.Duration(c.age), c.store.Changelog.Topic))
 }
 
+// judge notes when a copy has all that is committed, and reports whether it has been behind for no longer than it may.
+func (c *kept) judge(got *client.Fetched, now time.Time) (inTime bool) {
+	if got.Lag == 0 {
+		c.store.State.CompleteAsOf(now.UnixMilli())
+		return true
+	}
+	have, _ := c.store.State.Position()
+	return c.age == 0 || now.Sub(time.UnixMilli(have.AsOf)) <= time.Duration(max(c.age/2, leastAge))
+}
+
 // complete notes when the store had all of its changelog.
 func (c *catchUp) complete() {
 	if c.store.Row == nil {

@@ -99,30 +99,47 @@ func TestRestoreOutlivesDeletes(t *testing.T) {
 	}
 }
 
-// A copy that falls behind for too long begins anew; one that keeps up does not, however long nothing came.
+// A copy that falls behind for too long begins anew; one that keeps up does not, however long nothing came before much came at once. Nor does one
+// that is read for the first seconds, however short the time is for which deletes stay.
 func TestCopyFallsBehind(t *testing.T) {
 	t.Parallel()
+	nothing, more := client.Fetched{TopicPartition: changelog}, client.Fetched{TopicPartition: changelog, Lag: 5, HighWatermark: 5}
 	for name, tc := range map[string]struct {
-		end    int64 // of the changelog
-		resets int
-	}{"keeps up": {2, 1}, "falls behind": {5, 2}} {
+		behind    time.Duration
+		retention time.Duration
+		news      []client.Fetched // after that time, before records come
+		end       int64            // of the changelog
+		resets    int
+		fresh     bool // it was complete, or emptied, since
+	}{
+		"keeps up":                     {31 * time.Minute, time.Hour, nil, 2, 1, true},
+		"falls behind":                 {31 * time.Minute, time.Hour, nil, 5, 2, true},
+		"hears that there is more":     {31 * time.Minute, time.Hour, []client.Fetched{more}, 5, 2, true},
+		"heard that there was no more": {31 * time.Minute, time.Hour, []client.Fetched{nothing}, 5, 1, true},
+		"is behind for not quite half": {29 * time.Minute, time.Hour, nil, 5, 1, false},
+		"deletes go nearly at once":    {5 * time.Second, time.Millisecond, nil, 5, 1, false},
+		"deletes went some time ago":   {11 * time.Second, time.Millisecond, nil, 5, 2, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := &fakeLog{retention: time.Hour, records: map[client.TopicPartition][]string{changelog: {"", "", "", "", ""}}}
+			l := &fakeLog{retention: tc.retention, records: map[client.TopicPartition][]string{changelog: {"", "", "", "", ""}}}
 			store := &fakeStore{}
 			k := keep(t, l, l, store)
 			k.want(false, store)
 			k.await(5)
-			if err := k.do(t.Context(), func() { store.asOf = time.Now().Add(-31 * time.Minute).UnixMilli() }); err != nil {
+			if err := k.do(t.Context(), func() { store.asOf = time.Now().Add(-tc.behind).UnixMilli() }); err != nil {
 				t.Fatal(err)
 			}
+			for _, news := range tc.news {
+				k.fetcher.push(news)
+			}
 			k.fetcher.push(batchAt(0, tc.end, "a1", "a2"))
-			k.await(map[int]int64{1: 0, 2: 5}[tc.resets])
+			k.await(map[int]int64{1: tc.end - 2, 2: 5}[tc.resets])
 			if err := k.end(); err != nil {
 				t.Fatal(err)
 			}
-			if store.resets != tc.resets || time.Since(time.UnixMilli(store.asOf)) > time.Minute {
-				t.Errorf("%d resets, want %d; complete as of %v", store.resets, tc.resets, time.UnixMilli(store.asOf))
+			if asOf := time.UnixMilli(store.asOf); store.resets != tc.resets || time.Since(asOf) < tc.behind != tc.fresh {
+				t.Errorf("%d resets, want %d; complete as of %v", store.resets, tc.resets, asOf)
 			}
 		})
 	}

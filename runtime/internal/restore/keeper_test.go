@@ -164,7 +164,9 @@ func (k *keeping) told() []string {
 }
 
 func batchAt(at, end int64, values ...string) client.Fetched {
-	return client.Fetched{TopicPartition: changelog, Batch: &fakeBatch{values: values, at: at}, HighWatermark: end}
+	return client.Fetched{
+		TopicPartition: changelog, Batch: &fakeBatch{values: values, at: at}, HighWatermark: end, Lag: end - at - int64(len(values)),
+	}
 }
 
 func TestKeeperFollowsAndHandsOver(t *testing.T) {
