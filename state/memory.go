@@ -73,7 +73,8 @@ func (p *Partition) logLocked(r layer.Record, m *layer.Mark) layer.Pos {
 	return log.Put(r.Hash, r.Key, r.Value, nil)
 }
 
-// expireLocked takes buckets out of memory that retention has passed. The engine drops them with the next batch.
+// expireLocked takes buckets out of memory that retention has passed, and what waits for the engine of them: most of what a join with a
+// short window writes never gets there. The engine drops what it has of them with the next batch.
 func (p *Partition) expireLocked() {
 	low, ok := p.lowLocked()
 	if !ok {
@@ -84,10 +85,14 @@ func (p *Partition) expireLocked() {
 		first++
 	}
 	n, _ := slices.BinarySearch(p.mu.ids, first)
+	if n == 0 {
+		return
+	}
 	for _, id := range p.mu.ids[:n] {
 		delete(p.mu.buckets, id)
 	}
 	p.mu.ids = slices.Delete(p.mu.ids, 0, n)
+	p.mu.unapplied.Shed(func(local []byte) bool { return p.bucketOf(local) < first })
 }
 
 // buryLocked takes out tombstones that the engine has seen: from then on it says itself that there is nothing.

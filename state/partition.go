@@ -298,6 +298,7 @@ func (p *Partition) commit(log *layer.Log, next int64, n newest) error {
 		return ErrClosed
 	}
 	r := &p.mu.rec
+	before := p.mu.unapplied.Bytes()
 	if n.ok && (!r.HasNewest || n.start > r.Newest) {
 		r.Newest, r.HasNewest, p.mu.recNew = n.start, true, true
 		p.expireLocked()
@@ -305,7 +306,6 @@ func (p *Partition) commit(log *layer.Log, next int64, n newest) error {
 	if next >= 0 && r.Next != next {
 		r.Next, p.mu.recNew = next, true
 	}
-	before := p.mu.unapplied.Bytes()
 	log.All(p.putLocked)
 	grown := p.mu.unapplied.Bytes() - before
 	p.buryLocked()

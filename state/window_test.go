@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,35 @@ func TestRetentionUnapplied(t *testing.T) {
 	must(t, db.Sync())
 	if n := e.len(t, data); n != 2 {
 		t.Errorf("%d windows in the engine, want 2", n)
+	}
+}
+
+// TestRetentionWaiting: what expires while it waits for the engine waits no more, so it does not hurry the engine into taking what would expire
+// as soon.
+func TestRetentionWaiting(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	spec := state.WindowSpec("w", stringSerde{}, int64Serde{}, 10*time.Millisecond, 100*time.Millisecond)
+	db := openDB(t, e, state.Config{Inline: true, ApplyBytes: 2 << 20})
+	s := openLayer[*windows](t, openPartition(t, db, spec), spec, &journal{})
+	key := strings.Repeat("k", 1000)
+	before := e.applies.Load()
+	for start := range int64(20_000) { // 20 MB
+		must(t, s.Put(key, start, start, start, none))
+		if start%100 == 0 {
+			must(t, commitWindows(s, start))
+		}
+	}
+	must(t, commitWindows(s, 20_000))
+	if n := e.applies.Load() - before; n != 0 {
+		t.Errorf("the engine was given %d batches, want none", n)
+	}
+	must(t, db.Sync())
+	if n := e.len(t, data); n < 100 || n > 125 { // a bucket more
+		t.Errorf("%d windows in the engine, want those of the last 100 ms", n)
+	}
+	if got := rows(t, s.Fetch(key, 0, 1<<40)); len(got) != 100 || got[0] != key+"@19900=19900" {
+		t.Errorf("%d windows, the first %s", len(got), got[0])
 	}
 }
 

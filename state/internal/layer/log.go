@@ -11,6 +11,7 @@ import (
 // the value.
 type Log struct {
 	chunks [][]byte
+	first  uint32   // number of chunks[0]: how many were shed
 	spare  [][]byte // empty chunks of an earlier use
 	n      int
 	bytes  int64
@@ -23,7 +24,7 @@ type Record struct {
 	Tombstone  bool
 }
 
-// Pos is the place of a record in a Log, until its Reset.
+// Pos is the place of a record in a Log, until that is reset or the record shed.
 type Pos struct{ chunk, off uint32 }
 
 const (
@@ -54,7 +55,7 @@ func (l *Log) Bury(hash uint64, key []byte) Pos {
 
 // Overwrite replaces the value of a record by one of the same length, if it is.
 func (l *Log) Overwrite(p Pos, value []byte) bool {
-	b := l.chunks[p.chunk][p.off:]
+	b := l.at(p)
 	if binary.LittleEndian.Uint32(b[12:]) != uint32(len(value)+1) {
 		return false
 	}
@@ -64,7 +65,7 @@ func (l *Log) Overwrite(p Pos, value []byte) bool {
 
 // Kill takes a record out. Its memory stays.
 func (l *Log) Kill(p Pos) {
-	b := l.chunks[p.chunk][p.off:]
+	b := l.at(p)
 	n := binary.LittleEndian.Uint32(b[8:])
 	if mark := binary.LittleEndian.Uint32(b[12:]); mark > 0 {
 		n += mark - 1
@@ -93,8 +94,11 @@ func (l *Log) room(hash uint64, key []byte, size int, mark uint32) ([]byte, Pos)
 	copy(b[logHeader:], key)
 	l.n++
 	l.bytes += int64(n)
-	return b[logHeader+len(key):], Pos{uint32(last), uint32(off)}
+	return b[logHeader+len(key):], Pos{l.first + uint32(last), uint32(off)}
 }
+
+// at returns what begins with the record at p.
+func (l *Log) at(p Pos) []byte { return l.chunks[p.chunk-l.first][p.off:] }
 
 // chunk returns an empty chunk with room for n bytes.
 func (l *Log) chunk(n int) []byte {
@@ -136,12 +140,49 @@ func record(b []byte) (r Record, n int, dead bool) {
 	return r, end, false
 }
 
+// Shed takes out the oldest records, as long as gone says of their keys that they may go: whole pieces of memory, so some that may go
+// stay. The places of the others do not change.
+func (l *Log) Shed(gone func(key []byte) bool) {
+	shed := 0
+	for ; shed < len(l.chunks)-1; shed++ { // the last one is being filled
+		live := 0
+		for c := l.chunks[shed]; len(c) > 0; {
+			r, n, dead := record(c)
+			if !dead {
+				if !gone(r.Key) {
+					l.drop(shed)
+					return
+				}
+				live++
+			}
+			c = c[n:]
+		}
+		l.n -= live
+		l.bytes -= int64(len(l.chunks[shed]))
+	}
+	l.drop(shed)
+}
+
+// drop gives up the memory of the first chunks.
+func (l *Log) drop(n int) {
+	for _, c := range l.chunks[:n] {
+		l.keep(c)
+	}
+	l.chunks = slices.Delete(l.chunks, 0, n)
+	l.first += uint32(n)
+}
+
+// keep puts a chunk aside that is not in use any more.
+func (l *Log) keep(c []byte) {
+	if len(l.spare) < logSpare && cap(c) <= logChunk {
+		l.spare = append(l.spare, c[:0])
+	}
+}
+
 // Reset empties the log. It keeps the memory of a few chunks.
 func (l *Log) Reset() {
 	for _, c := range slices.Backward(l.chunks) {
-		if len(l.spare) < logSpare && cap(c) <= logChunk {
-			l.spare = append(l.spare, c[:0])
-		}
+		l.keep(c)
 	}
 	clear(l.chunks)
 	*l = Log{chunks: l.chunks[:0], spare: l.spare}

@@ -93,6 +93,69 @@ func TestLogOverwriteAndKill(t *testing.T) {
 	}
 }
 
+// TestLogShed: records are shed from the front alone, and the places of those that stay are what they were.
+func TestLogShed(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 6))
+	var l Log
+	type kept struct {
+		n   int
+		pos Pos
+	}
+	var model []kept
+	key := func(n int) []byte { return fmt.Appendf(nil, "%08d", n) }
+	value := func(n, version int) []byte { return bytes.Repeat([]byte{byte(n), byte(version)}, 500) }
+	put := func(n int) {
+		model = append(model, kept{n, l.Put(Hash(key(n)), key(n), value(n, 0), nil)})
+	}
+	low, shed := 0, 0
+	for n := range 20_000 {
+		put(n + r.IntN(100)) // nearly in order
+		switch r.IntN(100) {
+		case 0:
+			i := r.IntN(len(model))
+			l.Kill(model[i].pos)
+			model = slices.Delete(model, i, i+1)
+		case 1:
+			x := model[r.IntN(len(model))]
+			if !l.Overwrite(x.pos, value(x.n, 1)) || !l.Overwrite(x.pos, value(x.n, 0)) {
+				t.Fatal("a record has another length")
+			}
+		case 2:
+			low = max(n-1000, 0)
+			before := l.Len()
+			l.Shed(func(k []byte) bool { return bytes.Compare(k, key(low)) < 0 })
+			gone := before - l.Len()
+			for _, x := range model[:gone] {
+				if x.n >= low {
+					t.Fatalf("record %d was shed, %d and above were to stay", x.n, low)
+				}
+			}
+			model, shed = model[gone:], shed+gone
+		}
+	}
+	if shed < 18_000 || l.Bytes() > 2000*1100 {
+		t.Errorf("%d records were shed, %d bytes are left", shed, l.Bytes())
+	}
+	i := 0
+	l.All(func(r Record) {
+		if x := model[i]; !bytes.Equal(r.Key, key(x.n)) || !bytes.Equal(r.Value, value(x.n, 0)) {
+			t.Fatalf("record %d is %s, want %d", i, r.Key, x.n)
+		}
+		i++
+	})
+	if i != len(model) || l.Len() != i {
+		t.Errorf("%d records, Len %d, want %d", i, l.Len(), len(model))
+	}
+	l.Shed(func([]byte) bool { return true })
+	if i = 0; l.Len() == 0 || l.Len() > logChunk/1000 {
+		t.Errorf("%d records are left, want those of one piece of memory", l.Len())
+	}
+	if l.All(func(Record) { i++ }); i != l.Len() {
+		t.Errorf("%d records, Len %d", i, l.Len())
+	}
+}
+
 // TestMap: values of changing lengths, tombstones, marks.
 func TestMap(t *testing.T) {
 	t.Parallel()

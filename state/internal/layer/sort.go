@@ -19,7 +19,7 @@ func (l *Log) Sorted(f func(Record) error) error {
 		for off := 0; off < len(c); {
 			r, n, dead := record(c[off:])
 			if !dead {
-				refs = append(refs, sortRef{head: head(r.Key[common:]), pos: Pos{uint32(i), uint32(off)}})
+				refs = append(refs, sortRef{head: head(r.Key[common:]), pos: Pos{l.first + uint32(i), uint32(off)}})
 			}
 			off += n
 		}
@@ -34,7 +34,7 @@ func (l *Log) Sorted(f func(Record) error) error {
 		return cmp.Or(cmp.Compare(a.pos.chunk, b.pos.chunk), cmp.Compare(a.pos.off, b.pos.off))
 	})
 	for i, x := range refs {
-		r, _, _ := record(l.chunks[x.pos.chunk][x.pos.off:])
+		r, _, _ := record(l.at(x.pos))
 		if i+1 < len(refs) && refs[i+1].head == x.head && bytes.Equal(l.key(refs[i+1]), r.Key) {
 			continue // a later write follows
 		}
@@ -51,7 +51,7 @@ type sortRef struct {
 }
 
 func (l *Log) key(x sortRef) []byte {
-	b := l.chunks[x.pos.chunk][x.pos.off:]
+	b := l.at(x.pos)
 	return b[logHeader : logHeader+binary.LittleEndian.Uint32(b[8:])]
 }
 
