@@ -94,7 +94,7 @@ func (a *API) fetch(req *server.Request, r *kmsg.FetchRequest) server.Reply {
 		if session != nil {
 			session.tell(f, incremental)
 		}
-		return server.Response{Frame: f.encode(req.Header, refused), Code: f.code(refused)}, nil
+		return server.Response{Frame: f.encode(req.Header, refused), Written: f.release, Code: f.code(refused)}, nil
 	}
 }
 
@@ -182,6 +182,13 @@ func (f *fetch) code(refused *kerr.Error) int16 {
 // done reports whether the last pass can be answered with.
 func (f *fetch) done() bool { return f.failed || f.bytes >= f.minBytes || f.maxWait == 0 }
 
+// release gives back the memory of what was read.
+func (f *fetch) release() {
+	for p := range f.live() {
+		p.Release()
+	}
+}
+
 // live ranges over the partitions that can be read.
 func (f *fetch) live() func(yield func(*fetchPartition) bool) {
 	return func(yield func(*fetchPartition) bool) {
@@ -198,6 +205,7 @@ func (f *fetch) live() func(yield func(*fetchPartition) bool) {
 // pass reads every partition once, in the order of the request. The first batch goes out whatever its size, after that
 // the limits are strict.
 func (f *fetch) pass() {
+	f.release()
 	f.bytes, f.failed = 0, false
 	for i := range f.topics {
 		for j := range f.topics[i].partitions {

@@ -154,6 +154,7 @@ func BenchmarkRead(b *testing.B) {
 					b.Fatal(err)
 				}
 				got := int64(r.Bytes / len(raw) * n)
+				r.Release()
 				read += got
 				if at += got; at >= end {
 					at = 0

@@ -23,6 +23,7 @@ type Log struct {
 	machineIDs []MachineID // ascending: the lock order
 	catalog    *catalog
 	files      *files
+	buffers    buffers // of reads
 	journal    *journal.Journal
 
 	// gate is held for reading by every change, from its decision to its application, and for writing by a checkpoint while it

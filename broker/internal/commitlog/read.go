@@ -23,13 +23,24 @@ type ReadOptions struct {
 type ReadResult struct {
 	Offsets
 	// Batches are whole batches, byte for byte as stored, in offset order; each slice holds one or more. Nobody may change
-	// them. Nothing to read gives none, and no error.
+	// them, or use them after Release. Nothing to read gives none, and no error.
 	Batches [][]byte
 	// Bytes is the length of Batches.
 	Bytes int
 	// Aborted names, for ReadCommitted, every aborted transaction with data at or above the offset that was asked for and
 	// below the end of Batches, sorted by first offset.
 	Aborted []AbortedTxn
+
+	buf  *[]byte // borrowed: what Batches lie in, if they were read from a segment
+	from *buffers
+}
+
+// Release gives back the memory of Batches. A reader that leaves it out costs the next one a fresh buffer, and nothing else.
+func (r *ReadResult) Release() {
+	if r.buf != nil {
+		r.from.put(r.buf)
+		r.buf, r.Batches = nil, nil
+	}
 }
 
 // AbortedTxn is an aborted transaction on a partition: its data are the transactional batches of ProducerID from FirstOffset
@@ -40,7 +51,8 @@ type AbortedTxn struct {
 }
 
 // Read returns batches from the one that holds offset on. The offset may lie inside of a batch: the whole batch is returned.
-// What is in memory costs no copy; what is not is read from one segment at a time, and its checksums are checked.
+// What is in memory costs no copy; what is not is read from one segment at a time, into memory that Release gives back, and its checksums
+// are checked.
 //
 // Errors: ErrOffsetOutOfRange if offset is below the log start or above the end offset; ErrUnknownTopic if the topic was
 // deleted; a *CorruptionError if the stored bytes are damaged; or what reading the segment returned.
@@ -50,6 +62,7 @@ func (p *Partition) Read(offset int64, o ReadOptions) (ReadResult, error) {
 		if !p.replacedSince(replaced) {
 			return r, err
 		}
+		r.Release()
 		// Batches and aborted transactions must be of the same segments: compaction drops the name of a transaction together with
 		// its batches. And files may be gone.
 	}
@@ -196,12 +209,15 @@ func (r *ReadResult) fromSegment(p *Partition, v view, offset, limit int64, o Re
 	if next >= limit || size > o.MaxBytes && !o.MinOneBatch {
 		return 0, false, nil
 	}
-	buf, err := f.readAt(nil, at, int(min(int64(max(size, o.MaxBytes)), v.size-at)))
+	r.from = &p.log.buffers
+	r.buf = r.from.get(int(min(int64(max(size, o.MaxBytes)), v.size-at)))
+	buf, err := f.readAt(*r.buf, at, len(*r.buf))
 	if err != nil {
 		return 0, false, err
 	}
 	n, end, err := takeBatches(f, buf, at, v.size, next, limit)
 	if err != nil || n == 0 {
+		r.Release()
 		return 0, false, err
 	}
 	r.Batches, r.Bytes = [][]byte{buf[:n:n]}, n

@@ -76,12 +76,64 @@ func TestReadEverywhere(t *testing.T) {
 						!bytes.HasPrefix(bytes.Join(want[i:], nil), got) {
 						t.Fatalf("read at %d, at most %d bytes: got %d bytes", offset, maxBytes, len(got))
 					}
+					if rng.IntN(2) == 0 {
+						r.Release()
+					}
 				}
 				if r, err := p.Read(offset, ReadOptions{MaxBytes: len(want[i]) - 1}); err != nil || r.Bytes != 0 {
 					t.Fatalf("read at %d: %d bytes, %v; the first batch does not fit", offset, r.Bytes, err)
 				}
 			}
 		})
+	}
+}
+
+// TestReadRelease: what is released is read into again, and what is not is left alone.
+func TestReadRelease(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(vfs.NewMem())
+	cfg.SegmentBytes = 8 << 20
+	l := open(t, cfg)
+	p := l.Partition(create(t, l, "t", 1, nil).ID, 0)
+	const batches = 40
+	for range batches {
+		res, err := p.Append(plain(10, 10_000).raw(), AppendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(t, l, res.LSN)
+	}
+	id := p.topic.ID
+	l = reopen(t, l)
+	p = l.Partition(id, 0)
+	read := func(n int64) ReadResult {
+		r, err := p.Read(10*n, ReadOptions{MaxBytes: 250_000, MinOneBatch: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	kept := read(0)
+	before := bytes.Clone(kept.Batches[0])
+	made := make(map[*byte]bool)
+	for i := range int64(1000) {
+		r := read(1 + i%(batches-3))
+		h, err := batch.ParseHeader(r.Batches[0])
+		if err != nil || h.BaseOffset != 10*(1+i%(batches-3)) {
+			t.Fatalf("read %d: a batch at %d, %v", i, h.BaseOffset, err)
+		}
+		made[&r.Batches[0][0]] = true
+		r.Release()
+		if r.Batches != nil {
+			t.Fatal("batches are at hand that were released")
+		}
+		r.Release() // has nothing left to give back
+	}
+	if len(made) > 500 { // the race detector has the pool forget some
+		t.Errorf("1000 reads used %d buffers", len(made))
+	}
+	if !bytes.Equal(kept.Batches[0], before) {
+		t.Error("what was not released has changed")
 	}
 }
 

@@ -289,6 +289,9 @@ func (c *conn) respond(h wire.Header, resp *Response) (written int64, err error)
 	case resp.Frame != nil:
 		buffers := net.Buffers(resp.Frame)
 		written, err = buffers.WriteTo(c.nc) // one writev on TCP
+		if err == nil && resp.Written != nil {
+			resp.Written()
+		}
 	}
 	return written, err
 }

@@ -67,6 +67,8 @@ type Response struct {
 	// Frame is a whole response, header included, in pieces that may alias stored bytes. It is used if Body is nil.
 	// Both nil means that the request has no answer.
 	Frame [][]byte
+	// Written, if not nil, is called once Frame is no longer used; it is not if the connection ends before that.
+	Written func()
 	// Code is an error code that Frame carries, for an Observer; 0: none.
 	Code int16
 	// Close, if not nil, is why the connection ends once the response is written.

@@ -224,9 +224,9 @@ func TestLargeFramesTakeTurns(t *testing.T) {
 			synctest.Wait()
 			return c
 		}
-		stuck := promise(20 << 10)
-		if n := s.memoryInUse(); n > 1<<20 || n == 0 {
-			t.Errorf("%d bytes are held for 20 KiB", n)
+		stuck := promise(80 << 10)
+		if n := s.memoryInUse(); n > 4<<20 || n == 0 {
+			t.Errorf("%d bytes are held for 80 KiB", n)
 		}
 		next := promise(size)
 		ordinary := dial(t, s)

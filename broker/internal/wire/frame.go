@@ -10,7 +10,7 @@ import (
 const (
 	// firstChunk is what a frame may allocate on its promise alone.
 	firstChunk = 64 << 10
-	// probe is what a longer frame begins with: little, since it is copied once the next chunk is made.
+	// probe is what a longer frame begins with, at least: little, since it is copied once the next chunk is made.
 	probe = 8 << 10
 	// chunkGrowth bounds what is allocated by what has arrived: a buffer is at most this many times its contents.
 	chunkGrowth = 64
@@ -40,8 +40,8 @@ func ReadSize(r io.Reader, limit int) (int, error) {
 func ReadBody(r io.Reader, size int, grow func(arrived []byte, room int) error) ([]byte, error) {
 	var buf []byte
 	first := size
-	if size > firstChunk {
-		first = probe
+	if size > firstChunk { // as much as lets the next chunk be the last
+		first = min(max(probe, size/chunkGrowth+1), firstChunk)
 	}
 	for filled := 0; filled < size || buf == nil; {
 		room := min(size, max(first, filled*chunkGrowth))
