@@ -65,7 +65,7 @@ func (c *Coordinator) joinConsumers(now time.Time, topics Topics, call Call, g *
 		if settled {
 			m.reconcile(k, owned, true)
 		}
-		g.downgrade(now, topics, generation, !settled, e)
+		g.downgrade(now, topics, m.id, generation, !settled, e)
 		protocol = g.protocol // where Kafka tells the member's first, which its SyncGroup is refused with
 	} else {
 		g.settle(now, topics, m, settling{raise: raise, retarget: replaced != nil, owned: owned, known: true}, e)
