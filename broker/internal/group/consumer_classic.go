@@ -186,8 +186,9 @@ func (m *consumerMember) rejoin(now time.Time) {
 }
 
 // heartbeatConsumers handles Heartbeat of a member of a KIP-848 group. It has to join again if there is a target that it has not heard of, if
-// it has still to give something up, or if what it waits for is free.
-func (c *Coordinator) heartbeatConsumers(now time.Time, g *group, r HeartbeatRequest) *kerr.Error {
+// it has still to give something up, or if what it waits for is free. Where all members speak the classic protocol, as the policy may leave it,
+// it is by their heartbeats that topics which come, go or grow are noticed: nobody leads who would. Kafka waits for the next join.
+func (c *Coordinator) heartbeatConsumers(now time.Time, topics Topics, g *group, r HeartbeatRequest, e *Effects) *kerr.Error {
 	k := g.consumer
 	m, err := k.classicMember(r.MemberID, r.InstanceID, r.Generation)
 	if err != nil {
@@ -195,6 +196,12 @@ func (c *Coordinator) heartbeatConsumers(now time.Time, g *group, r HeartbeatReq
 	}
 	defer c.arm(g)
 	m.deadline = now.Add(m.classic.session)
+	if k.checked != topics.Version() && k.onlyClassic() {
+		if k.raise(false, topics, g.name, e); k.epoch > k.targetEpoch {
+			k.assign(topics)
+			e.Records = append(e.Records, k.targetRecord(g.name))
+		}
+	}
 	if m.epoch < k.targetEpoch || m.state == unrevoked || m.state == unreleased && !k.waits(m) {
 		m.rejoin(now)
 		return kerr.RebalanceInProgress
