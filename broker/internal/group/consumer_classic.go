@@ -34,7 +34,7 @@ func (c *Coordinator) joinConsumers(now time.Time, topics Topics, call Call, g *
 	switch {
 	case c.config.Migration == NoMigration:
 		return kerr.InconsistentGroupProtocol
-	case k.full(r.MemberID, r.InstanceID):
+	case k.full(r.MemberID, r.InstanceID) || k.overlong(r):
 		return kerr.GroupMaxSizeReached
 	case !k.supports(r.ProtocolType, r.Protocols):
 		return kerr.InconsistentGroupProtocol
@@ -79,6 +79,17 @@ func (k *consumerGroup) full(id, instance string) bool {
 	_, there := k.members[id]
 	_, static := k.instances[instance]
 	return len(k.members) >= maxMembers && !there && !(static && instance != "")
+}
+
+// overlong reports whether there is no room for what a member of the classic protocol says of itself.
+func (k *consumerGroup) overlong(r JoinRequest) bool {
+	n := protocolBytes(r.Protocols)
+	for _, m := range k.members {
+		if m.classic != nil && m.id != r.MemberID && (r.InstanceID == "" || m.instance != r.InstanceID) {
+			n += protocolBytes(m.classic.protocols)
+		}
+	}
+	return n > maxProtocolBytes
 }
 
 // supports reports whether all members of the classic protocol support one of these protocols.
