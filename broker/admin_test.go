@@ -82,8 +82,15 @@ func TestCreateTopics(t *testing.T) {
 	if _, err := create("a_b", 1, 1, nil, false); !errors.Is(err, kerr.InvalidTopicException) {
 		t.Errorf("a collision: %v", err)
 	}
+	again := kmsg.CreateTopicsRequestTopic{Topic: "again", NumPartitions: 1, ReplicationFactor: 1}
+	once := again
+	once.Topic = "once"
+	twice := raw[*kmsg.CreateTopicsResponse](t, cl, &kmsg.CreateTopicsRequest{Topics: []kmsg.CreateTopicsRequestTopic{again, once, again}})
+	if ts := twice.Topics; len(ts) != 2 || ts[0].Topic != "again" || ts[0].ErrorCode != kerr.InvalidRequest.Code || ts[1].ErrorCode != 0 {
+		t.Errorf("a topic that is named twice: %+v", ts)
+	}
 	names, err := adm.ListTopics(ctx)
-	if err != nil || !slices.Equal(names.Names(), []string{"a.b", "defaults", "old"}) {
+	if err != nil || !slices.Equal(names.Names(), []string{"a.b", "defaults", "old", "once"}) {
 		t.Errorf("topics %v, %v", names.Names(), err)
 	}
 }
