@@ -166,6 +166,35 @@ func TestEveryKeyIsGuarded(t *testing.T) {
 	}
 }
 
+// TestCreationIsGuarded: to make a topic by asking for it takes what making it takes, and who makes one does not learn its configs by that.
+func TestCreationIsGuarded(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, guarded(), brokertest.AutoCreate(1))
+	adm := kadm.NewClient(as(t, b, "admin", "admin-secret"))
+	grant(t, adm, kadm.NewACLs().Topics("asked-for", "made").Operations(kadm.OpDescribe).Allow("User:alice").AllowHosts())
+	alice := as(t, b, "alice", "alice-secret")
+	askFor := func() int16 {
+		t.Helper()
+		req := &kmsg.MetadataRequest{AllowAutoTopicCreation: true, Topics: []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("asked-for")}}}
+		return raw[*kmsg.MetadataResponse](t, alice, req).Topics[0].ErrorCode
+	}
+	if code := askFor(); code != kerr.TopicAuthorizationFailed.Code {
+		t.Errorf("asked for: code %d", code)
+	}
+	if topics, err := adm.ListTopics(testContext(t)); err != nil || len(topics) != 0 {
+		t.Errorf("topics %v, %v", topics.Names(), err)
+	}
+	grant(t, adm, kadm.NewACLs().Topics("asked-for", "made").Operations(kadm.OpCreate).Allow("User:alice").AllowHosts())
+	if code := askFor(); code != 0 {
+		t.Errorf("asked for, with leave: code %d", code)
+	}
+	create := &kmsg.CreateTopicsRequest{Topics: []kmsg.CreateTopicsRequestTopic{{Topic: "made", NumPartitions: 1, ReplicationFactor: 1}}}
+	made := raw[*kmsg.CreateTopicsResponse](t, alice, create).Topics[0]
+	if made.ErrorCode != 0 || made.ConfigErrorCode != kerr.TopicAuthorizationFailed.Code || len(made.Configs) != 0 || made.NumPartitions != -1 {
+		t.Errorf("made: %+v", made)
+	}
+}
+
 // TestTopicsAreGuardedByThemselves: who may use a group and a transactional id, and nothing else, is refused where they are about a topic.
 func TestTopicsAreGuardedByThemselves(t *testing.T) {
 	t.Parallel()
