@@ -171,7 +171,14 @@ func (c *Coordinator) syncConsumers(now time.Time, topics Topics, call Call, g *
 		return err
 	}
 	protocol := m.classic.protocols[0]
-	if r.ProtocolType != nil && *r.ProtocolType != consumerProtocol || r.Protocol != nil && *r.Protocol != protocol.Name {
+	if r.Protocol != nil { // perhaps the one that the group had before its upgrade: it is told what it believes in
+		i := slices.IndexFunc(m.classic.protocols, func(p Protocol) bool { return p.Name == *r.Protocol })
+		if i < 0 {
+			return kerr.InconsistentGroupProtocol
+		}
+		protocol = m.classic.protocols[i]
+	}
+	if r.ProtocolType != nil && *r.ProtocolType != consumerProtocol {
 		return kerr.InconsistentGroupProtocol
 	}
 	defer c.arm(g)
