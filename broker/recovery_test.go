@@ -139,6 +139,13 @@ func TestLostRecordsAreNoticed(t *testing.T) {
 	b = b.Crash(t, 0, 1)
 	produceRaw(t, b, "t", rawBatch(-1, -1, -1, "another", "another"))
 	c := dialRaw(t, b)
+	for timestamp, want := range map[int64]int32{-2: 0, -1: 1} { // the earliest record is not of the present epoch
+		list := kmsg.NewPtrListOffsetsRequest()
+		list.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{CurrentLeaderEpoch: -1, Timestamp: timestamp}}}}
+		if p := ask[*kmsg.ListOffsetsResponse](t, c, 7, list).Topics[0].Partitions[0]; p.ErrorCode != 0 || p.LeaderEpoch != want {
+			t.Errorf("timestamp %d: %+v, want epoch %d", timestamp, p, want)
+		}
+	}
 	for epoch, want := range map[int32]error{-1: nil, 0: kerr.FencedLeaderEpoch, 1: nil, 2: kerr.UnknownLeaderEpoch} {
 		fetch := fetchRequest("t", 1, 0)
 		fetch.Topics[0].Partitions[0].CurrentLeaderEpoch = epoch
