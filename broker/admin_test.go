@@ -249,6 +249,10 @@ func TestDescribeConfigs(t *testing.T) {
 	if r := raw[*kmsg.DescribeConfigsResponse](t, cl, one); len(r.Resources[0].Configs) != 1 {
 		t.Errorf("one config: %+v", r.Resources)
 	}
+	one.Resources[0].ConfigNames = []string{}
+	if r := raw[*kmsg.DescribeConfigsResponse](t, cl, one); len(r.Resources[0].Configs) < 20 {
+		t.Errorf("no names, which stand for all: %+v", r.Resources)
+	}
 }
 
 func TestDialAfterClose(t *testing.T) {
