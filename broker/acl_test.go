@@ -166,6 +166,90 @@ func TestEveryKeyIsGuarded(t *testing.T) {
 	}
 }
 
+// TestCreationIsGuarded: to make a topic by asking for it takes what making it takes, and who makes one does not learn its configs by that.
+func TestCreationIsGuarded(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, guarded(), brokertest.AutoCreate(1))
+	adm := kadm.NewClient(as(t, b, "admin", "admin-secret"))
+	grant(t, adm, kadm.NewACLs().Topics("asked-for", "made").Operations(kadm.OpDescribe).Allow("User:alice").AllowHosts())
+	alice := as(t, b, "alice", "alice-secret")
+	askFor := func() int16 {
+		t.Helper()
+		req := &kmsg.MetadataRequest{AllowAutoTopicCreation: true, Topics: []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("asked-for")}}}
+		return raw[*kmsg.MetadataResponse](t, alice, req).Topics[0].ErrorCode
+	}
+	if code := askFor(); code != kerr.TopicAuthorizationFailed.Code {
+		t.Errorf("asked for: code %d", code)
+	}
+	if topics, err := adm.ListTopics(testContext(t)); err != nil || len(topics) != 0 {
+		t.Errorf("topics %v, %v", topics.Names(), err)
+	}
+	grant(t, adm, kadm.NewACLs().Topics("asked-for", "made").Operations(kadm.OpCreate).Allow("User:alice").AllowHosts())
+	if code := askFor(); code != 0 {
+		t.Errorf("asked for, with leave: code %d", code)
+	}
+	create := &kmsg.CreateTopicsRequest{Topics: []kmsg.CreateTopicsRequestTopic{{Topic: "made", NumPartitions: 1, ReplicationFactor: 1}}}
+	made := raw[*kmsg.CreateTopicsResponse](t, alice, create).Topics[0]
+	if made.ErrorCode != 0 || made.ConfigErrorCode != kerr.TopicAuthorizationFailed.Code || len(made.Configs) != 0 || made.NumPartitions != -1 {
+		t.Errorf("made: %+v", made)
+	}
+}
+
+// TestTopicsAreGuardedByThemselves: who may use a group and a transactional id, and nothing else, is refused where they are about a topic.
+func TestTopicsAreGuardedByThemselves(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, guarded())
+	admin := as(t, b, "admin", "admin-secret")
+	adm := kadm.NewClient(admin)
+	createTopic(t, admin, "t", 1)
+	if err := adm.CommitAllOffsets(testContext(t), "g", kadm.OffsetsFromRecords(kgo.Record{Topic: "t", Offset: 5, LeaderEpoch: -1})); err != nil {
+		t.Fatal(err)
+	}
+	grant(t, adm, kadm.NewACLs().Groups("g").Operations(kadm.OpRead, kadm.OpDelete).Allow("User:alice").AllowHosts())
+	grant(t, adm, kadm.NewACLs().TransactionalIDs("tx").Operations(kadm.OpWrite).Allow("User:alice").AllowHosts())
+	c := dialTCP(t, b)
+	ask[*kmsg.SASLHandshakeResponse](t, c, 1, &kmsg.SASLHandshakeRequest{Mechanism: broker.Plain})
+	ask[*kmsg.SASLAuthenticateResponse](t, c, 2, &kmsg.SASLAuthenticateRequest{SASLAuthBytes: []byte("\x00alice\x00alice-secret")})
+	tx := "tx"
+	p := ask[*kmsg.InitProducerIDResponse](t, c, 4, &kmsg.InitProducerIDRequest{TransactionalID: &tx, ProducerID: -1, ProducerEpoch: -1, TransactionTimeoutMillis: 60_000})
+	if p.ErrorCode != 0 {
+		t.Fatalf("%+v", p)
+	}
+	produce := produceRequest("t", 0, setAttribute(rawBatch(p.ProducerID, p.ProducerEpoch, 0, "x"), 0x10))
+	produce.TransactionID = &tx
+	offset := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+	offset.Offset = 7
+	for _, d := range []struct {
+		version int16
+		request kmsg.Request
+	}{
+		{12, produce},
+		{3, &kmsg.AddPartitionsToTxnRequest{TransactionalID: tx, ProducerID: p.ProducerID, ProducerEpoch: p.ProducerEpoch, Topics: []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: []int32{0}}}}},
+		{5, &kmsg.TxnOffsetCommitRequest{TransactionalID: tx, ProducerID: p.ProducerID, ProducerEpoch: p.ProducerEpoch, Group: "g", Generation: -1, Topics: []kmsg.TxnOffsetCommitRequestTopic{{Topic: "t", Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{offset}}}}},
+		{9, &kmsg.OffsetCommitRequest{Group: "g", Generation: -1, Topics: []kmsg.OffsetCommitRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 7}}}}}},
+		{9, &kmsg.OffsetFetchRequest{Groups: []kmsg.OffsetFetchRequestGroup{{Group: "g", MemberEpoch: -1, Topics: []kmsg.OffsetFetchRequestGroupTopic{{Topic: "t", Partitions: []int32{0}}}}}}},
+		{0, &kmsg.OffsetDeleteRequest{Group: "g", Topics: []kmsg.OffsetDeleteRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{}}}}}},
+		{1, &kmsg.ConsumerGroupHeartbeatRequest{Group: "g", MemberID: "m", SubscribedTopicNames: []string{"t"}, Topics: []kmsg.ConsumerGroupHeartbeatRequestTopic{}}},
+	} {
+		resp := ask[kmsg.Response](t, c, d.version, d.request)
+		if got := errorCodes(reflect.ValueOf(resp), nil); !slices.Equal(got, []int16{kerr.TopicAuthorizationFailed.Code}) {
+			t.Errorf("%s: codes %v: %+v", kmsg.NameForKey(d.request.Key()), got, resp)
+		}
+	}
+	all := &kmsg.OffsetFetchRequest{Groups: []kmsg.OffsetFetchRequestGroup{{Group: "g", MemberEpoch: -1}}}
+	if r := ask[*kmsg.OffsetFetchResponse](t, c, 9, all); len(r.Groups) != 1 || r.Groups[0].ErrorCode != 0 || len(r.Groups[0].Topics) != 0 {
+		t.Errorf("all offsets: %+v", r)
+	}
+	if r := ask[*kmsg.EndTxnResponse](t, c, 4, &kmsg.EndTxnRequest{TransactionalID: tx, ProducerID: p.ProducerID, ProducerEpoch: p.ProducerEpoch, Commit: true}); r.ErrorCode != 0 && r.ErrorCode != kerr.InvalidTxnState.Code {
+		t.Errorf("%+v", r)
+	}
+	o, err := adm.FetchOffsets(testContext(t), "g")
+	ends, err2 := adm.ListEndOffsets(testContext(t), "t")
+	if err := errors.Join(err, err2); err != nil || o["t"][0].At != 6 || ends["t"][0].Offset != 0 {
+		t.Errorf("something happened: offsets %v, ends %v, %v", o, ends, err)
+	}
+}
+
 // describeAll says in text what is there.
 func describeAll(t testing.TB, cl *kgo.Client) string {
 	t.Helper()

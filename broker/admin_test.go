@@ -82,8 +82,15 @@ func TestCreateTopics(t *testing.T) {
 	if _, err := create("a_b", 1, 1, nil, false); !errors.Is(err, kerr.InvalidTopicException) {
 		t.Errorf("a collision: %v", err)
 	}
+	again := kmsg.CreateTopicsRequestTopic{Topic: "again", NumPartitions: 1, ReplicationFactor: 1}
+	once := again
+	once.Topic = "once"
+	twice := raw[*kmsg.CreateTopicsResponse](t, cl, &kmsg.CreateTopicsRequest{Topics: []kmsg.CreateTopicsRequestTopic{again, once, again}})
+	if ts := twice.Topics; len(ts) != 2 || ts[0].Topic != "again" || ts[0].ErrorCode != kerr.InvalidRequest.Code || ts[1].ErrorCode != 0 {
+		t.Errorf("a topic that is named twice: %+v", ts)
+	}
 	names, err := adm.ListTopics(ctx)
-	if err != nil || !slices.Equal(names.Names(), []string{"a.b", "defaults", "old"}) {
+	if err != nil || !slices.Equal(names.Names(), []string{"a.b", "defaults", "old", "once"}) {
 		t.Errorf("topics %v, %v", names.Names(), err)
 	}
 }
@@ -138,7 +145,8 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// TestDeleteTopic: a fetch that waits fails, and the topic that comes after it under the name is another one.
+// TestDeleteTopic: a fetch that waits fails, as one for a topic that is not there, and the topic that comes after it under the name is
+// another one.
 func TestDeleteTopic(t *testing.T) {
 	t.Parallel()
 	b := brokertest.Start(t)
@@ -152,17 +160,30 @@ func TestDeleteTopic(t *testing.T) {
 	if err := adm.CommitAllOffsets(ctx, "g", kadm.Offsets{"t": {0: {Topic: "t", At: 2}}}); err != nil {
 		t.Fatal(err)
 	}
-	c := dialRaw(t, b)
+	topics, err := adm.ListTopics(ctx, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, d := dialRaw(t, b), dialRaw(t, b)
 	c.send(t, 12, fetchRequest("t", 3, 10*time.Second))
+	byID := fetchRequest("", 3, 10*time.Second)
+	byID.Topics[0].TopicID = topics["t"].ID
+	d.send(t, 13, byID)
 	if _, err := adm.DeleteTopic(ctx, "t"); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	resp := kmsg.NewPtrFetchResponse()
-	resp.Version = 12
-	c.receive(t, c.correlation, resp)
-	if code := resp.Topics[0].Partitions[0].ErrorCode; code != kerr.UnknownTopicOrPartition.Code || time.Since(start) > 5*time.Second {
-		t.Errorf("waiting fetch: error %d after %v", code, time.Since(start))
+	for _, waiting := range []struct {
+		c       *rawConn
+		version int16
+		want    *kerr.Error
+	}{{c, 12, kerr.UnknownTopicOrPartition}, {d, 13, kerr.UnknownTopicID}} {
+		resp := kmsg.NewPtrFetchResponse()
+		resp.Version = waiting.version
+		waiting.c.receive(t, waiting.c.correlation, resp)
+		if code := resp.Topics[0].Partitions[0].ErrorCode; code != waiting.want.Code || time.Since(start) > 5*time.Second {
+			t.Errorf("waiting fetch of version %d: error %d after %v", waiting.version, code, time.Since(start))
+		}
 	}
 	createTopic(t, cl, "t", 1)
 	if o, err := adm.FetchOffsets(ctx, "g"); err != nil || len(o) != 0 {
@@ -227,6 +248,10 @@ func TestDescribeConfigs(t *testing.T) {
 	one.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t", ConfigNames: []string{"cleanup.policy"}}}
 	if r := raw[*kmsg.DescribeConfigsResponse](t, cl, one); len(r.Resources[0].Configs) != 1 {
 		t.Errorf("one config: %+v", r.Resources)
+	}
+	one.Resources[0].ConfigNames = []string{}
+	if r := raw[*kmsg.DescribeConfigsResponse](t, cl, one); len(r.Resources[0].Configs) < 20 {
+		t.Errorf("no names, which stand for all: %+v", r.Resources)
 	}
 }
 

@@ -263,6 +263,46 @@ func TestFetchWaitsForMinBytes(t *testing.T) {
 	}
 }
 
+// TestFetchWaitsForNothingElse: there is nothing to wait for if the answer has no room for more, or if no partition is asked for, as when
+// a client ends its session.
+func TestFetchWaitsForNothingElse(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	createTopic(t, client(t, b), "t", 1)
+	for range 3 {
+		produceRaw(t, b, "t", rawBatch(-1, -1, -1, "a", "b", "c"))
+	}
+	size := len(rawBatch(-1, -1, -1, "a", "b", "c"))
+	c := dialRaw(t, b)
+	for name, x := range map[string]struct {
+		change func(*kmsg.FetchRequest)
+		want   int
+	}{
+		"room for less": {func(r *kmsg.FetchRequest) { r.MaxBytes, r.MinBytes = int32(2*size+1), int32(2*size+1) }, 2 * size},
+		"room in the partition for less": {func(r *kmsg.FetchRequest) {
+			r.MinBytes, r.Topics[0].Partitions[0].PartitionMaxBytes = int32(2*size+1), int32(2*size+1)
+		}, 2 * size},
+		"no room for the second's": {func(r *kmsg.FetchRequest) {
+			r.MaxBytes, r.MinBytes, r.Topics[0].Partitions[0].FetchOffset = int32(2*size-1), int32(2*size-1), 6
+			r.Topics[0].Partitions = append(r.Topics[0].Partitions, r.Topics[0].Partitions[0])
+		}, size},
+		"more wanted than fits": {func(r *kmsg.FetchRequest) { r.MaxBytes, r.MinBytes = int32(3*size), 1<<31-1 }, 3 * size},
+		"no partition":          {func(r *kmsg.FetchRequest) { r.Topics, r.SessionEpoch = nil, -1 }, 0},
+	} {
+		req := fetchRequest("t", 0, 20*time.Second)
+		x.change(req)
+		start, got := time.Now(), 0
+		for _, rt := range ask[*kmsg.FetchResponse](t, c, 12, req).Topics {
+			for _, p := range rt.Partitions {
+				got += len(p.RecordBatches)
+			}
+		}
+		if got != x.want || time.Since(start) > 10*time.Second {
+			t.Errorf("%s: %d bytes after %v, want %d at once", name, got, time.Since(start), x.want)
+		}
+	}
+}
+
 func TestListOffsets(t *testing.T) {
 	t.Parallel()
 	b := brokertest.Start(t)

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/broker"
 	"github.com/millrace-io/millrace/broker/brokertest"
@@ -123,6 +124,47 @@ func TestOpenTransactionGoesOn(t *testing.T) {
 	slices.Sort(got)
 	if got = slices.Compact(got); len(got) != 40 {
 		t.Errorf("%d distinct records", len(got))
+	}
+}
+
+// TestLostRecordsAreNoticed: a client that believes in the leader epoch from before records were lost is told so, and finds out where they
+// end (KIP-320). Other records may be at their offsets by then.
+func TestLostRecordsAreNoticed(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Memory(), brokertest.Config(func(c *broker.Config) { c.Durability = broker.Async }))
+	createTopic(t, client(t, b), "t", 1)
+	produceRaw(t, b, "t", rawBatch(-1, -1, -1, "kept"))
+	b = b.Restart(t)
+	produceRaw(t, b, "t", rawBatch(-1, -1, -1, "lost", "lost", "lost"))
+	b = b.Crash(t, 0, 1)
+	produceRaw(t, b, "t", rawBatch(-1, -1, -1, "another", "another"))
+	c := dialRaw(t, b)
+	for timestamp, want := range map[int64]int32{-2: 0, -1: 1} { // the earliest record is not of the present epoch
+		list := kmsg.NewPtrListOffsetsRequest()
+		list.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{CurrentLeaderEpoch: -1, Timestamp: timestamp}}}}
+		if p := ask[*kmsg.ListOffsetsResponse](t, c, 7, list).Topics[0].Partitions[0]; p.ErrorCode != 0 || p.LeaderEpoch != want {
+			t.Errorf("timestamp %d: %+v, want epoch %d", timestamp, p, want)
+		}
+	}
+	for epoch, want := range map[int32]error{-1: nil, 0: kerr.FencedLeaderEpoch, 1: nil, 2: kerr.UnknownLeaderEpoch} {
+		fetch := fetchRequest("t", 1, 0)
+		fetch.Topics[0].Partitions[0].CurrentLeaderEpoch = epoch
+		list := kmsg.NewPtrListOffsetsRequest()
+		list.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{CurrentLeaderEpoch: epoch, Timestamp: -1}}}}
+		end := kmsg.NewPtrOffsetForLeaderEpochRequest()
+		end.ReplicaID = -1
+		end.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetForLeaderEpochRequestTopicPartition{{CurrentLeaderEpoch: epoch, LeaderEpoch: 0}}}}
+		fetched := ask[*kmsg.FetchResponse](t, c, 12, fetch).Topics[0].Partitions[0]
+		listed := ask[*kmsg.ListOffsetsResponse](t, c, 7, list).Topics[0].Partitions[0]
+		ended := ask[*kmsg.OffsetForLeaderEpochResponse](t, c, 4, end).Topics[0].Partitions[0]
+		for _, code := range []int16{fetched.ErrorCode, listed.ErrorCode, ended.ErrorCode} {
+			if err := kerr.ErrorForCode(code); !errors.Is(err, want) {
+				t.Errorf("in epoch %d: %v, want %v", epoch, err, want)
+			}
+		}
+		if want == nil && (len(fetched.RecordBatches) == 0 || listed.Offset != 3 || listed.LeaderEpoch != 1 || ended.LeaderEpoch != 0 || ended.EndOffset != 1) {
+			t.Errorf("in epoch %d: %d bytes, listed %+v, epoch 0 ends %+v", epoch, len(fetched.RecordBatches), listed, ended)
+		}
 	}
 }
 

@@ -64,7 +64,9 @@ type fetch struct {
 	topics    []fetchTopic
 	sessionID int32 // 0: none
 
-	bytes  int  // read in the last pass
+	// Of the last pass:
+	bytes  int  // read
+	more   bool // a partition has more than there was room for
 	failed bool // a partition has an error
 }
 
@@ -99,9 +101,9 @@ func (a *API) fetch(req *server.Request, r *kmsg.FetchRequest) server.Reply {
 }
 
 func (a *API) newFetch(req *server.Request, r *kmsg.FetchRequest, refused *kerr.Error) *fetch {
+	maxBytes := min(int(max(r.MaxBytes, 0)), maxFetchBytes)
 	f := &fetch{
-		version: r.Version, isolation: commitlog.Isolation(r.IsolationLevel),
-		minBytes: int(r.MinBytes), maxBytes: min(int(max(r.MaxBytes, 0)), maxFetchBytes),
+		version: r.Version, isolation: commitlog.Isolation(r.IsolationLevel), minBytes: min(int(r.MinBytes), maxBytes), maxBytes: maxBytes,
 		maxWait: min(time.Duration(max(r.MaxWaitMillis, 0))*time.Millisecond, maxFetchWait),
 	}
 	if f.isolation != commitlog.ReadCommitted {
@@ -131,8 +133,8 @@ func (a *API) newFetch(req *server.Request, r *kmsg.FetchRequest, refused *kerr.
 	return f
 }
 
-// read reads until there are minBytes, an error, or no more time. Commits and aborts wake it as appends do, since what
-// a read_committed fetch waits for is the last stable offset. It returns an error only if nobody wants the answer.
+// read reads until there are minBytes, all that there is room for, an error, or no more time. Commits and aborts wake it as appends do,
+// since what a read_committed fetch waits for is the last stable offset. It returns an error only if nobody wants the answer.
 func (a *API) read(ctx context.Context, f *fetch) error {
 	if f.pass(); f.done() {
 		return nil
@@ -179,8 +181,12 @@ func (f *fetch) code(refused *kerr.Error) int16 {
 	return 0
 }
 
-// done reports whether the last pass can be answered with.
-func (f *fetch) done() bool { return f.failed || f.bytes >= f.minBytes || f.maxWait == 0 }
+// done reports whether the last pass can be answered with. What did not fit, or is in the next segment, another pass would not read either:
+// whoever catches up with a high min.bytes must not wait for it. Nor is there anything to wait for without a partition, as when a client
+// ends its session.
+func (f *fetch) done() bool {
+	return f.failed || f.more || f.bytes >= f.minBytes || f.maxWait == 0 || len(f.topics) == 0
+}
 
 // release gives back the memory of what was read.
 func (f *fetch) release() {
@@ -206,7 +212,7 @@ func (f *fetch) live() func(yield func(*fetchPartition) bool) {
 // the limits are strict.
 func (f *fetch) pass() {
 	f.release()
-	f.bytes, f.failed = 0, false
+	f.bytes, f.more, f.failed = 0, false, false
 	for i := range f.topics {
 		for j := range f.topics[i].partitions {
 			p := &f.topics[i].partitions[j]
@@ -226,6 +232,7 @@ func (f *fetch) pass() {
 				}
 			}
 			f.bytes += p.Bytes
+			f.more = f.more || p.More
 		}
 	}
 }

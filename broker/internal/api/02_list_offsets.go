@@ -76,7 +76,7 @@ func find(p *commitlog.Partition, timestamp int64, version int16, iso commitlog.
 	case timestamp == latestTimestamp:
 		found = commitlog.TimestampOffset{Offset: offsets.HighWatermark, Timestamp: -1, LeaderEpoch: p.LeaderEpoch()}
 	case timestamp == earliestTimestamp, timestamp == earliestLocalTimestamp && version >= 8:
-		found = commitlog.TimestampOffset{Offset: offsets.LogStart, Timestamp: -1, LeaderEpoch: p.LeaderEpoch()}
+		found = commitlog.TimestampOffset{Offset: offsets.LogStart, Timestamp: -1, LeaderEpoch: p.EpochAt(offsets.LogStart)}
 	case timestamp == maxTimestamp && version >= 7:
 		found, err = p.OffsetForMaxTimestamp(iso)
 	case timestamp == latestTieredTimestamp && version >= 9, timestamp == pendingUploadTimestamp && version >= 11:

@@ -19,8 +19,9 @@ func (a *API) heartbeat(req *server.Request, r *kmsg.HeartbeatRequest) server.Re
 		resp.ErrorCode = kerror.Code
 		return server.Now(resp)
 	}
-	resp.ErrorCode = code(a.coord.Heartbeat(group.HeartbeatRequest{
+	kerror, lsn, err := a.coord.Heartbeat(group.HeartbeatRequest{
 		Group: r.Group, MemberID: r.MemberID, InstanceID: or(r.InstanceID, ""), Generation: r.Generation,
-	}))
-	return server.Now(resp)
+	})
+	resp.ErrorCode = code(kerror)
+	return a.durable(lsn, err, resp)
 }

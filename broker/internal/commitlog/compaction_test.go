@@ -399,7 +399,7 @@ func TestReplacedUnderReader(t *testing.T) {
 	}
 }
 
-// watchedFS tells before a file is opened for reading.
+// watchedFS tells before a file is opened for reading, or looked for.
 type watchedFS struct {
 	vfs.FS
 	opening func(path string)
@@ -410,4 +410,11 @@ func (fs *watchedFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error)
 		fs.opening(name)
 	}
 	return fs.FS.Open(name, opts...)
+}
+
+func (fs *watchedFS) Stat(name string) (vfs.FileInfo, error) {
+	if fs.opening != nil {
+		fs.opening(name)
+	}
+	return fs.FS.Stat(name)
 }

@@ -148,6 +148,17 @@ func (p *Partition) EpochEnd(epoch int32) (found int32, end int64, ok bool) {
 	return 0, 0, false
 }
 
+// EpochAt returns the leader epoch that offset, which is not below 0, belongs to.
+func (p *Partition) EpochAt(offset int64) int32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := len(p.mu.epochs) - 1
+	for i > 0 && p.mu.epochs[i].offset > offset {
+		i--
+	}
+	return p.mu.epochs[i].epoch
+}
+
 // cutLocked begins a new leader epoch, since what was readable beyond the end may be gone.
 func (p *Partition) cutLocked() {
 	p.mu.epochs = append(p.mu.epochs, epochStart{epoch: p.leaderEpochLocked() + 1, offset: p.mu.end})

@@ -27,6 +27,8 @@ type ReadResult struct {
 	Batches [][]byte
 	// Bytes is the length of Batches.
 	Bytes int
+	// More says that there is more to read behind Batches: they end for want of room, or with their segment.
+	More bool
 	// Aborted names, for ReadCommitted, every aborted transaction with data at or above the offset that was asked for and
 	// below the end of Batches, sorted by first offset.
 	Aborted []AbortedTxn
@@ -154,6 +156,7 @@ func (r *ReadResult) fromTail(batches []tailBatch, limit int64, o ReadOptions) (
 		end = b.next
 		n++
 	}
+	r.More = end < limit // of the batch with the offset, too: it begins below the limit
 	if n == 0 {
 		return end
 	}
@@ -207,6 +210,7 @@ func (r *ReadResult) fromSegment(p *Partition, v view, offset, limit int64, o Re
 		return 0, size == 0, err
 	}
 	if next >= limit || size > o.MaxBytes && !o.MinOneBatch {
+		r.More = next < limit
 		return 0, false, nil
 	}
 	r.from = &p.log.buffers
@@ -220,7 +224,7 @@ func (r *ReadResult) fromSegment(p *Partition, v view, offset, limit int64, o Re
 		r.Release()
 		return 0, false, err
 	}
-	r.Batches, r.Bytes = [][]byte{buf[:n:n]}, n
+	r.Batches, r.Bytes, r.More = [][]byte{buf[:n:n]}, n, end < limit
 	return end, false, nil
 }
 

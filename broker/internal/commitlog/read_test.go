@@ -76,12 +76,15 @@ func TestReadEverywhere(t *testing.T) {
 						!bytes.HasPrefix(bytes.Join(want[i:], nil), got) {
 						t.Fatalf("read at %d, at most %d bytes: got %d bytes", offset, maxBytes, len(got))
 					}
+					if rest := len(bytes.Join(want[i:], nil)) - len(got); r.More != (rest > 0) {
+						t.Fatalf("read at %d, at most %d bytes: %d are left, more is %t", offset, maxBytes, rest, r.More)
+					}
 					if rng.IntN(2) == 0 {
 						r.Release()
 					}
 				}
-				if r, err := p.Read(offset, ReadOptions{MaxBytes: len(want[i]) - 1}); err != nil || r.Bytes != 0 {
-					t.Fatalf("read at %d: %d bytes, %v; the first batch does not fit", offset, r.Bytes, err)
+				if r, err := p.Read(offset, ReadOptions{MaxBytes: len(want[i]) - 1}); err != nil || r.Bytes != 0 || !r.More {
+					t.Fatalf("read at %d: %d bytes, more %t, %v; the first batch does not fit", offset, r.Bytes, r.More, err)
 				}
 			}
 		})

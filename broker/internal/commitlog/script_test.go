@@ -119,7 +119,13 @@ func (s *script) command(words []string) string {
 		}
 		return ""
 	case "time":
-		f, err := s.partition().OffsetForTimestamp(s.clock.Now().UnixMilli()-s.int(args, "ago", 0), ReadUncommitted)
+		find := func() (TimestampOffset, error) {
+			return s.partition().OffsetForTimestamp(s.clock.Now().UnixMilli()-s.int(args, "ago", 0), ReadUncommitted)
+		}
+		if _, ok := args["highest"]; ok {
+			find = func() (TimestampOffset, error) { return s.partition().OffsetForMaxTimestamp(ReadUncommitted) }
+		}
+		f, err := find()
 		if err != nil {
 			return err.Error() + "\n"
 		}

@@ -83,6 +83,45 @@ func trim(t *testing.T, l *Log, p *Partition, before int64) {
 	wait(t, l, lsn)
 }
 
+// TestDeletedUnderReader: a reader whose segment is deleted, and its files removed, before it has opened the segment or its index, reads
+// what it has or is told that it is too late. Another failure would be taken for damage.
+func TestDeletedUnderReader(t *testing.T) {
+	t.Parallel()
+	for _, suffix := range []string{segmentSuffix, indexSuffix} {
+		for _, byTime := range []bool{false, true} {
+			fs := &watchedFS{FS: vfs.NewMem()}
+			l := open(t, testConfig(fs))
+			p := l.Partition(create(t, l, "t", 1, nil).ID, 0)
+			for range 5 { // each in a segment of its own
+				plain(1, 20<<10).append(t, l, p)
+			}
+			l = reopen(t, l) // no index is in memory, and no file is open
+			p = l.Partition(p.topic.ID, 0)
+			before := segmentFiles(t, fs, p)
+			fs.opening = func(path string) {
+				if !strings.HasSuffix(path, suffix) {
+					return
+				}
+				fs.opening = nil
+				trim(t, l, p, 3)
+				if err := l.checkpoint(false); err != nil {
+					t.Error(err)
+				}
+			}
+			if byTime {
+				if found, err := p.OffsetForTimestamp(0, ReadUncommitted); err != nil || found.Offset != 0 && found.Offset != 3 {
+					t.Errorf("before its %s is opened: found by time %+v, %v", suffix, found, err)
+				}
+			} else if r, err := p.Read(0, ReadOptions{MaxBytes: 1, MinOneBatch: true}); len(r.Batches) != 1 && !errors.Is(err, ErrOffsetOutOfRange) {
+				t.Errorf("before its %s is opened: %d batches, %v", suffix, len(r.Batches), err)
+			}
+			if after := segmentFiles(t, fs, p); fs.opening != nil || len(after) >= len(before) {
+				t.Errorf("before its %s is opened: nothing was removed under the reader: %v", suffix, after)
+			}
+		}
+	}
+}
+
 // TestTimeAfterDelete: records that are deleted are not found by their time, be they in a segment, in memory, or in a batch that is
 // partly deleted.
 func TestTimeAfterDelete(t *testing.T) {

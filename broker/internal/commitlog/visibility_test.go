@@ -92,6 +92,26 @@ func TestNothingBeforeDurable(t *testing.T) {
 	}
 }
 
+// TestDeleteBelowHighWatermark: what nobody has been told of cannot be deleted, also not as everything that there is.
+func TestDeleteBelowHighWatermark(t *testing.T) {
+	t.Parallel()
+	fs := newHeldFS()
+	l := open(t, testConfig(fs))
+	p := l.Partition(create(t, l, "t", 1, nil).ID, 0)
+	plain(2, 10).append(t, l, p)
+	release := fs.hold()
+	defer release()
+	if _, err := p.Append(plain(3, 10).raw(), AppendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.DeleteRecords(3); !errors.Is(err, ErrOffsetOutOfRange) {
+		t.Errorf("above the high watermark: %v", err)
+	}
+	if start, _, err := p.DeleteRecords(-1); start != 2 || err != nil {
+		t.Errorf("all: start %d, %v", start, err)
+	}
+}
+
 // TestGroupCommit: one sync covers all that arrived during the one before it, whatever the number of partitions.
 func TestGroupCommit(t *testing.T) {
 	t.Parallel()

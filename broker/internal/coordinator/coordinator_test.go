@@ -84,7 +84,7 @@ func TestTimersRun(t *testing.T) {
 		beat := group.HeartbeatRequest{Group: "g", MemberID: "m", Generation: 1}
 		for range 3 {
 			time.Sleep(9 * time.Second)
-			if err := c.Heartbeat(beat); err != nil {
+			if err, _, _ := c.Heartbeat(beat); err != nil {
 				t.Errorf("alive: %v", err)
 			}
 		}
@@ -97,7 +97,7 @@ func TestTimersRun(t *testing.T) {
 		if at, err := offset(c, topic); at != -1 || err != nil {
 			t.Errorf("after the time-out: %d, %v", at, err)
 		}
-		if err := c.Heartbeat(beat); err != kerr.UnknownMemberID {
+		if err, _, _ := c.Heartbeat(beat); err != kerr.UnknownMemberID {
 			t.Errorf("expired: %v", err)
 		}
 	})
@@ -150,7 +150,7 @@ func TestRestartKeepsTime(t *testing.T) {
 		c, topic, done = open(t, fs)
 		defer done()
 		time.Sleep(2 * time.Second)
-		if err := c.Heartbeat(group.HeartbeatRequest{Group: "g", MemberID: "m", Generation: 1}); err != nil {
+		if err, _, _ := c.Heartbeat(group.HeartbeatRequest{Group: "g", MemberID: "m", Generation: 1}); err != nil {
 			t.Errorf("the session did not start anew: %v", err)
 		}
 		if at, err := offset(c, topic); at != -1 || err != nil {

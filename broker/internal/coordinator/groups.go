@@ -81,13 +81,17 @@ func (c *Coordinator) performLocked(e group.Effects) error {
 	return err
 }
 
-// Heartbeat handles Heartbeat.
-func (c *Coordinator) Heartbeat(r group.HeartbeatRequest) *kerr.Error {
+// Heartbeat handles Heartbeat. The result may be told when the LSN is durable: at once, unless the heartbeat has changed something.
+func (c *Coordinator) Heartbeat(r group.HeartbeatRequest) (result *kerr.Error, lsn commitlog.LSN, err error) {
 	c.groups.Lock()
 	defer c.groups.Unlock()
-	err := c.groups.Heartbeat(c.now(), r)
+	e, result := c.groups.Heartbeat(c.now(), c.topics(), r)
+	if len(e.Records) > 0 {
+		err = c.performLocked(e)
+		lsn = c.log.Enqueued()
+	}
 	c.groups.alarm.set(c.groups.Next())
-	return err
+	return result, lsn, err
 }
 
 // Leave handles LeaveGroup. The results may be told when the LSN is durable.

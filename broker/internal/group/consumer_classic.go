@@ -34,7 +34,7 @@ func (c *Coordinator) joinConsumers(now time.Time, topics Topics, call Call, g *
 	switch {
 	case c.config.Migration == NoMigration:
 		return kerr.InconsistentGroupProtocol
-	case k.full(r.MemberID, r.InstanceID):
+	case k.full(r.MemberID, r.InstanceID) || k.overlong(r):
 		return kerr.GroupMaxSizeReached
 	case !k.supports(r.ProtocolType, r.Protocols):
 		return kerr.InconsistentGroupProtocol
@@ -65,7 +65,7 @@ func (c *Coordinator) joinConsumers(now time.Time, topics Topics, call Call, g *
 		if settled {
 			m.reconcile(k, owned, true)
 		}
-		g.downgrade(now, topics, generation, !settled, e)
+		g.downgrade(now, topics, m.id, generation, !settled, e)
 		protocol = g.protocol // where Kafka tells the member's first, which its SyncGroup is refused with
 	} else {
 		g.settle(now, topics, m, settling{raise: raise, retarget: replaced != nil, owned: owned, known: true}, e)
@@ -79,6 +79,17 @@ func (k *consumerGroup) full(id, instance string) bool {
 	_, there := k.members[id]
 	_, static := k.instances[instance]
 	return len(k.members) >= maxMembers && !there && !(static && instance != "")
+}
+
+// overlong reports whether there is no room for what a member of the classic protocol says of itself.
+func (k *consumerGroup) overlong(r JoinRequest) bool {
+	n := protocolBytes(r.Protocols)
+	for _, m := range k.members {
+		if m.classic != nil && m.id != r.MemberID && (r.InstanceID == "" || m.instance != r.InstanceID) {
+			n += protocolBytes(m.classic.protocols)
+		}
+	}
+	return n > maxProtocolBytes
 }
 
 // supports reports whether all members of the classic protocol support one of these protocols.
@@ -160,7 +171,14 @@ func (c *Coordinator) syncConsumers(now time.Time, topics Topics, call Call, g *
 		return err
 	}
 	protocol := m.classic.protocols[0]
-	if r.ProtocolType != nil && *r.ProtocolType != consumerProtocol || r.Protocol != nil && *r.Protocol != protocol.Name {
+	if r.Protocol != nil { // perhaps the one that the group had before its upgrade: it is told what it believes in
+		i := slices.IndexFunc(m.classic.protocols, func(p Protocol) bool { return p.Name == *r.Protocol })
+		if i < 0 {
+			return kerr.InconsistentGroupProtocol
+		}
+		protocol = m.classic.protocols[i]
+	}
+	if r.ProtocolType != nil && *r.ProtocolType != consumerProtocol {
 		return kerr.InconsistentGroupProtocol
 	}
 	defer c.arm(g)
@@ -186,8 +204,9 @@ func (m *consumerMember) rejoin(now time.Time) {
 }
 
 // heartbeatConsumers handles Heartbeat of a member of a KIP-848 group. It has to join again if there is a target that it has not heard of, if
-// it has still to give something up, or if what it waits for is free.
-func (c *Coordinator) heartbeatConsumers(now time.Time, g *group, r HeartbeatRequest) *kerr.Error {
+// it has still to give something up, or if what it waits for is free. Where all members speak the classic protocol, as the policy may leave it,
+// it is by their heartbeats that topics which come, go or grow are noticed: nobody leads who would. Kafka waits for the next join.
+func (c *Coordinator) heartbeatConsumers(now time.Time, topics Topics, g *group, r HeartbeatRequest, e *Effects) *kerr.Error {
 	k := g.consumer
 	m, err := k.classicMember(r.MemberID, r.InstanceID, r.Generation)
 	if err != nil {
@@ -195,6 +214,12 @@ func (c *Coordinator) heartbeatConsumers(now time.Time, g *group, r HeartbeatReq
 	}
 	defer c.arm(g)
 	m.deadline = now.Add(m.classic.session)
+	if k.checked != topics.Version() && k.onlyClassic() {
+		if k.raise(false, topics, g.name, e); k.epoch > k.targetEpoch {
+			k.assign(topics)
+			e.Records = append(e.Records, k.targetRecord(g.name))
+		}
+	}
 	if m.epoch < k.targetEpoch || m.state == unrevoked || m.state == unreleased && !k.waits(m) {
 		m.rejoin(now)
 		return kerr.RebalanceInProgress

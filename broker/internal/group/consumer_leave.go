@@ -42,7 +42,7 @@ func (c *Coordinator) fence(now time.Time, topics Topics, g *group, e *Effects, 
 	}
 	onlyClassic := k.onlyClassic()
 	if onlyClassic && c.config.Migration.downgrades() {
-		g.downgrade(now, topics, k.epoch, true, e)
+		g.downgrade(now, topics, "", k.epoch, true, e)
 		return
 	}
 	for _, m := range members {

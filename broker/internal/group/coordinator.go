@@ -16,6 +16,9 @@ const (
 	// maxMembers bounds a group (group.max.size), maxGroups the coordinator.
 	maxMembers = 1000
 	maxGroups  = 10_000
+	// maxProtocolBytes bounds what the classic members of a group say of themselves, taken together. A generation, or a change of kind, is
+	// recorded whole: the entry must be one that the log takes, since memory has changed by then.
+	maxProtocolBytes = 32 << 20
 	// maxMetadata bounds the metadata string of an offset (offset.metadata.max.bytes).
 	maxMetadata = 4096
 )

@@ -83,6 +83,11 @@ func TestExpireOffsets(t *testing.T) {
 	join(start, "connect", "connect", []byte("opaque"))
 	commit(start, CommitRequest{Group: "connect", MemberID: "m", Generation: 1, Offsets: offsets(1)})
 
+	join(start, "rebalancing", "consumer", subscribed("t1"))
+	commit(start, CommitRequest{Group: "rebalancing", MemberID: "m", Generation: 1, Offsets: offsets(1, 2)})
+	c.Join(start, &scriptTopics{}, 3, JoinRequest{Group: "rebalancing", NewMemberID: "n", SessionTimeout: time.Second, ProtocolType: "consumer",
+		Protocols: []Protocol{{"p", subscribed("t1")}}})
+
 	later := start.Add(5 * day)
 	commit(later, CommitRequest{Group: "simple", Generation: -1, Offsets: offsets(2)})
 	e, _, _ := c.Leave(later, &scriptTopics{}, "left", []LeaveMember{{MemberID: "m"}})
@@ -91,7 +96,7 @@ func TestExpireOffsets(t *testing.T) {
 		t.Errorf("%d records before the time", n)
 	}
 	expire(start.Add(7 * day))
-	expect("after seven days", map[string]int{"simple": 1, "staged": 1, "left": 1, "stable": 1, "connect": 1})
+	expect("after seven days", map[string]int{"simple": 1, "staged": 1, "left": 1, "stable": 1, "connect": 1, "rebalancing": 2})
 
 	again := New(Config{}) // that a restart forgets nothing of it
 	if err := c.Snapshot(again.Replay); err != nil {

@@ -174,6 +174,25 @@ func (m *member) subscription(name string) []byte {
 	return nil
 }
 
+// protocolBytes is the size of what a member says of itself.
+func protocolBytes(all []Protocol) (n int) {
+	for _, p := range all {
+		n += len(p.Name) + len(p.Metadata)
+	}
+	return n
+}
+
+// overlong reports whether there is no room for what a member says of itself, in place of what the one whose place it takes has said.
+func (g *group) overlong(protocols []Protocol, except string) bool {
+	n := protocolBytes(protocols)
+	for _, m := range g.members {
+		if m.id != except {
+			n += protocolBytes(m.protocols)
+		}
+	}
+	return n > maxProtocolBytes
+}
+
 // choose returns the protocol that all members support and most prefer. Ties go to the name that comes first.
 func (g *group) choose() string {
 	votes := make(map[string]int)

@@ -92,6 +92,9 @@ func (c *Coordinator) join(now time.Time, topics Topics, call Call, r JoinReques
 	if !g.supports(r.ProtocolType, r.Protocols, present) {
 		return kerr.InconsistentGroupProtocol
 	}
+	if g.overlong(r.Protocols, present) {
+		return kerr.GroupMaxSizeReached
+	}
 	if r.MemberID == "" {
 		return g.joinNew(now, call, r, e)
 	}

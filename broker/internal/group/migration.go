@@ -135,8 +135,9 @@ func (k *consumerGroup) settled(except *consumerMember) bool {
 
 // downgrade makes the group a classic one again, of those who are left in it, which all speak that protocol. If it is settled they have what
 // the target gives them. Else they are told to join again, and until then have what they had: should the group be upgraded before, nobody else
-// must get that (G6), where Kafka goes by the target that they have not heard of.
-func (g *group) downgrade(now time.Time, topics Topics, generation int32, rebalance bool, e *Effects) {
+// must get that (G6), where Kafka goes by the target that they have not heard of. So are they if somebody but joins, who is told the group's
+// protocol with the answer, believes in another one: its SyncGroup may be on its way, and would be refused for good.
+func (g *group) downgrade(now time.Time, topics Topics, joins string, generation int32, rebalance bool, e *Effects) {
 	k := g.consumer
 	g.consumer = nil
 	g.state, g.generation, g.protocolType, g.emptySince = Stable, generation, consumerProtocol, 0
@@ -148,6 +149,9 @@ func (g *group) downgrade(now time.Time, topics Topics, generation int32, rebala
 		})
 	}
 	g.protocol = g.choose()
+	for id, m := range g.members {
+		rebalance = rebalance || id != joins && m.protocols[0].Name != g.protocol
+	}
 	for id, m := range g.members {
 		has := k.target[id]
 		if rebalance {

@@ -47,7 +47,9 @@ func (w *randomGroup) classicStep(c *randomClient, lost bool) {
 			x.syncing, x.sync = 0, true
 		}
 	default:
-		w.refused(c, w.s.c.Heartbeat(w.s.now, HeartbeatRequest{Group: "g", MemberID: c.id, InstanceID: c.instance, Generation: c.epoch}))
+		e, err := w.s.c.Heartbeat(w.s.now, &w.s.topics, HeartbeatRequest{Group: "g", MemberID: c.id, InstanceID: c.instance, Generation: c.epoch})
+		w.s.perform(e)
+		w.refused(c, err)
 	}
 }
 

@@ -36,6 +36,59 @@ func TestUpgradeKeepsMembers(t *testing.T) {
 	check("q", "other")
 }
 
+// TestProtocolsAreBounded: what the members of a group say of themselves has to fit into one entry of the log, also when it changes its kind.
+// Who is there already may say something else in its place.
+func TestProtocolsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newScript(t)
+	s.topics.partitions["t"] = 1
+	const large = maxProtocolBytes / 4
+	join := func(size int, words string) *kerr.Error {
+		t.Helper()
+		r := s.joinRequest(parse(strings.Fields("g topics=t " + words)))
+		r.Protocols[0].Metadata = append(r.Protocols[0].Metadata, make([]byte, size-protocolBytes(r.Protocols))...)
+		var err *kerr.Error
+		e := s.c.Join(s.now, &s.topics, 1, r)
+		for _, reply := range e.Replies {
+			if reply.Join != nil {
+				err = reply.Join.Err
+			}
+		}
+		for _, record := range e.Records { // without a journal, which would keep them all
+			if err := s.c.Replay(record); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return err
+	}
+	for i, x := range []struct {
+		size int
+		join string
+		want *kerr.Error
+	}{
+		{large, "new=a", nil}, {large, "new=b instance=b", nil}, {large, "new=c instance=c", nil}, {large, "new=d instance=d", nil},
+		{100, "new=e", kerr.GroupMaxSizeReached}, {large + 1, "id=a", kerr.GroupMaxSizeReached},
+		{large, "id=a", nil}, {large, "new=e instance=b", nil}, {large - 100, "id=a", nil}, {100, "new=f instance=f", nil},
+	} {
+		if err := join(x.size, x.join); err != x.want && err != kerr.RebalanceInProgress {
+			t.Errorf("classic %d, %s: %v, want %v", i, x.join, err, x.want)
+		}
+	}
+	s.command("beat g id=n names=t")
+	for i, x := range []struct {
+		size int
+		join string
+		want *kerr.Error
+	}{
+		{100, "new=g", kerr.GroupMaxSizeReached}, {large + 1, "id=a", kerr.GroupMaxSizeReached},
+		{large - 100, "id=a", nil}, {large, "new=h instance=c", nil}, {large - 200, "id=a", nil}, {100, "new=g", nil},
+	} {
+		if err := join(x.size, x.join); err != x.want {
+			t.Errorf("mixed %d, %s: %v, want %v", i, x.join, err, x.want)
+		}
+	}
+}
+
 // TestMixedGroupIsFull: of members of the classic protocol too; who is there already may join, and come back.
 func TestMixedGroupIsFull(t *testing.T) {
 	t.Parallel()

@@ -132,7 +132,9 @@ func (s *script) command(line string) {
 		}
 		s.perform(s.c.Sync(s.now, &s.topics, Call(a.int("call", 0)), r))
 	case "heartbeat":
-		s.printf("%s", errName(s.c.Heartbeat(s.now, HeartbeatRequest{Group: a.word(0), MemberID: a.named["id"], InstanceID: a.named["instance"], Generation: int32(a.int("gen", 0))})))
+		e, err := s.c.Heartbeat(s.now, &s.topics, HeartbeatRequest{Group: a.word(0), MemberID: a.named["id"], InstanceID: a.named["instance"], Generation: int32(a.int("gen", 0))})
+		s.perform(e)
+		s.printf("%s", errName(err))
 	case "leave":
 		e, results, err := s.c.Leave(s.now, &s.topics, a.word(0), []LeaveMember{{MemberID: a.named["id"], InstanceID: a.named["instance"]}})
 		for _, r := range append(results, err)[:1] {

@@ -14,19 +14,20 @@ type HeartbeatRequest struct {
 
 // Heartbeat handles Heartbeat. Only in PreparingRebalance does it tell the member to rejoin: in CompletingRebalance the
 // member already belongs to the new generation.
-func (c *Coordinator) Heartbeat(now time.Time, r HeartbeatRequest) *kerr.Error {
+func (c *Coordinator) Heartbeat(now time.Time, topics Topics, r HeartbeatRequest) (e Effects, err *kerr.Error) {
 	if g := c.groups[r.Group]; g != nil && g.consumer != nil {
-		return c.heartbeatConsumers(now, g, r)
+		err = c.heartbeatConsumers(now, topics, g, r, &e)
+		return e, err
 	}
 	g, m, err := c.member(r.Group, r.MemberID, r.InstanceID, r.Generation)
 	if err != nil {
-		return err
+		return e, err
 	}
 	g.touch(m, now)
 	if g.state == PreparingRebalance {
-		return kerr.RebalanceInProgress
+		return e, kerr.RebalanceInProgress
 	}
-	return nil
+	return e, nil
 }
 
 // touch starts m's session anew. The session of a member that waits for a join does not run.

@@ -40,7 +40,8 @@ func (c *Coordinator) sync(now time.Time, topics Topics, call Call, r SyncReques
 	if err != nil {
 		return err
 	}
-	if (r.ProtocolType != nil && *r.ProtocolType != g.protocolType) || (r.Protocol != nil && *r.Protocol != g.protocol) {
+	if (r.ProtocolType != nil && *r.ProtocolType != g.protocolType) ||
+		(r.Protocol != nil && *r.Protocol != g.protocol && g.state != PreparingRebalance) { // there it may be what it was before a downgrade
 		return kerr.InconsistentGroupProtocol
 	}
 	defer c.arm(g)

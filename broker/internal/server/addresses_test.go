@@ -1,8 +1,10 @@
 package server
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -81,7 +83,7 @@ type from struct {
 
 func (f from) RemoteAddr() net.Addr { return f.addr }
 
-// TestEarlyPeersHurry: who is not authenticated gets ten seconds in all, however the bytes come, and small frames only.
+// TestEarlyPeersHurry: who is not authenticated gets ten seconds in all, however the bytes come.
 func TestEarlyPeersHurry(t *testing.T) {
 	t.Parallel()
 	for name, write := range map[string]func(net.Conn){
@@ -127,11 +129,26 @@ func TestEarlyPeersHurry(t *testing.T) {
 	}
 	s := start(t, &fake{early: true}, nil)
 	c := dial(t, s)
-	go func() { _, _ = c.Write(heartbeat(1, 30_000)); _, _ = c.Write([]byte{0, 1, 0, 1}) }() // the server closes in between
+	go func() { _, _ = c.Write(heartbeat(1, 30_000)) }()
 	if got := answer(t, c); got != 1 {
 		t.Error(got)
 	}
-	if _, err := c.Read(make([]byte, 1)); err == nil {
-		t.Error("a large frame is waited for")
+}
+
+// TestEarlyPeersAreBrief: a frame that would do for others closes the connection of a peer that is not authenticated, before it is read.
+func TestEarlyPeersAreBrief(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[uint32]time.Duration{maxEarlyRequest: handshakeTimeout, maxEarlyRequest + 1: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dial(t, start(t, &fake{early: true}, nil))
+			began := time.Now()
+			write(t, c, binary.BigEndian.AppendUint32(nil, size))
+			if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+				t.Errorf("read %d, %v", n, err)
+			}
+			if took := time.Since(began); took != want {
+				t.Errorf("a frame of %d bytes: it ended after %v, want %v", size, took, want)
+			}
+		})
 	}
 }

@@ -259,7 +259,7 @@ func (s *Server) memoryInUse() int64 {
 	return s.cfg.MaxInFlightBytes - s.memory.mu.free
 }
 
-// TestFaultsCloseOneConnection: whatever is sent, only its own connection ends.
+// TestFaultsCloseOneConnection: whatever is sent, only its own connection ends, and that at once.
 func TestFaultsCloseOneConnection(t *testing.T) {
 	unknownKey := heartbeat(1, 0)
 	unknownKey[5] = 99
@@ -279,6 +279,7 @@ func TestFaultsCloseOneConnection(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := start(t, &fake{}, nil)
 				good, bad := dial(t, s), dial(t, s)
+				began := time.Now()
 				go func() {
 					_, _ = bad.Write(bytes) // it may be cut off in the middle
 					if name == "large plain" {
@@ -287,6 +288,9 @@ func TestFaultsCloseOneConnection(t *testing.T) {
 				}()
 				if n, err := bad.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 					t.Errorf("read %d, %v", n, err)
+				}
+				if took := time.Since(began); took != 0 {
+					t.Errorf("it ended after %v", took)
 				}
 				write(t, good, heartbeat(7, 0))
 				if got := answer(t, good); got != 7 {
