@@ -291,6 +291,47 @@ func TestGroupTransactSession(t *testing.T) {
 	}
 }
 
+// TestProduceOutsideOfTransaction: to a partition that was not added, and without the transaction that is open. The first can be
+// mended by an abort, as clients of version 11 are told; the second is a fault of the client.
+func TestProduceOutsideOfTransaction(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Memory())
+	cl := client(t, b)
+	createTopic(t, cl, "t", 2)
+	init := initProducer(t, cl, "tx", time.Minute)
+	c := dialRaw(t, b)
+	produce := func(version int16, partition int32, transactional bool) int16 {
+		t.Helper()
+		batch := rawBatch(init.ProducerID, init.ProducerEpoch, 0, "v")
+		if transactional {
+			batch = setAttribute(batch, 0x10)
+		}
+		req := produceRequest("t", partition, batch)
+		req.TransactionID = kmsg.StringPtr("tx")
+		return ask[*kmsg.ProduceResponse](t, c, version, req).Topics[0].Partitions[0].ErrorCode
+	}
+	add := kmsg.NewPtrAddPartitionsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch = "tx", init.ProducerID, init.ProducerEpoch
+	add.Topics = append(add.Topics, kmsg.AddPartitionsToTxnRequestTopic{Topic: "t", Partitions: []int32{1}})
+	if r := ask[*kmsg.AddPartitionsToTxnResponse](t, c, 3, add); r.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Fatalf("%+v", r.Topics[0])
+	}
+	for _, q := range []struct {
+		version       int16
+		partition     int32
+		transactional bool
+		want          error
+	}{
+		{10, 0, true, kerr.InvalidTxnState}, {11, 0, true, kerr.TransactionAbortable}, {12, 0, true, nil},
+		{10, 1, false, kerr.InvalidTxnState}, {11, 1, false, kerr.InvalidTxnState}, {12, 1, false, kerr.InvalidTxnState},
+		{11, 1, true, nil},
+	} {
+		if err := kerr.ErrorForCode(produce(q.version, q.partition, q.transactional)); !errors.Is(err, q.want) {
+			t.Errorf("version %d to partition %d, transactional %v: %v, want %v", q.version, q.partition, q.transactional, err, q.want)
+		}
+	}
+}
+
 // TestNothingToCommitBeginsNothing: a commit of offsets of which every one is refused does not look at its sender, and begins no transaction.
 func TestNothingToCommitBeginsNothing(t *testing.T) {
 	t.Parallel()

@@ -128,11 +128,10 @@ func (a *API) append(part *commitlog.Partition, tp txn.Partition, r *kmsg.Produc
 		if tellsLogStart(err) {
 			op.LogStartOffset = part.Offsets().LogStart
 		}
-		kerror := cause(err)
-		if kerror == kerr.InvalidTxnState && r.Version >= 11 {
-			kerror = kerr.TransactionAbortable
+		if errors.Is(err, commitlog.ErrTxnNotOpen) && r.Version >= 11 {
+			return 0, kerr.TransactionAbortable
 		}
-		return 0, kerror
+		return 0, cause(err)
 	}
 	op.BaseOffset, op.LogAppendTime, op.LogStartOffset = res.BaseOffset, res.LogAppendTime, res.LogStart
 	return res.LSN, nil

@@ -61,7 +61,7 @@ var (
 	// ErrInvalidProducerEpoch: the batch's epoch is older than one seen before (INVALID_PRODUCER_EPOCH).
 	ErrInvalidProducerEpoch = errors.New("producer epoch is fenced")
 	// ErrTxnNotOpen: a transactional batch whose producer id and epoch have no transaction open on the partition: open it
-	// with AppendOptions.Begin or Update.Begin, or answer INVALID_TXN_STATE (Produce >= 12: TRANSACTION_ABORTABLE).
+	// with AppendOptions.Begin or Update.Begin, or answer INVALID_TXN_STATE (Produce >= 11: TRANSACTION_ABORTABLE).
 	ErrTxnNotOpen = errors.New("no open transaction on the partition")
 	// ErrInvalidTxnState: a batch outside of any transaction from a producer that has one open on the partition
 	// (INVALID_TXN_STATE).
