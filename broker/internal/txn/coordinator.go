@@ -69,7 +69,7 @@ type lastEnd struct {
 type transaction struct {
 	id       string
 	producer Producer
-	previous Producer // before the last InitProducerId that named it: a request that names it again is a retry (KIP-360)
+	previous Producer // what the client had before it was given the present one: an InitProducerId that names it missed the answer (KIP-360)
 	timeout  time.Duration
 	ended    lastEnd
 

@@ -43,7 +43,7 @@ func (c *Coordinator) End(r EndRequest) (Producer, Effects, *kerr.Error) {
 	markerEpoch := t.producer.Epoch
 	if r.Bump {
 		markerEpoch++
-		next.producer = c.bumped(t.producer, &e)
+		next.producer, next.previous = c.bumped(t.producer, &e), t.producer
 	}
 	if t.open {
 		e.Ends = append(e.Ends, t.end(markerEpoch, r.Commit))

@@ -53,8 +53,8 @@ func (c *Coordinator) reinit(t *transaction, r InitRequest, e Effects) (Producer
 	case r.Producer == t.producer:
 		next.previous = t.producer
 	case r.Producer == t.previous && !t.open:
-		// A retry, whose first answer was lost: the same answer again. With a transaction open it cannot be one,
-		// since the client would not have had the epoch to open it with.
+		// The answer to the first try was lost, or that to an EndTxn which raised the epoch: the same answer again. With a
+		// transaction open it was not, since the client would not have had the epoch to open it with.
 		e.Records = append(e.Records, next.record())
 		return t.producer, e, nil
 	default:
