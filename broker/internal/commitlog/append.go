@@ -108,7 +108,8 @@ func (p *Partition) appendLocked(a *appendChange, records []Record) (LSN, error)
 }
 
 // checkBatch checks all that does not depend on the partition's state. Every record of an uncompressed batch is looked at; a
-// compressed one is unfolded only if the topic's configs ask for a look, and its header's maximum timestamp is trusted else.
+// compressed one is unfolded only if the topic's configs ask for a look, or if its header's maximum timestamp is below its first
+// record's: some clients leave it out (Sarama did). Else that is trusted, unlike in Kafka.
 func (p *Partition) checkBatch(raw []byte, c *topicConfig, begin bool) (batch.Header, error) {
 	h, err := batch.ParseHeader(raw)
 	if err != nil {
@@ -130,7 +131,7 @@ func (p *Partition) checkBatch(raw []byte, c *topicConfig, begin bool) (batch.He
 	if err := checkFields(&h, begin); err != nil {
 		return h, err
 	}
-	if h.Attributes.Codec() != batch.CodecNone && !c.compacted && !c.limitsTime() {
+	if h.Attributes.Codec() != batch.CodecNone && !c.compacted && !c.limitsTime() && (c.logAppendTime || h.MaxTimestamp >= h.BaseTimestamp) {
 		return h, nil
 	}
 	s, err := batch.ScanRecords(raw, &h)

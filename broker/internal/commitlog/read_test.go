@@ -374,6 +374,30 @@ func TestAppendRefuses(t *testing.T) {
 	}
 }
 
+// TestMissingMaxTimestamp: a client that leaves the maximum timestamp out has it put right, also if it compresses. It is what retention
+// and lookups by time go by.
+func TestMissingMaxTimestamp(t *testing.T) {
+	t.Parallel()
+	l := open(t, testConfig(vfs.NewMem()))
+	p := l.Partition(create(t, l, "t", 1, nil).ID, 0)
+	for codec := batch.CodecNone; codec <= batch.CodecZstd; codec++ {
+		raw := compress(t, plain(3, 10).raw(), codec)
+		h := mustHeader(t, raw)
+		batch.SetMaxTimestamp(raw, &h, batch.NoTimestamp, false)
+		res, err := p.Append(raw, AppendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(t, l, res.LSN)
+		if h = mustHeader(t, raw); h.MaxTimestamp != 1002 || batch.Verify(raw, &h) != nil {
+			t.Errorf("%v: max timestamp %d", codec, h.MaxTimestamp)
+		}
+	}
+	if got, err := p.OffsetForTimestamp(1002, ReadUncommitted); err != nil || got.Offset != 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // TestFaultsOfOneMoment: time passes while a batch is judged, and what is refused for its time names the record, whenever that was.
 func TestFaultsOfOneMoment(t *testing.T) {
 	t.Parallel()
