@@ -140,7 +140,9 @@ func (p *Partition) checkBatch(raw []byte, c *topicConfig, begin bool) (batch.He
 	}
 	now := p.log.now() // one moment, for the batch and for its records
 	if c.compacted && s.NullKey >= 0 || c.limitsTime() && (c.far(s.MinTimestamp, now) || c.far(s.MaxTimestamp, now)) {
-		return h, recordFaults(raw, &h, c, now)
+		if err := recordFaults(raw, &h, c, now); err != nil {
+			return h, err
+		}
 	}
 	if s.MaxTimestamp != h.MaxTimestamp {
 		batch.SetMaxTimestamp(raw, &h, s.MaxTimestamp, false)
@@ -177,7 +179,8 @@ func checkFields(h *batch.Header, begin bool) error {
 // far reports whether a record's time is too long ago or too far ahead.
 func (c *topicConfig) far(ts, now int64) bool { return now-ts > c.beforeMax || ts-now > c.afterMax }
 
-// recordFaults names the records of a batch that a topic does not take, each with the first thing that is wrong with it.
+// recordFaults names the records of a batch that a topic does not take, each with the first thing that is wrong with it. A record
+// without a time is taken, though it seems to be of long ago.
 func recordFaults(raw []byte, h *batch.Header, c *topicConfig, now int64) error {
 	records, err := batch.NewRecords(raw, h)
 	if err != nil {
@@ -188,13 +191,16 @@ func recordFaults(raw []byte, h *batch.Header, c *topicConfig, now int64) error 
 		switch r := records.Record(); {
 		case c.compacted && r.Key == nil:
 			faults.add(index, "a compacted topic takes no record without a key")
-		case c.limitsTime() && c.far(r.Timestamp, now):
+		case c.limitsTime() && r.Timestamp != batch.NoTimestamp && c.far(r.Timestamp, now):
 			faults.add(index, "the timestamp is too far from the broker's time")
 			faults.kind = ErrInvalidTimestamp // also if others have another fault, as Kafka
 		}
 	}
 	if err := records.Err(); err != nil {
 		return invalidRecords(err)
+	}
+	if faults.Total == 0 {
+		return nil
 	}
 	return faults
 }
