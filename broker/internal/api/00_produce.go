@@ -140,8 +140,9 @@ func (a *API) append(part *commitlog.Partition, tp txn.Partition, r *kmsg.Produc
 // appendBatch appends raw, through the transaction coordinator if that has a say. A transactional batch of an older
 // version needs no look there: the partition itself refuses what was not added.
 func (a *API) appendBatch(part *commitlog.Partition, tp txn.Partition, r *kmsg.ProduceRequest, raw []byte) (res commitlog.AppendResult, txnErr *kerr.Error, err error) {
-	if len(raw) < batchHeaderSize {
-		return res, nil, commitlog.ErrCorruptBatch
+	if len(raw) < batchHeaderSize { // there is nothing to look at, and the log says what is wrong
+		res, err = part.Append(raw, commitlog.AppendOptions{})
+		return res, nil, err
 	}
 	attributes := binary.BigEndian.Uint16(raw[batchAttributes:])
 	if attributes&attributeCodec == codecZstd && r.Version < 7 {

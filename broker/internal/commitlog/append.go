@@ -112,10 +112,13 @@ func (p *Partition) appendLocked(a *appendChange, records []Record) (LSN, error)
 // record's: some clients leave it out (Sarama did). Else that is trusted, unlike in Kafka.
 func (p *Partition) checkBatch(raw []byte, c *topicConfig, begin bool) (batch.Header, error) {
 	h, err := batch.ParseHeader(raw)
-	if err != nil {
-		return h, err
-	}
 	switch {
+	case len(raw) == 0:
+		return h, batchError("no batch")
+	case errors.Is(err, batch.ErrMagic), errors.Is(err, batch.ErrNumbers) && batch.Verify(raw, &h) == nil:
+		return h, batchError(err.Error()) // so it was made: to send it again is of no use
+	case err != nil:
+		return h, err
 	case len(raw) < h.Size():
 		return h, fmt.Errorf("%w: %d bytes for a batch of %d", ErrCorruptBatch, len(raw), h.Size())
 	case len(raw) > h.Size():

@@ -43,8 +43,6 @@ var (
 
 	// ErrCorruptBatch: the checksum does not match, or the bytes are not a batch (CORRUPT_MESSAGE).
 	ErrCorruptBatch = batch.ErrCorrupt
-	// ErrUnsupportedMagic: not a version 2 batch (UNSUPPORTED_FOR_MESSAGE_FORMAT).
-	ErrUnsupportedMagic = batch.ErrMagic
 	// ErrUnsupportedCompression: a codec that Kafka does not know (UNSUPPORTED_COMPRESSION_TYPE).
 	ErrUnsupportedCompression = batch.ErrCodec
 	// ErrInvalidRecord: INVALID_RECORD. A *RecordError says which record and why.

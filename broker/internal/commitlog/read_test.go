@@ -333,7 +333,7 @@ func TestAppendRefuses(t *testing.T) {
 	edit := func(f func(b []byte)) []byte {
 		raw := plain(3, 10).raw()
 		f(raw)
-		h := mustHeader(t, raw)
+		h, _ := batch.ParseHeader(raw)                                               // the numbers may be impossible
 		batch.SetMaxTimestamp(raw, &h, h.MaxTimestamp, h.Attributes.LogAppendTime()) // the checksum anew
 		return raw
 	}
@@ -341,14 +341,20 @@ func TestAppendRefuses(t *testing.T) {
 		raw  []byte
 		want error
 	}{
-		"empty":                 {nil, ErrCorruptBatch},
+		"nothing":               {nil, ErrInvalidRecord},
 		"cut off":               {plain(3, 10).raw()[:70], ErrCorruptBatch},
+		"cut off early":         {plain(3, 10).raw()[:30], ErrCorruptBatch},
 		"two batches":           {append(plain(3, 10).raw(), plain(3, 10).raw()...), ErrInvalidRecord},
 		"checksum":              {func() []byte { b := plain(3, 10).raw(); b[80]++; return b }(), ErrCorruptBatch},
-		"magic 1":               {func() []byte { b := plain(3, 10).raw(); b[16] = 1; return b }(), ErrUnsupportedMagic},
+		"magic 1":               {func() []byte { b := plain(3, 10).raw(); b[16] = 1; return b }(), ErrInvalidRecord},
+		"short message set":     {func() []byte { b := plain(3, 10).raw()[:34]; b[16] = 0; return b }(), ErrInvalidRecord},
 		"base offset":           {edit(func(b []byte) { b[7] = 1 }), ErrInvalidRecord},
 		"count":                 {edit(func(b []byte) { b[60] = 2 }), ErrInvalidRecord},
 		"count and delta":       {edit(func(b []byte) { b[60], b[26] = 2, 1 }), ErrInvalidRecord},
+		"no records":            {edit(func(b []byte) { b[60], b[23], b[24], b[25], b[26] = 0, 255, 255, 255, 255 }), ErrInvalidRecord},
+		"negative count":        {edit(func(b []byte) { b[57] = 255 }), ErrInvalidRecord},
+		"negative offset":       {edit(func(b []byte) { b[0] = 255 }), ErrInvalidRecord},
+		"numbers and checksum":  {func() []byte { b := plain(3, 10).raw(); b[57] = 255; return b }(), ErrCorruptBatch},
 		"codec 5":               {edit(func(b []byte) { b[22] = 5 }), ErrUnsupportedCompression},
 		"control":               {edit(func(b []byte) { b[22] = 0x20 }), ErrInvalidRecord},
 		"log append time":       {edit(func(b []byte) { b[22] = 0x08 }), ErrInvalidTimestamp},
