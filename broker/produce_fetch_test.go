@@ -61,6 +61,10 @@ func TestProduceErrors(t *testing.T) {
 	if r := ask[*kmsg.ProduceResponse](t, dialRaw(t, b), 13, byID); r.Topics[0].Partitions[0].ErrorCode != kerr.UnknownTopicID.Code {
 		t.Errorf("unknown id: %+v", r.Topics[0])
 	}
+	zstd := produceRequest("t", 0, setAttribute(good(), 4))
+	if r := ask[*kmsg.ProduceResponse](t, dialRaw(t, b), 6, zstd); r.Topics[0].Partitions[0].ErrorCode != kerr.UnsupportedCompressionType.Code {
+		t.Errorf("zstd of a client that does not know it: %+v", r.Topics[0])
+	}
 	wrongAcks := produceRequest("t", 0, good())
 	wrongAcks.Acks = 2
 	if r := ask[*kmsg.ProduceResponse](t, dialRaw(t, b), 9, wrongAcks); r.Topics[0].Partitions[0].ErrorCode != kerr.InvalidRequiredAcks.Code {
