@@ -106,6 +106,7 @@ func (s *script) command(words []string) string {
 		if err := s.log.keepHouse(); err != nil {
 			return err.Error() + "\n"
 		}
+		wait(s.t, s.log, s.log.Enqueued()) // nobody else does
 		return ""
 	case "compact":
 		if err := s.log.flushPartition(s.partition(), 1); err != nil { // nothing is read from memory
