@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/millrace-io/millrace/broker/internal/batch"
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
 	"github.com/millrace-io/millrace/broker/internal/group"
 	"github.com/millrace-io/millrace/broker/internal/txn"
@@ -101,6 +102,56 @@ func TestTimersRun(t *testing.T) {
 			t.Errorf("expired: %v", err)
 		}
 	})
+}
+
+// TestEveryTransactionTimesOut: however it was begun, and with nothing else to wake the timer.
+func TestEveryTransactionTimesOut(t *testing.T) {
+	for name, begin := range map[string]func(c *Coordinator, topic commitlog.Topic, p txn.Producer) (*kerr.Error, error){
+		"AddPartitions": func(c *Coordinator, topic commitlog.Topic, p txn.Producer) (*kerr.Error, error) {
+			kerror, _, err := c.AddPartitions("tx", p, []txn.Partition{{Topic: topic.ID}})
+			return kerror, err
+		},
+		"AddOffsets": func(c *Coordinator, _ commitlog.Topic, p txn.Producer) (*kerr.Error, error) {
+			kerror, _, err := c.AddOffsets("tx", p, "g")
+			return kerror, err
+		},
+		"StageOffsets": func(c *Coordinator, topic commitlog.Topic, p txn.Producer) (*kerr.Error, error) {
+			_, kerror, _, err := c.StageOffsets("tx", p, true, group.CommitRequest{
+				Group: "g", Generation: -1, Offsets: []group.Offset{{Partition: group.Partition{Topic: topic.ID}, At: 5}},
+			})
+			return kerror, err
+		},
+		"Append": func(c *Coordinator, topic commitlog.Topic, p txn.Producer) (*kerr.Error, error) {
+			raw := batch.Build(batch.Header{ProducerID: p.ID, ProducerEpoch: p.Epoch, Attributes: batch.Attrs(true, false, false)}, []batch.Record{{}})
+			_, kerror, err := c.Append(c.log.Partition(topic.ID, 0), txn.Partition{Topic: topic.ID}, "tx", p, raw)
+			return kerror, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, topic, done := open(t, vfs.NewMem())
+				defer done()
+				id := "tx"
+				p, kerror, _, err := c.InitProducer(txn.InitRequest{TransactionalID: &id, Timeout: 10 * time.Second, Producer: txn.Producer{ID: -1, Epoch: -1}})
+				if kerror != nil || err != nil {
+					t.Fatal(kerror, err)
+				}
+				time.Sleep(time.Minute)
+				if kerror, err := begin(c, topic, p); kerror != nil || err != nil {
+					t.Fatal(kerror, err)
+				}
+				for _, w := range []struct {
+					after time.Duration
+					state string
+				}{{9 * time.Second, txn.StateOngoing}, {2 * time.Second, txn.StateEmpty}} {
+					time.Sleep(w.after)
+					if d, _, _ := c.DescribeTransaction(id); d.State != w.state {
+						t.Errorf("%v later: %s, want %s", w.after, d.State, w.state)
+					}
+				}
+			})
+		})
+	}
 }
 
 // TestOffsetsExpire: those of a group without members go when their time has come, and stay gone after a restart.
