@@ -154,6 +154,60 @@ func TestEveryTransactionTimesOut(t *testing.T) {
 	}
 }
 
+// TestIDsExpire: a transactional id that nobody uses for long, over a restart, and what comes later from its producer.
+func TestIDsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		c, topic, done := open(t, fs)
+		p := beginTransaction(t, c, topic)
+		end := func(c *Coordinator) *kerr.Error {
+			_, kerror, _, err := c.EndTxn(txn.EndRequest{ID: "tx", Producer: p, Commit: true})
+			if err != nil {
+				t.Error(err)
+			}
+			return kerror
+		}
+		if err := end(c); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(txn.IDExpiry / 2)
+		done()
+		c, _, done = open(t, fs)
+		time.Sleep(txn.IDExpiry/2 - 2*time.Minute)
+		if err := end(c); err != nil {
+			t.Errorf("too early: %v", err)
+		}
+		time.Sleep(idExpiryInterval + 3*time.Minute)
+		if err := end(c); err != kerr.InvalidProducerIDMapping {
+			t.Errorf("expired: %v", err)
+		}
+		done()
+		c, _, done = open(t, fs)
+		defer done()
+		if err := end(c); err != kerr.InvalidProducerIDMapping {
+			t.Errorf("after a restart: %v", err)
+		}
+	})
+}
+
+// TestManyIDsExpire: more than go into one entry.
+func TestManyIDsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _, done := open(t, vfs.NewMem())
+		defer done()
+		for i := range 2500 {
+			id := fmt.Sprint("tx-", i)
+			if _, kerror, _, err := c.InitProducer(txn.InitRequest{TransactionalID: &id, Timeout: time.Second, Producer: txn.Producer{ID: -1, Epoch: -1}}); kerror != nil || err != nil {
+				t.Fatal(kerror, err)
+			}
+		}
+		time.Sleep(txn.IDExpiry + idExpiryInterval)
+		if all, _, _ := c.Transactions(); len(all) != 0 {
+			t.Errorf("%d are left", len(all))
+		}
+	})
+}
+
 // TestOffsetsExpire: those of a group without members go when their time has come, and stay gone after a restart.
 func TestOffsetsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
