@@ -404,6 +404,25 @@ func TestMissingMaxTimestamp(t *testing.T) {
 	}
 }
 
+// TestCompressedFaults: compressed batches are looked into where the topic's configs ask for it.
+func TestCompressedFaults(t *testing.T) {
+	t.Parallel()
+	l := open(t, testConfig(vfs.NewMem()))
+	for config, want := range map[string]error{"cleanup.policy=compact": ErrInvalidRecord, "message.timestamp.before.max.ms=1000": ErrInvalidTimestamp} {
+		name, value, _ := strings.Cut(config, "=")
+		p := l.Partition(create(t, l, name, 1, map[string]string{name: value}).ID, 0)
+		b := plain(3, 10)
+		for i := range b.records {
+			b.records[i].Timestamp = l.now()
+		}
+		b.records[1] = batch.Record{} // no key, and of 1970
+		_, err := p.Append(compress(t, b.raw(), batch.CodecGzip), AppendOptions{})
+		if rerr, ok := errors.AsType[*RecordError](err); !ok || !errors.Is(err, want) || len(rerr.Faults) != 1 || rerr.Faults[0].Index != 1 {
+			t.Errorf("%s: %v", config, err)
+		}
+	}
+}
+
 // TestFaultsOfOneMoment: time passes while a batch is judged, and what is refused for its time names the record, whenever that was.
 func TestFaultsOfOneMoment(t *testing.T) {
 	t.Parallel()

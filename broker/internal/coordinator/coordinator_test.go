@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/millrace-io/millrace/broker/internal/batch"
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
+	"github.com/millrace-io/millrace/broker/internal/fields"
 	"github.com/millrace-io/millrace/broker/internal/group"
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
@@ -186,6 +188,33 @@ func TestIDsExpire(t *testing.T) {
 		defer done()
 		if err := end(c); err != kerr.InvalidProducerIDMapping {
 			t.Errorf("after a restart: %v", err)
+		}
+	})
+}
+
+// TestIDsOfVersion1Expire: their records do not say when they were used, and their time begins with the upgrade.
+func TestIDsOfVersion1Expire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		c, _, done := open(t, fs)
+		record := fields.AppendString([]byte{2, 1}, "tx")
+		for _, v := range []int64{5, 0, -1, -1, 1000, -1, -1} { // producer, previous one, time-out, last end
+			record = binary.AppendVarint(record, v)
+		}
+		c.txns.Lock()
+		_, err := c.commitTxn(txn.Effects{Records: [][]byte{fields.AppendBool(record, false)}})
+		c.txns.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		done()
+		c, _, done = open(t, fs)
+		defer done()
+		for wait, want := range []bool{true, false} {
+			time.Sleep(2*idExpiryInterval + time.Duration(wait)*txn.IDExpiry)
+			if _, ok, _ := c.DescribeTransaction("tx"); ok != want {
+				t.Errorf("known is %v, want %v", ok, want)
+			}
 		}
 	})
 }
