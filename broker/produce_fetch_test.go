@@ -45,7 +45,7 @@ func TestProduceErrors(t *testing.T) {
 	}
 	resp := ask[*kmsg.ProduceResponse](t, dialRaw(t, b), 9, req)
 	for i, want := range []error{
-		nil, kerr.CorruptMessage, kerr.CorruptMessage, kerr.InvalidRecord, kerr.InvalidTxnState, kerr.UnknownTopicOrPartition,
+		nil, kerr.CorruptMessage, kerr.InvalidRecord, kerr.InvalidRecord, kerr.InvalidTxnState, kerr.UnknownTopicOrPartition,
 		kerr.UnknownTopicOrPartition, kerr.InvalidRecord, nil,
 	} {
 		p := resp.Topics[i].Partitions[0]
@@ -61,10 +61,16 @@ func TestProduceErrors(t *testing.T) {
 	if r := ask[*kmsg.ProduceResponse](t, dialRaw(t, b), 13, byID); r.Topics[0].Partitions[0].ErrorCode != kerr.UnknownTopicID.Code {
 		t.Errorf("unknown id: %+v", r.Topics[0])
 	}
-	wrongAcks := produceRequest("t", 0, good())
-	wrongAcks.Acks = 2
-	if r := ask[*kmsg.ProduceResponse](t, dialRaw(t, b), 9, wrongAcks); r.Topics[0].Partitions[0].ErrorCode != kerr.InvalidRequiredAcks.Code {
-		t.Errorf("acks=2: %+v", r.Topics[0])
+	zstd := produceRequest("t", 0, setAttribute(good(), 4))
+	if r := ask[*kmsg.ProduceResponse](t, dialRaw(t, b), 6, zstd); r.Topics[0].Partitions[0].ErrorCode != kerr.UnsupportedCompressionType.Code {
+		t.Errorf("zstd of a client that does not know it: %+v", r.Topics[0])
+	}
+	for _, acks := range []int16{2, -2} {
+		wrongAcks := produceRequest("t", 0, good())
+		wrongAcks.Acks = acks
+		if r := ask[*kmsg.ProduceResponse](t, dialRaw(t, b), 9, wrongAcks); r.Topics[0].Partitions[0].ErrorCode != kerr.InvalidRequiredAcks.Code {
+			t.Errorf("acks=%d: %+v", acks, r.Topics[0])
+		}
 	}
 }
 

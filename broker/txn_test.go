@@ -291,6 +291,145 @@ func TestGroupTransactSession(t *testing.T) {
 	}
 }
 
+// TestProduceOutsideOfTransaction: to a partition that was not added, and without the transaction that is open. The first can be
+// mended by an abort, as clients of version 11 are told; the second is a fault of the client.
+func TestProduceOutsideOfTransaction(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Memory())
+	cl := client(t, b)
+	createTopic(t, cl, "t", 2)
+	init := initProducer(t, cl, "tx", time.Minute)
+	c := dialRaw(t, b)
+	produce := func(version int16, partition int32, transactional bool) int16 {
+		t.Helper()
+		batch := rawBatch(init.ProducerID, init.ProducerEpoch, 0, "v")
+		if transactional {
+			batch = setAttribute(batch, 0x10)
+		}
+		req := produceRequest("t", partition, batch)
+		req.TransactionID = kmsg.StringPtr("tx")
+		return ask[*kmsg.ProduceResponse](t, c, version, req).Topics[0].Partitions[0].ErrorCode
+	}
+	add := func(partitions ...int32) []kmsg.AddPartitionsToTxnResponseTopicPartition {
+		t.Helper()
+		return ask[*kmsg.AddPartitionsToTxnResponse](t, c, 3, &kmsg.AddPartitionsToTxnRequest{
+			TransactionalID: "tx", ProducerID: init.ProducerID, ProducerEpoch: init.ProducerEpoch,
+			Topics: []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: partitions}},
+		}).Topics[0].Partitions
+	}
+	// All or none.
+	if r := add(0, 9); r[0].ErrorCode != kerr.OperationNotAttempted.Code || r[1].ErrorCode != kerr.UnknownTopicOrPartition.Code {
+		t.Errorf("one is not there: %+v", r)
+	}
+	if r := add(1); r[0].ErrorCode != 0 {
+		t.Fatalf("%+v", r)
+	}
+	for _, q := range []struct {
+		version       int16
+		partition     int32
+		transactional bool
+		want          error
+	}{
+		{10, 0, true, kerr.InvalidTxnState}, {11, 0, true, kerr.TransactionAbortable}, {12, 0, true, nil},
+		{10, 1, false, kerr.InvalidTxnState}, {11, 1, false, kerr.InvalidTxnState}, {12, 1, false, kerr.InvalidTxnState},
+		{11, 1, true, nil},
+	} {
+		if err := kerr.ErrorForCode(produce(q.version, q.partition, q.transactional)); !errors.Is(err, q.want) {
+			t.Errorf("version %d to partition %d, transactional %v: %v, want %v", q.version, q.partition, q.transactional, err, q.want)
+		}
+	}
+}
+
+// TestOffsetsOutsideOfTransaction: before version 5 the group has to be added first.
+func TestOffsetsOutsideOfTransaction(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Memory())
+	cl := client(t, b)
+	createTopic(t, cl, "t", 1)
+	init := initProducer(t, cl, "tx", time.Minute)
+	p := producer{init.ProducerID, init.ProducerEpoch}
+	c := dialRaw(t, b)
+	for version, want := range map[int16]error{2: kerr.InvalidTxnState, 3: kerr.InvalidTxnState, 4: kerr.TransactionAbortable} {
+		if err := commitOffsetIn(t, c, version, "tx", p); !errors.Is(err, want) {
+			t.Errorf("version %d: %v, want %v", version, err, want)
+		}
+	}
+	r := ask[*kmsg.AddOffsetsToTxnResponse](t, c, 3, &kmsg.AddOffsetsToTxnRequest{TransactionalID: "tx", ProducerID: p.id, ProducerEpoch: p.epoch, Group: "g"})
+	if r.ErrorCode != 0 {
+		t.Fatalf("%+v", r)
+	}
+	if err := commitOffsetIn(t, c, 4, "tx", p); err != nil {
+		t.Error(err)
+	}
+}
+
+// commitOffsetIn sends TxnOffsetCommit at version for partition 0 of topic t, from outside of group g.
+func commitOffsetIn(t testing.TB, c *rawConn, version int16, txnID string, p producer) error {
+	t.Helper()
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Generation = txnID, "g", p.id, p.epoch, -1
+	rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+	req.Topics = append(req.Topics, kmsg.TxnOffsetCommitRequestTopic{Topic: "t", Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{rp}})
+	resp := ask[*kmsg.TxnOffsetCommitResponse](t, c, version, req)
+	return kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+}
+
+// TestFencedCodes: a zombie is told so by the code that its version of each request has for it.
+func TestFencedCodes(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Memory())
+	cl := client(t, b)
+	createTopic(t, cl, "t", 1)
+	id := "tx"
+	p := initProducer(t, cl, id, time.Minute)
+	initProducer(t, cl, id, time.Minute)
+	c := dialRaw(t, b)
+	ways := map[string]func(version int16) int16{
+		"InitProducerId": func(v int16) int16 {
+			return ask[*kmsg.InitProducerIDResponse](t, c, v, &kmsg.InitProducerIDRequest{TransactionalID: &id, TransactionTimeoutMillis: 1000,
+				ProducerID: p.ProducerID, ProducerEpoch: p.ProducerEpoch}).ErrorCode
+		},
+		"AddPartitionsToTxn": func(v int16) int16 {
+			return ask[*kmsg.AddPartitionsToTxnResponse](t, c, v, &kmsg.AddPartitionsToTxnRequest{TransactionalID: id, ProducerID: p.ProducerID,
+				ProducerEpoch: p.ProducerEpoch, Topics: []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: []int32{0}}}}).Topics[0].Partitions[0].ErrorCode
+		},
+		"AddOffsetsToTxn": func(v int16) int16 {
+			return ask[*kmsg.AddOffsetsToTxnResponse](t, c, v, &kmsg.AddOffsetsToTxnRequest{TransactionalID: id, ProducerID: p.ProducerID,
+				ProducerEpoch: p.ProducerEpoch, Group: "g"}).ErrorCode
+		},
+		"EndTxn": func(v int16) int16 {
+			return ask[*kmsg.EndTxnResponse](t, c, v, &kmsg.EndTxnRequest{TransactionalID: id, ProducerID: p.ProducerID,
+				ProducerEpoch: p.ProducerEpoch}).ErrorCode
+		},
+		"TxnOffsetCommit": func(v int16) int16 {
+			var kerror *kerr.Error
+			errors.As(commitOffsetIn(t, c, v, id, producer{p.ProducerID, p.ProducerEpoch}), &kerror)
+			return kerror.Code
+		},
+		"Produce": func(v int16) int16 {
+			req := produceRequest("t", 0, setAttribute(rawBatch(p.ProducerID, p.ProducerEpoch, 0, "v"), 0x10))
+			req.TransactionID = &id
+			return ask[*kmsg.ProduceResponse](t, c, v, req).Topics[0].Partitions[0].ErrorCode
+		},
+	}
+	for _, q := range []struct {
+		name    string
+		version int16
+		want    *kerr.Error
+	}{
+		{"InitProducerId", 3, kerr.InvalidProducerEpoch}, {"InitProducerId", 4, kerr.ProducerFenced},
+		{"AddPartitionsToTxn", 1, kerr.InvalidProducerEpoch}, {"AddPartitionsToTxn", 2, kerr.ProducerFenced},
+		{"AddOffsetsToTxn", 1, kerr.InvalidProducerEpoch}, {"AddOffsetsToTxn", 2, kerr.ProducerFenced},
+		{"EndTxn", 1, kerr.InvalidProducerEpoch}, {"EndTxn", 2, kerr.ProducerFenced}, {"EndTxn", 5, kerr.ProducerFenced},
+		{"TxnOffsetCommit", 3, kerr.InvalidProducerEpoch}, {"TxnOffsetCommit", 5, kerr.InvalidProducerEpoch},
+		{"Produce", 12, kerr.InvalidProducerEpoch},
+	} {
+		if code := ways[q.name](q.version); code != q.want.Code {
+			t.Errorf("%s version %d: %v, want %v", q.name, q.version, kerr.ErrorForCode(code), q.want)
+		}
+	}
+}
+
 // TestNothingToCommitBeginsNothing: a commit of offsets of which every one is refused does not look at its sender, and begins no transaction.
 func TestNothingToCommitBeginsNothing(t *testing.T) {
 	t.Parallel()

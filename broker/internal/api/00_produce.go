@@ -128,11 +128,10 @@ func (a *API) append(part *commitlog.Partition, tp txn.Partition, r *kmsg.Produc
 		if tellsLogStart(err) {
 			op.LogStartOffset = part.Offsets().LogStart
 		}
-		kerror := cause(err)
-		if kerror == kerr.InvalidTxnState && r.Version >= 11 {
-			kerror = kerr.TransactionAbortable
+		if errors.Is(err, commitlog.ErrTxnNotOpen) && r.Version >= 11 {
+			return 0, kerr.TransactionAbortable
 		}
-		return 0, kerror
+		return 0, cause(err)
 	}
 	op.BaseOffset, op.LogAppendTime, op.LogStartOffset = res.BaseOffset, res.LogAppendTime, res.LogStart
 	return res.LSN, nil
@@ -141,8 +140,9 @@ func (a *API) append(part *commitlog.Partition, tp txn.Partition, r *kmsg.Produc
 // appendBatch appends raw, through the transaction coordinator if that has a say. A transactional batch of an older
 // version needs no look there: the partition itself refuses what was not added.
 func (a *API) appendBatch(part *commitlog.Partition, tp txn.Partition, r *kmsg.ProduceRequest, raw []byte) (res commitlog.AppendResult, txnErr *kerr.Error, err error) {
-	if len(raw) < batchHeaderSize {
-		return res, nil, commitlog.ErrCorruptBatch
+	if len(raw) < batchHeaderSize { // there is nothing to look at, and the log says what is wrong
+		res, err = part.Append(raw, commitlog.AppendOptions{})
+		return res, nil, err
 	}
 	attributes := binary.BigEndian.Uint16(raw[batchAttributes:])
 	if attributes&attributeCodec == codecZstd && r.Version < 7 {

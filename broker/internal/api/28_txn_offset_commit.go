@@ -44,8 +44,11 @@ func (a *API) txnOffsetCommit(req *server.Request, r *kmsg.TxnOffsetCommitReques
 	}
 	producer := txn.Producer{ID: r.ProducerID, Epoch: r.ProducerEpoch}
 	results, txnErr, lsn, err := a.coord.StageOffsets(r.TransactionalID, producer, r.Version >= 5, c.CommitRequest)
-	if txnErr == kerr.ProducerFenced { // this key never had that code
+	switch {
+	case txnErr == kerr.ProducerFenced: // this key never had that code
 		txnErr = kerr.InvalidProducerEpoch
+	case txnErr == kerr.InvalidTxnState && r.Version >= 4: // the group was not added: an abort mends it
+		txnErr = kerr.TransactionAbortable
 	}
 	if txnErr != nil {
 		results = slices.Repeat([]*kerr.Error{txnErr}, len(c.codes))

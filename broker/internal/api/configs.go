@@ -107,6 +107,7 @@ func (a *API) describeBrokerConfigs() []described {
 		static("offsets.retention.minutes", strconv.Itoa(int(a.cfg.OffsetsRetention.Minutes())), kmsg.ConfigTypeInt, "How long a group without members keeps its offsets; 0: for ever, or less than a minute."),
 		static("socket.request.max.bytes", strconv.Itoa(a.cfg.MaxRequestBytes), kmsg.ConfigTypeInt, "The largest request."),
 		static("transaction.max.timeout.ms", "900000", kmsg.ConfigTypeInt, "The longest transaction."),
+		static("transactional.id.expiration.ms", "604800000", kmsg.ConfigTypeInt, "How long a transactional id is known that nobody uses."),
 	}
 	if a.cfg.Rack != "" {
 		out = append(out, static("broker.rack", a.cfg.Rack, kmsg.ConfigTypeString, "The rack of the one broker."))

@@ -21,7 +21,6 @@ var causes = []struct {
 	{commitlog.ErrPolicy, kerr.PolicyViolation},
 	{commitlog.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
 	{commitlog.ErrCorruptBatch, kerr.CorruptMessage},
-	{commitlog.ErrUnsupportedMagic, kerr.UnsupportedForMessageFormat},
 	{commitlog.ErrUnsupportedCompression, kerr.UnsupportedCompressionType},
 	{commitlog.ErrInvalidRecord, kerr.InvalidRecord},
 	{commitlog.ErrInvalidTimestamp, kerr.InvalidTimestamp},

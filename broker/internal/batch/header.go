@@ -90,7 +90,7 @@ func PeekSize(b []byte) (int, error) {
 
 // ParseHeader decodes the header of the batch that begins with b, which may hold more than the batch, or only its header.
 // It checks what can be checked without the records: magic, length, and that the counts are not negative.
-// The error wraps ErrCorrupt or ErrMagic.
+// The error wraps ErrCorrupt, with ErrNumbers if that is all, or ErrMagic.
 func ParseHeader(b []byte) (Header, error) {
 	if len(b) < HeaderSize {
 		if len(b) > 16 && b[16] != Magic {
@@ -120,10 +120,10 @@ func ParseHeader(b []byte) (Header, error) {
 		return Header{}, fmt.Errorf("%w: length %d", ErrCorrupt, h.Length)
 	}
 	if h.LastOffsetDelta < 0 || h.Count < 0 {
-		return Header{}, fmt.Errorf("%w: last offset delta %d, count %d", ErrCorrupt, h.LastOffsetDelta, h.Count)
+		return h, fmt.Errorf("%w: %w: last offset delta %d, count %d", ErrCorrupt, ErrNumbers, h.LastOffsetDelta, h.Count)
 	}
 	if h.BaseOffset < 0 || h.NextOffset() < 0 {
-		return Header{}, fmt.Errorf("%w: base offset %d", ErrCorrupt, h.BaseOffset)
+		return h, fmt.Errorf("%w: %w: base offset %d", ErrCorrupt, ErrNumbers, h.BaseOffset)
 	}
 	return h, nil
 }

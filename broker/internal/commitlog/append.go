@@ -108,13 +108,17 @@ func (p *Partition) appendLocked(a *appendChange, records []Record) (LSN, error)
 }
 
 // checkBatch checks all that does not depend on the partition's state. Every record of an uncompressed batch is looked at; a
-// compressed one is unfolded only if the topic's configs ask for a look, and its header's maximum timestamp is trusted else.
+// compressed one is unfolded only if the topic's configs ask for a look, or if its header's maximum timestamp is below its first
+// record's: some clients leave it out (Sarama did). Else that is trusted, unlike in Kafka.
 func (p *Partition) checkBatch(raw []byte, c *topicConfig, begin bool) (batch.Header, error) {
 	h, err := batch.ParseHeader(raw)
-	if err != nil {
-		return h, err
-	}
 	switch {
+	case len(raw) == 0:
+		return h, batchError("no batch")
+	case errors.Is(err, batch.ErrMagic), errors.Is(err, batch.ErrNumbers) && batch.Verify(raw, &h) == nil:
+		return h, batchError(err.Error()) // so it was made: to send it again is of no use
+	case err != nil:
+		return h, err
 	case len(raw) < h.Size():
 		return h, fmt.Errorf("%w: %d bytes for a batch of %d", ErrCorruptBatch, len(raw), h.Size())
 	case len(raw) > h.Size():
@@ -130,7 +134,7 @@ func (p *Partition) checkBatch(raw []byte, c *topicConfig, begin bool) (batch.He
 	if err := checkFields(&h, begin); err != nil {
 		return h, err
 	}
-	if h.Attributes.Codec() != batch.CodecNone && !c.compacted && !c.limitsTime() {
+	if h.Attributes.Codec() != batch.CodecNone && !c.compacted && !c.limitsTime() && (c.logAppendTime || h.MaxTimestamp >= h.BaseTimestamp) {
 		return h, nil
 	}
 	s, err := batch.ScanRecords(raw, &h)
@@ -139,7 +143,9 @@ func (p *Partition) checkBatch(raw []byte, c *topicConfig, begin bool) (batch.He
 	}
 	now := p.log.now() // one moment, for the batch and for its records
 	if c.compacted && s.NullKey >= 0 || c.limitsTime() && (c.far(s.MinTimestamp, now) || c.far(s.MaxTimestamp, now)) {
-		return h, recordFaults(raw, &h, c, now)
+		if err := recordFaults(raw, &h, c, now); err != nil {
+			return h, err
+		}
 	}
 	if s.MaxTimestamp != h.MaxTimestamp {
 		batch.SetMaxTimestamp(raw, &h, s.MaxTimestamp, false)
@@ -176,7 +182,8 @@ func checkFields(h *batch.Header, begin bool) error {
 // far reports whether a record's time is too long ago or too far ahead.
 func (c *topicConfig) far(ts, now int64) bool { return now-ts > c.beforeMax || ts-now > c.afterMax }
 
-// recordFaults names the records of a batch that a topic does not take, each with the first thing that is wrong with it.
+// recordFaults names the records of a batch that a topic does not take, each with the first thing that is wrong with it. A record
+// without a time is taken, though it seems to be of long ago.
 func recordFaults(raw []byte, h *batch.Header, c *topicConfig, now int64) error {
 	records, err := batch.NewRecords(raw, h)
 	if err != nil {
@@ -187,13 +194,16 @@ func recordFaults(raw []byte, h *batch.Header, c *topicConfig, now int64) error 
 		switch r := records.Record(); {
 		case c.compacted && r.Key == nil:
 			faults.add(index, "a compacted topic takes no record without a key")
-		case c.limitsTime() && c.far(r.Timestamp, now):
+		case c.limitsTime() && r.Timestamp != batch.NoTimestamp && c.far(r.Timestamp, now):
 			faults.add(index, "the timestamp is too far from the broker's time")
 			faults.kind = ErrInvalidTimestamp // also if others have another fault, as Kafka
 		}
 	}
 	if err := records.Err(); err != nil {
 		return invalidRecords(err)
+	}
+	if faults.Total == 0 {
+		return nil
 	}
 	return faults
 }

@@ -52,5 +52,6 @@
 //
 // # Left out
 //
-// Compressed batches are opened to check keys and timestamps only when the topic is compacted.
+// Compressed batches are opened only to check keys of a compacted topic, or timestamps where the topic limits them or the header cannot
+// be true.
 package commitlog

@@ -43,8 +43,6 @@ var (
 
 	// ErrCorruptBatch: the checksum does not match, or the bytes are not a batch (CORRUPT_MESSAGE).
 	ErrCorruptBatch = batch.ErrCorrupt
-	// ErrUnsupportedMagic: not a version 2 batch (UNSUPPORTED_FOR_MESSAGE_FORMAT).
-	ErrUnsupportedMagic = batch.ErrMagic
 	// ErrUnsupportedCompression: a codec that Kafka does not know (UNSUPPORTED_COMPRESSION_TYPE).
 	ErrUnsupportedCompression = batch.ErrCodec
 	// ErrInvalidRecord: INVALID_RECORD. A *RecordError says which record and why.
@@ -61,7 +59,7 @@ var (
 	// ErrInvalidProducerEpoch: the batch's epoch is older than one seen before (INVALID_PRODUCER_EPOCH).
 	ErrInvalidProducerEpoch = errors.New("producer epoch is fenced")
 	// ErrTxnNotOpen: a transactional batch whose producer id and epoch have no transaction open on the partition: open it
-	// with AppendOptions.Begin or Update.Begin, or answer INVALID_TXN_STATE (Produce >= 12: TRANSACTION_ABORTABLE).
+	// with AppendOptions.Begin or Update.Begin, or answer INVALID_TXN_STATE (Produce >= 11: TRANSACTION_ABORTABLE).
 	ErrTxnNotOpen = errors.New("no open transaction on the partition")
 	// ErrInvalidTxnState: a batch outside of any transaction from a producer that has one open on the partition
 	// (INVALID_TXN_STATE).

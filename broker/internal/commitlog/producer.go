@@ -41,9 +41,13 @@ func (t producers) check(h *batch.Header, begin bool) (*cachedBatch, error) {
 	transactional := h.Attributes.Transactional()
 	p := t[h.ProducerID]
 	if p == nil {
-		// Never seen, expired or deleted with its data: it may begin anywhere.
-		if transactional && !begin {
+		// Never seen, or expired: it may begin anywhere, but with a transaction. Each has an epoch of its own, whose numbers begin
+		// at 0: another one comes after a batch that was refused, and overtakes its retry.
+		switch {
+		case transactional && !begin:
 			return nil, ErrTxnNotOpen
+		case begin && h.BaseSequence != 0:
+			return nil, ErrOutOfOrderSequence
 		}
 		return nil, nil
 	}

@@ -388,7 +388,7 @@ func TestAppendRefuses(t *testing.T) {
 	edit := func(f func(b []byte)) []byte {
 		raw := plain(3, 10).raw()
 		f(raw)
-		h := mustHeader(t, raw)
+		h, _ := batch.ParseHeader(raw)                                               // the numbers may be impossible
 		batch.SetMaxTimestamp(raw, &h, h.MaxTimestamp, h.Attributes.LogAppendTime()) // the checksum anew
 		return raw
 	}
@@ -396,14 +396,20 @@ func TestAppendRefuses(t *testing.T) {
 		raw  []byte
 		want error
 	}{
-		"empty":                 {nil, ErrCorruptBatch},
+		"nothing":               {nil, ErrInvalidRecord},
 		"cut off":               {plain(3, 10).raw()[:70], ErrCorruptBatch},
+		"cut off early":         {plain(3, 10).raw()[:30], ErrCorruptBatch},
 		"two batches":           {append(plain(3, 10).raw(), plain(3, 10).raw()...), ErrInvalidRecord},
 		"checksum":              {func() []byte { b := plain(3, 10).raw(); b[80]++; return b }(), ErrCorruptBatch},
-		"magic 1":               {func() []byte { b := plain(3, 10).raw(); b[16] = 1; return b }(), ErrUnsupportedMagic},
+		"magic 1":               {func() []byte { b := plain(3, 10).raw(); b[16] = 1; return b }(), ErrInvalidRecord},
+		"short message set":     {func() []byte { b := plain(3, 10).raw()[:34]; b[16] = 0; return b }(), ErrInvalidRecord},
 		"base offset":           {edit(func(b []byte) { b[7] = 1 }), ErrInvalidRecord},
 		"count":                 {edit(func(b []byte) { b[60] = 2 }), ErrInvalidRecord},
 		"count and delta":       {edit(func(b []byte) { b[60], b[26] = 2, 1 }), ErrInvalidRecord},
+		"no records":            {edit(func(b []byte) { b[60], b[23], b[24], b[25], b[26] = 0, 255, 255, 255, 255 }), ErrInvalidRecord},
+		"negative count":        {edit(func(b []byte) { b[57] = 255 }), ErrInvalidRecord},
+		"negative offset":       {edit(func(b []byte) { b[0] = 255 }), ErrInvalidRecord},
+		"numbers and checksum":  {func() []byte { b := plain(3, 10).raw(); b[57] = 255; return b }(), ErrCorruptBatch},
 		"codec 5":               {edit(func(b []byte) { b[22] = 5 }), ErrUnsupportedCompression},
 		"control":               {edit(func(b []byte) { b[22] = 0x20 }), ErrInvalidRecord},
 		"log append time":       {edit(func(b []byte) { b[22] = 0x08 }), ErrInvalidTimestamp},
@@ -426,6 +432,49 @@ func TestAppendRefuses(t *testing.T) {
 	}
 	if h := mustHeader(t, raw); h.MaxTimestamp != 1002 || batch.Verify(raw, &h) != nil {
 		t.Errorf("max timestamp %d", h.MaxTimestamp)
+	}
+}
+
+// TestMissingMaxTimestamp: a client that leaves the maximum timestamp out has it put right, also if it compresses. It is what retention
+// and lookups by time go by.
+func TestMissingMaxTimestamp(t *testing.T) {
+	t.Parallel()
+	l := open(t, testConfig(vfs.NewMem()))
+	p := l.Partition(create(t, l, "t", 1, nil).ID, 0)
+	for codec := batch.CodecNone; codec <= batch.CodecZstd; codec++ {
+		raw := compress(t, plain(3, 10).raw(), codec)
+		h := mustHeader(t, raw)
+		batch.SetMaxTimestamp(raw, &h, batch.NoTimestamp, false)
+		res, err := p.Append(raw, AppendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(t, l, res.LSN)
+		if h = mustHeader(t, raw); h.MaxTimestamp != 1002 || batch.Verify(raw, &h) != nil {
+			t.Errorf("%v: max timestamp %d", codec, h.MaxTimestamp)
+		}
+	}
+	if got, err := p.OffsetForTimestamp(1002, ReadUncommitted); err != nil || got.Offset != 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestCompressedFaults: compressed batches are looked into where the topic's configs ask for it.
+func TestCompressedFaults(t *testing.T) {
+	t.Parallel()
+	l := open(t, testConfig(vfs.NewMem()))
+	for config, want := range map[string]error{"cleanup.policy=compact": ErrInvalidRecord, "message.timestamp.before.max.ms=1000": ErrInvalidTimestamp} {
+		name, value, _ := strings.Cut(config, "=")
+		p := l.Partition(create(t, l, name, 1, map[string]string{name: value}).ID, 0)
+		b := plain(3, 10)
+		for i := range b.records {
+			b.records[i].Timestamp = l.now()
+		}
+		b.records[1] = batch.Record{} // no key, and of 1970
+		_, err := p.Append(compress(t, b.raw(), batch.CodecGzip), AppendOptions{})
+		if rerr, ok := errors.AsType[*RecordError](err); !ok || !errors.Is(err, want) || len(rerr.Faults) != 1 || rerr.Faults[0].Index != 1 {
+			t.Errorf("%s: %v", config, err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millrace-io/millrace/broker/internal/batch"
 	"github.com/millrace-io/millrace/broker/internal/scripttest"
 )
 
@@ -105,6 +106,7 @@ func (s *script) command(words []string) string {
 		if err := s.log.keepHouse(); err != nil {
 			return err.Error() + "\n"
 		}
+		wait(s.t, s.log, s.log.Enqueued()) // nobody else does
 		return ""
 	case "compact":
 		if err := s.log.flushPartition(s.partition(), 1); err != nil { // nothing is read from memory
@@ -189,13 +191,19 @@ func (s *script) append(args map[string]string) string {
 	_, begin := args["begin"]
 	b := producerBatch{id: id, epoch: epoch, sequence: int32(s.int(args, "seq", -1)), txn: txn || begin,
 		records: records(int(s.int(args, "n", 1)), int(s.int(args, "size", 10)))}
-	if args["age"] != "" {
-		age, err := time.ParseDuration(args["age"])
+	switch age := args["age"]; age {
+	case "":
+	case "none":
+		for i := range b.records {
+			b.records[i].Timestamp = batch.NoTimestamp
+		}
+	default:
+		d, err := time.ParseDuration(age)
 		if err != nil {
 			s.t.Fatal(err)
 		}
 		for i := range b.records {
-			b.records[i].Timestamp = s.clock.Now().Add(-age).UnixMilli()
+			b.records[i].Timestamp = s.clock.Now().Add(-d).UnixMilli()
 		}
 	}
 	switch key := args["key"]; key {
@@ -218,13 +226,14 @@ func (s *script) append(args map[string]string) string {
 		return err.Error() + "\n"
 	}
 	wait(s.t, s.log, res.LSN)
+	at := "at"
 	if res.Duplicate {
-		return fmt.Sprintf("duplicate of %d\n", res.BaseOffset)
+		at = "duplicate of"
 	}
 	if res.LogAppendTime >= 0 {
-		return fmt.Sprintf("at %d, time %d\n", res.BaseOffset, res.LogAppendTime)
+		return fmt.Sprintf("%s %d, time %d\n", at, res.BaseOffset, res.LogAppendTime)
 	}
-	return fmt.Sprintf("at %d\n", res.BaseOffset)
+	return fmt.Sprintf("%s %d\n", at, res.BaseOffset)
 }
 
 func (s *script) commit(u Update) string {

@@ -82,6 +82,10 @@ func TestNothingBeforeDurable(t *testing.T) {
 	if r, err := p.Read(4, ReadOptions{MaxBytes: 1000}); err != nil || r.Bytes != 0 {
 		t.Errorf("between high watermark and end: %d bytes, %v", r.Bytes, err)
 	}
+	p.publish(res.LSN) // as if the batch had become durable before the end of the transaction
+	if got, want := p.Offsets(), (Offsets{LastStable: 0, HighWatermark: 5, End: 6}); got != want {
+		t.Errorf("offsets between the two %+v, want %+v", got, want)
+	}
 	if l.Durable() >= res.LSN || l.Enqueued() != lsn {
 		t.Errorf("durable %d, enqueued %d, appended %d, committed %d", l.Durable(), l.Enqueued(), res.LSN, lsn)
 	}

@@ -69,6 +69,9 @@ func (c *Coordinator) Machines() map[commitlog.MachineID]commitlog.Machine {
 // Start begins to serve, on a log that was opened with Machines.
 func (c *Coordinator) Start(log *commitlog.Log) {
 	c.log = log
+	c.txns.Lock()
+	c.txns.Recovered(c.now())
+	c.txns.Unlock()
 	c.groups.Lock()
 	c.groups.Recovered(c.now())
 	c.groups.Unlock()
@@ -77,6 +80,7 @@ func (c *Coordinator) Start(log *commitlog.Log) {
 	c.access.Unlock()
 	c.wg.Go(func() { c.run(&c.txns.alarm, c.tickTxns) })
 	c.wg.Go(func() { c.run(&c.groups.alarm, c.tickGroups) })
+	c.wg.Go(func() { c.every(idExpiryInterval, "expiry of transactional ids", c.expireIDs) })
 }
 
 // Close ends all waits with ErrClosing, stops the timers and waits for them. The log must be open still.

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,7 +14,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/millrace-io/millrace/broker/internal/batch"
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
+	"github.com/millrace-io/millrace/broker/internal/fields"
 	"github.com/millrace-io/millrace/broker/internal/group"
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
@@ -99,6 +102,137 @@ func TestTimersRun(t *testing.T) {
 		}
 		if err, _, _ := c.Heartbeat(beat); err != kerr.UnknownMemberID {
 			t.Errorf("expired: %v", err)
+		}
+	})
+}
+
+// TestEveryTransactionTimesOut: however it was begun, and with nothing else to wake the timer.
+func TestEveryTransactionTimesOut(t *testing.T) {
+	for name, begin := range map[string]func(c *Coordinator, topic commitlog.Topic, p txn.Producer) (*kerr.Error, error){
+		"AddPartitions": func(c *Coordinator, topic commitlog.Topic, p txn.Producer) (*kerr.Error, error) {
+			kerror, _, err := c.AddPartitions("tx", p, []txn.Partition{{Topic: topic.ID}})
+			return kerror, err
+		},
+		"AddOffsets": func(c *Coordinator, _ commitlog.Topic, p txn.Producer) (*kerr.Error, error) {
+			kerror, _, err := c.AddOffsets("tx", p, "g")
+			return kerror, err
+		},
+		"StageOffsets": func(c *Coordinator, topic commitlog.Topic, p txn.Producer) (*kerr.Error, error) {
+			_, kerror, _, err := c.StageOffsets("tx", p, true, group.CommitRequest{
+				Group: "g", Generation: -1, Offsets: []group.Offset{{Partition: group.Partition{Topic: topic.ID}, At: 5}},
+			})
+			return kerror, err
+		},
+		"Append": func(c *Coordinator, topic commitlog.Topic, p txn.Producer) (*kerr.Error, error) {
+			raw := batch.Build(batch.Header{ProducerID: p.ID, ProducerEpoch: p.Epoch, Attributes: batch.Attrs(true, false, false)}, []batch.Record{{}})
+			_, kerror, err := c.Append(c.log.Partition(topic.ID, 0), txn.Partition{Topic: topic.ID}, "tx", p, raw)
+			return kerror, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, topic, done := open(t, vfs.NewMem())
+				defer done()
+				id := "tx"
+				p, kerror, _, err := c.InitProducer(txn.InitRequest{TransactionalID: &id, Timeout: 10 * time.Second, Producer: txn.Producer{ID: -1, Epoch: -1}})
+				if kerror != nil || err != nil {
+					t.Fatal(kerror, err)
+				}
+				time.Sleep(time.Minute)
+				if kerror, err := begin(c, topic, p); kerror != nil || err != nil {
+					t.Fatal(kerror, err)
+				}
+				for _, w := range []struct {
+					after time.Duration
+					state string
+				}{{9 * time.Second, txn.StateOngoing}, {2 * time.Second, txn.StateEmpty}} {
+					time.Sleep(w.after)
+					if d, _, _ := c.DescribeTransaction(id); d.State != w.state {
+						t.Errorf("%v later: %s, want %s", w.after, d.State, w.state)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestIDsExpire: a transactional id that nobody uses for long, over a restart, and what comes later from its producer.
+func TestIDsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		c, topic, done := open(t, fs)
+		p := beginTransaction(t, c, topic)
+		end := func(c *Coordinator) *kerr.Error {
+			_, kerror, _, err := c.EndTxn(txn.EndRequest{ID: "tx", Producer: p, Commit: true})
+			if err != nil {
+				t.Error(err)
+			}
+			return kerror
+		}
+		if err := end(c); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(txn.IDExpiry / 2)
+		done()
+		c, _, done = open(t, fs)
+		time.Sleep(txn.IDExpiry/2 - 2*time.Minute)
+		if err := end(c); err != nil {
+			t.Errorf("too early: %v", err)
+		}
+		time.Sleep(idExpiryInterval + 3*time.Minute)
+		if err := end(c); err != kerr.InvalidProducerIDMapping {
+			t.Errorf("expired: %v", err)
+		}
+		done()
+		c, _, done = open(t, fs)
+		defer done()
+		if err := end(c); err != kerr.InvalidProducerIDMapping {
+			t.Errorf("after a restart: %v", err)
+		}
+	})
+}
+
+// TestIDsOfVersion1Expire: their records do not say when they were used, and their time begins with the upgrade.
+func TestIDsOfVersion1Expire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		c, _, done := open(t, fs)
+		record := fields.AppendString([]byte{2, 1}, "tx")
+		for _, v := range []int64{5, 0, -1, -1, 1000, -1, -1} { // producer, previous one, time-out, last end
+			record = binary.AppendVarint(record, v)
+		}
+		c.txns.Lock()
+		_, err := c.commitTxn(txn.Effects{Records: [][]byte{fields.AppendBool(record, false)}})
+		c.txns.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		done()
+		c, _, done = open(t, fs)
+		defer done()
+		for wait, want := range []bool{true, false} {
+			time.Sleep(2*idExpiryInterval + time.Duration(wait)*txn.IDExpiry)
+			if _, ok, _ := c.DescribeTransaction("tx"); ok != want {
+				t.Errorf("known is %v, want %v", ok, want)
+			}
+		}
+	})
+}
+
+// TestManyIDsExpire: more than go into one entry.
+func TestManyIDsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _, done := open(t, vfs.NewMem())
+		defer done()
+		for i := range 2500 {
+			id := fmt.Sprint("tx-", i)
+			if _, kerror, _, err := c.InitProducer(txn.InitRequest{TransactionalID: &id, Timeout: time.Second, Producer: txn.Producer{ID: -1, Epoch: -1}}); kerror != nil || err != nil {
+				t.Fatal(kerror, err)
+			}
+		}
+		time.Sleep(txn.IDExpiry + idExpiryInterval)
+		if all, _, _ := c.Transactions(); len(all) != 0 {
+			t.Errorf("%d are left", len(all))
 		}
 	})
 }

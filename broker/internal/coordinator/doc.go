@@ -18,5 +18,5 @@
 //
 // # Goroutines
 //
-// One for the timers of each machine, started by Start and stopped by Close.
+// One for the timers of each machine and one for transactional ids that expire, started by Start and stopped by Close.
 package coordinator

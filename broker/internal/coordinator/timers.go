@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
 	"github.com/millrace-io/millrace/broker/internal/group"
+	"github.com/millrace-io/millrace/broker/internal/txn"
 )
 
 // alarm is when a machine's timer goroutine wakes up next.
@@ -50,23 +51,55 @@ func (c *Coordinator) run(a *alarm, tick func() (time.Time, bool)) {
 // RetainOffsets begins to look, every interval, for offsets that nobody has used for the retention, and for groups that have nothing left.
 // It ends with Close.
 func (c *Coordinator) RetainOffsets(retention, interval time.Duration) {
-	c.wg.Go(func() {
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-c.closing:
+	c.wg.Go(func() { c.every(interval, "expiry of offsets", func() error { return c.expireOffsets(retention) }) })
+}
+
+// every calls f each interval, until Close or the end of the log.
+func (c *Coordinator) every(interval time.Duration, what string, f func() error) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.closing:
+			return
+		case <-ticker.C:
+		}
+		if err := f(); err != nil {
+			c.logger.Error(what, "err", err)
+			if ended(err) {
 				return
-			case <-ticker.C:
-			}
-			if err := c.expireOffsets(retention); err != nil {
-				c.logger.Error("expiry of offsets", "err", err)
-				if ended(err) {
-					return
-				}
 			}
 		}
-	})
+	}
+}
+
+// idExpiryInterval is how often it is looked for transactional ids that nobody uses
+// (transaction.remove.expired.transaction.cleanup.interval.ms).
+const idExpiryInterval = time.Hour
+
+// expireIDs forgets them. It is decided here, by the clock, and stands in the journal.
+func (c *Coordinator) expireIDs() error {
+	for more := true; more; {
+		var err error
+		if more, err = c.expireSomeIDs(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Coordinator) expireSomeIDs() (more bool, err error) {
+	c.txns.Lock()
+	defer c.txns.Unlock()
+	expired, more := c.txns.Expire(c.now(), txn.IDExpiry)
+	if len(expired) == 0 {
+		return false, nil
+	}
+	if _, err := c.commitTxn(txn.Effects{Records: expired}); err != nil {
+		return false, err
+	}
+	c.logger.Info("transactional ids expired", "ids", len(expired))
+	return more, nil
 }
 
 // retryPause is after how long a timer tries again what the log did not take.

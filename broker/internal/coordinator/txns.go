@@ -44,7 +44,7 @@ func topicPartition(p txn.Partition) commitlog.TopicPartition {
 func (c *Coordinator) InitProducer(r txn.InitRequest) (txn.Producer, *kerr.Error, commitlog.LSN, error) {
 	c.txns.Lock()
 	defer c.txns.Unlock()
-	p, e, kerror := c.txns.Init(r)
+	p, e, kerror := c.txns.Init(c.now(), r)
 	lsn, err := c.commitTxn(e)
 	return p, kerror, lsn, err
 }
@@ -73,7 +73,7 @@ func (c *Coordinator) AddOffsets(id string, p txn.Producer, name string) (*kerr.
 func (c *Coordinator) EndTxn(r txn.EndRequest) (txn.Producer, *kerr.Error, commitlog.LSN, error) {
 	c.txns.Lock()
 	defer c.txns.Unlock()
-	p, e, kerror := c.txns.End(r)
+	p, e, kerror := c.txns.End(c.now(), r)
 	lsn, err := c.commitTxn(e)
 	return p, kerror, lsn, err
 }

@@ -13,7 +13,10 @@ const (
 	// MaxTimeout is the longest transaction that a producer may ask for (transaction.max.timeout.ms).
 	MaxTimeout = 15 * time.Minute
 
-	// maxTransactionalIDs bounds the coordinator's memory. Ids do not expire.
+	// IDExpiry is after how long an id that nobody uses is forgotten (transactional.id.expiration.ms).
+	IDExpiry = 7 * 24 * time.Hour
+
+	// maxTransactionalIDs bounds the coordinator's memory.
 	maxTransactionalIDs = 100_000
 	// lastEpoch is the highest epoch that a producer gets (T5). One more fences it.
 	lastEpoch = 1<<15 - 2
@@ -69,9 +72,10 @@ type lastEnd struct {
 type transaction struct {
 	id       string
 	producer Producer
-	previous Producer // before the last InitProducerId that named it: a request that names it again is a retry (KIP-360)
+	previous Producer // what the client had before it was given the present one: an InitProducerId that names it missed the answer (KIP-360)
 	timeout  time.Duration
 	ended    lastEnd
+	used     int64 // milliseconds since the epoch: when the session began or its last transaction ended; 0: not known (see Recovered)
 
 	open       bool
 	started    int64 // milliseconds since the epoch, if open
@@ -155,7 +159,7 @@ func (c *Coordinator) Tick(now time.Time) Effects {
 		e.Ends = append(e.Ends, t.end(t.producer.Epoch+1, false))
 		next := *t
 		next.producer = c.bumped(t.producer, &e)
-		next.previous, next.ended = noProducer, noEnd
+		next.previous, next.ended, next.used = noProducer, noEnd, now.UnixMilli()
 		e.Records = append(e.Records, next.record())
 	}
 	return e

@@ -21,6 +21,7 @@
 //   - T4: with transaction version 2 every end of a transaction raises the epoch, so that a delayed request cannot touch
 //     the next transaction. An EndTxn is recognised as a retry by the id, epoch and decision of the last one.
 //   - T5: an epoch that is used up gives a new producer id with epoch 0.
+//   - T6: a transactional id is forgotten when it was not used for long, but never with a transaction open.
 //
 // # Concurrency
 //
@@ -28,7 +29,7 @@
 //
 // # Left out
 //
-// Two-phase commit by outside coordinators (KIP-939), expiry of idle transactional ids.
+// Two-phase commit by outside coordinators (KIP-939).
 //
 // # Sources
 //

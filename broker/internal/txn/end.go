@@ -1,6 +1,10 @@
 package txn
 
-import "github.com/twmb/franz-go/pkg/kerr"
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
 
 // EndRequest is EndTxn.
 type EndRequest struct {
@@ -19,7 +23,7 @@ type EndRequest struct {
 //	ended    other decision   INVALID_TXN_STATE                 INVALID_TXN_STATE (one epoch back)
 //	not open abort            INVALID_TXN_STATE                 success, epoch raised
 //	not open commit           INVALID_TXN_STATE                 INVALID_TXN_STATE
-func (c *Coordinator) End(r EndRequest) (Producer, Effects, *kerr.Error) {
+func (c *Coordinator) End(now time.Time, r EndRequest) (Producer, Effects, *kerr.Error) {
 	var e Effects
 	t := c.transactions[r.ID]
 	if t == nil {
@@ -38,12 +42,12 @@ func (c *Coordinator) End(r EndRequest) (Producer, Effects, *kerr.Error) {
 		return noProducer, e, kerr.InvalidTxnState
 	}
 	next := *t
-	next.ended = lastEnd{r.Producer, r.Commit}
+	next.ended, next.used = lastEnd{r.Producer, r.Commit}, now.UnixMilli()
 	next.previous = noProducer
 	markerEpoch := t.producer.Epoch
 	if r.Bump {
 		markerEpoch++
-		next.producer = c.bumped(t.producer, &e)
+		next.producer, next.previous = c.bumped(t.producer, &e), t.producer
 	}
 	if t.open {
 		e.Ends = append(e.Ends, t.end(markerEpoch, r.Commit))

@@ -16,7 +16,7 @@ type InitRequest struct {
 }
 
 // Init handles InitProducerId. If the transactional id has an open transaction it is aborted in the same entry (T2).
-func (c *Coordinator) Init(r InitRequest) (Producer, Effects, *kerr.Error) {
+func (c *Coordinator) Init(now time.Time, r InitRequest) (Producer, Effects, *kerr.Error) {
 	var e Effects
 	if r.TransactionalID == nil {
 		return Producer{ID: c.allocate(&e)}, e, nil
@@ -36,25 +36,26 @@ func (c *Coordinator) Init(r InitRequest) (Producer, Effects, *kerr.Error) {
 		}
 		next := &transaction{
 			id: *r.TransactionalID, producer: Producer{ID: c.allocate(&e)}, previous: noProducer, timeout: r.Timeout, ended: noEnd,
+			used: now.UnixMilli(),
 		}
 		e.Records = append(e.Records, next.record())
 		return next.producer, e, nil
 	}
-	return c.reinit(t, r, e)
+	return c.reinit(now, t, r, e)
 }
 
 // reinit begins a new session of a known transactional id.
-func (c *Coordinator) reinit(t *transaction, r InitRequest, e Effects) (Producer, Effects, *kerr.Error) {
+func (c *Coordinator) reinit(now time.Time, t *transaction, r InitRequest, e Effects) (Producer, Effects, *kerr.Error) {
 	next := *t
-	next.timeout, next.ended = r.Timeout, noEnd
+	next.timeout, next.ended, next.used = r.Timeout, noEnd, now.UnixMilli()
 	switch {
 	case r.Producer.ID < 0:
 		next.previous = noProducer
 	case r.Producer == t.producer:
 		next.previous = t.producer
 	case r.Producer == t.previous && !t.open:
-		// A retry, whose first answer was lost: the same answer again. With a transaction open it cannot be one,
-		// since the client would not have had the epoch to open it with.
+		// The answer to the first try was lost, or that to an EndTxn which raised the epoch: the same answer again. With a
+		// transaction open it was not, since the client would not have had the epoch to open it with.
 		e.Records = append(e.Records, next.record())
 		return t.producer, e, nil
 	default:

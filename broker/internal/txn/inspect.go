@@ -22,8 +22,11 @@ func Describe(record []byte) (inspect.Item, error) {
 		for _, t := range c.transactions {
 			return inspect.New("txn.state", "transactionalId", t.id, "producerId", t.producer.ID, "producerEpoch", t.producer.Epoch,
 				"previousId", t.previous.ID, "previousEpoch", t.previous.Epoch, "timeout", t.timeout.String(),
-				"endedId", t.ended.producer.ID, "endedEpoch", t.ended.producer.Epoch, "endedCommit", t.ended.commit), nil
+				"endedId", t.ended.producer.ID, "endedEpoch", t.ended.producer.Epoch, "endedCommit", t.ended.commit, "used", t.used), nil
 		}
+	case recordExpire:
+		it := inspect.New("txn.expire", "transactionalId", d.String())
+		return it, d.End()
 	case recordAdd:
 		it := inspect.New("txn.add", "transactionalId", d.String(), "time", d.Int())
 		partitions := []string{}

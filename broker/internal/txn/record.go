@@ -15,8 +15,11 @@ const (
 	recordReserve byte = 1 // producer ids below this one are given out or reserved
 	recordState   byte = 2 // version, then a transactional id's state, with no transaction open
 	recordAdd     byte = 3 // id, time, partitions, group or "": opens a transaction if none is, and adds to it
+	recordExpire  byte = 4 // id: it is forgotten
 
-	stateVersion = 1
+	// Versions of recordState. All are read, the last is written.
+	stateV1 = 1
+	stateV2 = 2 // with when the id was last used
 
 	partitionSize = 17 // of a partition in a record, at least
 )
@@ -25,14 +28,17 @@ func encodeReserve(below int64) []byte { return binary.AppendVarint([]byte{recor
 
 // record encodes t's state between transactions. Whoever writes it ends the open one, if there is one.
 func (t *transaction) record() []byte {
-	b := []byte{recordState, stateVersion}
+	b := []byte{recordState, stateV2}
 	b = fields.AppendString(b, t.id)
 	b = appendProducer(b, t.producer)
 	b = appendProducer(b, t.previous)
 	b = binary.AppendVarint(b, t.timeout.Milliseconds())
 	b = appendProducer(b, t.ended.producer)
-	return fields.AppendBool(b, t.ended.commit)
+	b = fields.AppendBool(b, t.ended.commit)
+	return binary.AppendVarint(b, t.used)
 }
+
+func encodeExpire(id string) []byte { return fields.AppendString([]byte{recordExpire}, id) }
 
 func encodeAdd(id string, millis int64, partitions []Partition, group string) []byte {
 	b := fields.AppendString([]byte{recordAdd}, id)
@@ -63,6 +69,8 @@ func (c *Coordinator) Replay(record []byte) error {
 		err = c.replayState(d)
 	case recordAdd:
 		err = c.replayAdd(d)
+	case recordExpire:
+		err = c.replayExpire(d)
 	default:
 		err = fields.ErrDamaged
 	}
@@ -81,17 +89,31 @@ func (c *Coordinator) replayReserve(below int64) {
 }
 
 func (c *Coordinator) replayState(d *fields.Decoder) error {
-	if d.Byte() != stateVersion {
+	version := d.Byte()
+	if version < stateV1 || version > stateV2 {
 		return fields.ErrDamaged
 	}
 	t := &transaction{id: d.String(), producer: decodeProducer(d), previous: decodeProducer(d)}
 	t.timeout = time.Duration(d.Int()) * time.Millisecond
 	t.ended = lastEnd{decodeProducer(d), d.Bool()}
+	if version >= stateV2 {
+		t.used = d.Int()
+	}
 	if err := d.End(); err != nil {
 		return err
 	}
 	c.transactions[t.id] = t
 	delete(c.open, t.id)
+	return nil
+}
+
+func (c *Coordinator) replayExpire(d *fields.Decoder) error {
+	id := d.String()
+	t := c.transactions[id]
+	if err := d.End(); err != nil || t == nil || t.open {
+		return fields.ErrDamaged
+	}
+	delete(c.transactions, id)
 	return nil
 }
 

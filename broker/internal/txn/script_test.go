@@ -97,7 +97,7 @@ func (s *script) command(f []string) {
 			r.Producer = parseProducer(p)
 		}
 		r.Timeout, _ = time.ParseDuration(option("timeout", "60s"))
-		p, e, err := s.c.Init(r)
+		p, e, err := s.c.Init(s.now, r)
 		s.result(p, err)
 		s.perform(e)
 	case "add":
@@ -120,7 +120,7 @@ func (s *script) command(f []string) {
 	case "has-offsets":
 		s.printf("%s", errName(s.c.HasOffsets(f[1], parseProducer(f[2]), f[3])))
 	case "commit", "abort", "commit5", "abort5":
-		p, e, err := s.c.End(EndRequest{
+		p, e, err := s.c.End(s.now, EndRequest{
 			ID: f[1], Producer: parseProducer(f[2]), Commit: strings.HasPrefix(f[0], "commit"), Bump: strings.HasSuffix(f[0], "5"),
 		})
 		s.result(p, err)
@@ -129,6 +129,13 @@ func (s *script) command(f []string) {
 		t := *s.c.transactions[f[1]]
 		t.producer.Epoch = lastEpoch - 1
 		s.perform(Effects{Records: [][]byte{t.record()}})
+	case "expire":
+		idle, err := time.ParseDuration(f[1])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		records, _ := s.c.Expire(s.now, idle)
+		s.perform(Effects{Records: records})
 	case "wait":
 		d, err := time.ParseDuration(f[1])
 		if err != nil {
@@ -168,6 +175,9 @@ func (s *script) perform(e Effects) {
 		if r[0] == recordReserve {
 			s.printf("reserves producer ids below %d", fields.NewDecoder(r[1:]).Int())
 		}
+		if r[0] == recordExpire {
+			s.printf("forgets %s", fields.NewDecoder(r[1:]).String())
+		}
 	}
 	for _, p := range e.Begin {
 		s.printf("begins %v on %d", e.Producer, p.Index)
@@ -199,6 +209,7 @@ func FuzzReplay(f *testing.F) {
 	t := transaction{id: "tx", producer: Producer{1, 2}, previous: noProducer, timeout: time.Second, ended: noEnd}
 	f.Add(t.record(), encodeAdd("tx", 5, []Partition{{[16]byte{1}, 2}}, "g"))
 	f.Add(encodeReserve(1000), t.record())
+	f.Add(t.record(), encodeExpire("tx"))
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		c := New()
 		if c.Replay(a) != nil || c.Replay(b) != nil {
@@ -211,10 +222,28 @@ func FuzzReplay(f *testing.F) {
 	})
 }
 
+// TestFirstStateVersion: a record that does not say when the id was used is one of an id that is used now.
+func TestFirstStateVersion(t *testing.T) {
+	old := transaction{id: "tx", producer: Producer{1, 2}, previous: noProducer, timeout: time.Second, ended: noEnd}
+	record := old.record()
+	record[1], record = stateV1, record[:len(record)-1]
+	c, now := replayed(t, [][]byte{record}), time.UnixMilli(1_000_000)
+	c.Recovered(now)
+	if r, _ := c.Expire(now.Add(time.Hour-1), time.Hour); len(r) != 0 {
+		t.Errorf("%d expire too early", len(r))
+	}
+	if r, more := c.Expire(now.Add(time.Hour), time.Hour); len(r) != 1 || more {
+		t.Errorf("%d expire", len(r))
+	}
+	if p, _, err := c.Init(now, InitRequest{TransactionalID: &old.id, Timeout: time.Second, Producer: noProducer}); err != nil || p != (Producer{1, 3}) {
+		t.Errorf("%v, %v", p, err)
+	}
+}
+
 func TestHasAllocatesNothing(t *testing.T) {
 	c := New()
 	id := "tx"
-	p, e, _ := c.Init(InitRequest{TransactionalID: &id, Timeout: time.Second, Producer: noProducer})
+	p, e, _ := c.Init(time.UnixMilli(0), InitRequest{TransactionalID: &id, Timeout: time.Second, Producer: noProducer})
 	tp := Partition{[16]byte{1}, 2}
 	for _, r := range e.Records {
 		if err := c.Replay(r); err != nil {
