@@ -33,7 +33,7 @@ type Config struct {
 	Durability Durability
 	// SegmentBytes is the size at which a partition's segment is full (segment.bytes), 4 KiB to 1 GiB. Default: 128 MiB.
 	SegmentBytes int64
-	// TailBytes bounds the batches kept in memory over all partitions, at least 64 KiB. Default: 64 MiB. Twice that is the
+	// TailBytes bounds the batches kept in memory over all partitions, at least 64 KiB. Default: 32 MiB. Twice that is the
 	// most that appends can pile up before they wait for the segment writer.
 	TailBytes int64
 	// CheckpointBytes is the journal size that starts a checkpoint, at least 64 KiB. Default: 64 MiB. The journal takes about
@@ -64,7 +64,7 @@ func (c Config) withDefaults() Config {
 		c.SegmentBytes = 128 << 20
 	}
 	if c.TailBytes == 0 {
-		c.TailBytes = 64 << 20
+		c.TailBytes = 32 << 20
 	}
 	if c.CheckpointBytes == 0 {
 		c.CheckpointBytes = 64 << 20
