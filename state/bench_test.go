@@ -154,6 +154,44 @@ func BenchmarkWindowCount(b *testing.B) {
 	b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
 }
 
+// BenchmarkJoinWindow is what a stream-stream join within 500 ms does with its stores for each record: it adds it to one, and looks for its key in the
+// other. About one is found. A transaction is what a tenth of a second leaves to one of four tasks.
+func BenchmarkJoinWindow(b *testing.B) {
+	e, err := pebblestore.Open(b.TempDir(), pebblestore.Options{})
+	must(b, err)
+	db, err := state.NewDB(e, state.Config{})
+	must(b, err)
+	b.Cleanup(func() { must(b, db.Close()) })
+	var sides [2]*state.JoinWindow[string, []byte]
+	for i := range sides {
+		spec := state.JoinWindowSpec(fmt.Sprint("side", i), serde.String, serde.Bytes, time.Second, 11*time.Second)
+		p, err := db.Partition(spec, 0)
+		must(b, err)
+		must(b, p.Reset(state.Position{}))
+		l, err := spec.Open(state.Env{Committed: p, Changelog: &discard{}})
+		must(b, err)
+		sides[i] = l.(*state.JoinWindow[string, []byte])
+	}
+	keys, value := keysOf(2500), make([]byte, 100)
+	rng := rand.New(rand.NewPCG(1, 2))
+	n := int64(0)
+	b.ReportAllocs()
+	cpu := cpuTime()
+	for b.Loop() {
+		at := n / 5 // 2,500 records a second and side
+		key, mine, other := keys[rng.Uint32N(2500)], sides[n%2], sides[(n+1)%2]
+		must(b, mine.Add(key, value, at, serde.Headers{}))
+		must(b, other.Each(key, at-500, at+500, func([]byte, int64) error { return nil }))
+		if n++; n%8000 == 0 {
+			for _, s := range sides {
+				must(b, s.Flush())
+				must(b, s.Commit(n))
+			}
+		}
+	}
+	b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
+}
+
 func must(tb testing.TB, err error) {
 	if err != nil {
 		tb.Helper()

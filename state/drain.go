@@ -205,7 +205,7 @@ func (t *transaction[V]) settle(forget bool) {
 	t.staged.Reset()
 	t.newest, t.logged = t.below.newestSeen(), newest{}
 	const keep = 1 << 20
-	if cap(t.bytes) > keep {
+	if cap(t.bytes) > max(keep, 4*len(t.bytes)) { // the next one is likely to need as much as this one
 		t.bytes, t.blobs = nil, nil
 	}
 	t.bytes = t.bytes[:0]

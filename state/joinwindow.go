@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/state/internal/keyschema"
+	"github.com/millrace-io/millrace/state/internal/layer"
 )
 
 // JoinWindowSpec declares the store of one side of a stream-stream join: its layer is a *JoinWindow[K, V]. span is the length of the range that
@@ -28,7 +29,8 @@ type JoinWindow[K, V any] struct {
 	t        transaction[V]
 	ks       keyCodec[K]
 	width    int64
-	keep     int64 // retention in milliseconds
+	keep     int64  // retention in milliseconds
+	before   newest // of what the tasks before this one have added
 	sequence uint32
 	buf, log []byte
 	value    []byte
@@ -39,7 +41,7 @@ func newJoinWindow[K, V any](e Env, ks serde.Serde[K], vs serde.Serde[V]) (*Join
 		return nil, errNoPartition
 	}
 	s := &JoinWindow[K, V]{t: newTransaction(e, vs), ks: newKeyCodec(ks), width: e.Committed.width, keep: e.Committed.retention}
-	s.t.omitOld = true
+	s.t.omitOld, s.before = true, s.t.newest
 	s.t.headed, _ = e.Changelog.(HeaderChangelog)
 	return s, nil
 }
@@ -65,7 +67,7 @@ func (s *JoinWindow[K, V]) Add(key K, v V, timestamp int64, h serde.Headers) err
 	n := len(b)
 	for {
 		b = keyschema.AppendDuplicate(b[:n], timestamp, s.next())
-		slot, err := s.t.find(b)
+		slot, err := s.place(b, timestamp)
 		if s.buf = b; err != nil {
 			return err
 		}
@@ -75,6 +77,14 @@ func (s *JoinWindow[K, V]) Add(key K, v V, timestamp int64, h serde.Headers) err
 		s.t.newest.see(timestamp)
 		return s.t.setShared(slot, v, timestamp, h)
 	}
+}
+
+// place returns the entry of a key inside the store and the time in it.
+func (s *JoinWindow[K, V]) place(local []byte, timestamp int64) (layer.Slot, error) {
+	if !s.before.ok || timestamp > s.before.start {
+		return s.t.fresh(local) // this task numbers its own apart
+	}
+	return s.t.find(local)
 }
 
 // Null takes note of a record without a value: it is not stored, but counts, as in Kafka Streams.

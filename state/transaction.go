@@ -139,8 +139,8 @@ func (t *transaction[V]) look(local []byte) (v V, ts int64, ok bool, err error) 
 
 // stored returns what the committed layer has of a key. headers and body are valid until the next call.
 func (t *transaction[V]) stored(hash uint64, local []byte) (headers []byte, ts int64, body []byte, ok bool, err error) {
-	if len(local) > MaxKey {
-		return nil, -1, nil, false, fmt.Errorf("store %s: key of %d bytes: %w", t.below.id, len(local), ErrTooLarge)
+	if err := t.checkKey(local); err != nil {
+		return nil, -1, nil, false, err
 	}
 	val, ok, err := t.below.get(t.valBuf[:0], hash, local)
 	if err != nil {
@@ -163,9 +163,7 @@ func (t *transaction[V]) read(hash uint64, local []byte) (layer.Slot, error) {
 		return 0, err
 	}
 	if !ok {
-		s := t.table.Insert(hash, local)
-		t.table.At(s).ts = -1
-		return s, nil
+		return t.insertAbsent(hash, local), nil
 	}
 	var v V
 	if t.plain {
@@ -185,6 +183,33 @@ func (t *transaction[V]) read(hash uint64, local []byte) (layer.Slot, error) {
 		it.blob = t.keep(body)
 	}
 	return s, nil
+}
+
+// fresh is find for an entry that the committed layer is known not to have.
+func (t *transaction[V]) fresh(local []byte) (layer.Slot, error) {
+	hash := layer.Hash(local)
+	if s, ok := t.table.Find(hash, local); ok {
+		return s, nil
+	}
+	if err := t.checkKey(local); err != nil {
+		return 0, err
+	}
+	t.makeRoom()
+	return t.insertAbsent(hash, local), nil
+}
+
+// insertAbsent makes an entry without a value.
+func (t *transaction[V]) insertAbsent(hash uint64, local []byte) layer.Slot {
+	s := t.table.Insert(hash, local)
+	t.table.At(s).ts = -1
+	return s
+}
+
+func (t *transaction[V]) checkKey(local []byte) error {
+	if len(local) > MaxKey {
+		return fmt.Errorf("store %s: key of %d bytes: %w", t.below.id, len(local), ErrTooLarge)
+	}
+	return nil
 }
 
 // splitStored takes stored bytes apart: time (8), value (S-06).

@@ -6,9 +6,10 @@ import (
 )
 
 // Arena hands out blocks of bytes from chunks that the garbage collector does not look into. A freed block is used again for
-// the same size class; chunks go back to Go only with the arena. The zero Arena is empty.
+// the same size class; chunks go back to Go only with the arena, or at a Reset. The zero Arena is empty.
 type Arena struct {
 	chunks [][]byte
+	at     int          // the chunk that blocks are taken from; those behind it are empty
 	free   [classes]Ref // head of a list per class; a free block begins with the next Ref
 	large  [][]byte     // blocks above maxBlock, one allocation each
 	holes  []int        // free places in large
@@ -64,16 +65,16 @@ func (a *Arena) Alloc(n int) Ref {
 		a.free[c] = Ref(binary.LittleEndian.Uint64(a.Bytes(r, minBlock)))
 		return r
 	}
-	last := len(a.chunks) - 1
-	if last < 0 || cap(a.chunks[last])-len(a.chunks[last]) < size {
-		// What remains of the last chunk, less than a block, is left.
+	for a.at < len(a.chunks) && cap(a.chunks[a.at])-len(a.chunks[a.at]) < size {
+		a.at++ // what remains of a chunk, less than a block, is left
+	}
+	if a.at == len(a.chunks) {
 		next := min(firstChunk<<min(len(a.chunks), chunkBits), maxChunk)
 		a.chunks = append(a.chunks, make([]byte, 0, max(next, size)))
-		last++
 	}
-	off := len(a.chunks[last])
-	a.chunks[last] = a.chunks[last][:off+size]
-	return Ref(last+1)<<chunkBits | Ref(off)
+	off := len(a.chunks[a.at])
+	a.chunks[a.at] = a.chunks[a.at][:off+size]
+	return Ref(a.at+1)<<chunkBits | Ref(off)
 }
 
 func (a *Arena) allocLarge(n int) Ref {
@@ -111,6 +112,26 @@ func (a *Arena) Bytes(r Ref, n int) []byte {
 	off := int(r & (maxChunk - 1))
 	return a.chunks[r>>chunkBits-1][off : off+n : off+n]
 }
+
+// Reset takes back all blocks. It keeps the chunks if a good part of them was in use, so that an arena which is filled and emptied in turn
+// settles on what it needs.
+func (a *Arena) Reset() {
+	filled, room := 0, 0
+	for _, c := range a.chunks {
+		filled, room = filled+len(c), room+cap(c)
+	}
+	if seldom(filled, room) {
+		*a = Arena{}
+		return
+	}
+	for i, c := range a.chunks {
+		a.chunks[i] = c[:0]
+	}
+	*a = Arena{chunks: a.chunks}
+}
+
+// seldom reports whether memory is worth giving up of which so little was used.
+func seldom(used, room int) bool { return 4*used < room }
 
 // Used returns the bytes in blocks that are out.
 func (a *Arena) Used() int64 { return a.used }

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 )
@@ -63,4 +64,46 @@ func TestArenaBlocks(t *testing.T) {
 	if a.Used() != 0 {
 		t.Errorf("%d bytes used in the end", a.Used())
 	}
+}
+
+// TestReset: what is filled and emptied in turn makes no memory any more, and gives up what it needs no longer.
+func TestReset(t *testing.T) { // counts allocations: not in parallel
+	key := func(i int) []byte { return fmt.Appendf(nil, "a key that is longer than a cell %08d", i) }
+	var keys [3000][]byte
+	for i := range keys {
+		keys[i] = key(i)
+	}
+	var table Table[[4]uint64]
+	var groups Groups
+	of := func(s Slot) []byte { return keys[s] }
+	fill := func(n int) {
+		for i := range n {
+			s := table.Insert(Hash(keys[i]), keys[i])
+			table.At(s)[0] = uint64(i)
+			groups.Add(keys[i], 2, Slot(i), of)
+		}
+		for i := range n {
+			s, ok := table.Find(Hash(keys[i]), keys[i])
+			if !ok || table.At(s)[0] != uint64(i) || table.At(s)[1] != 0 || !bytes.Equal(table.Key(s), keys[i]) {
+				t.Fatalf("entry %d: %v, %s, %v", i, ok, table.Key(s), *table.At(s))
+			}
+		}
+		if table.Len() != n || groups.t.Len() != (n+99)/100 {
+			t.Fatalf("%d entries, %d groups of %d", table.Len(), groups.t.Len(), n)
+		}
+		table.Reset()
+		groups.Reset()
+		if table.Len() != 0 || table.Bytes() != 0 || groups.Bytes() != 0 {
+			t.Fatal("not empty after Reset")
+		}
+	}
+	fill(len(keys))
+	if n := testing.AllocsPerRun(10, func() { fill(len(keys)) }); n > 0 {
+		t.Errorf("%v allocations to fill it again", n)
+	}
+	fill(len(keys) / 5)
+	if len(table.chunks) > 0 || len(table.keys.chunks) > 0 || len(groups.slots.chunks) > 0 {
+		t.Error("memory is kept of which a fifth was used")
+	}
+	fill(len(keys))
 }

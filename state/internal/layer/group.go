@@ -17,6 +17,7 @@ type Groups struct {
 type group struct {
 	ref     Ref
 	n, room uint32 // slots
+	last    uint64 // no tail begins with more: a key whose tail does comes last, and no other need be looked at
 }
 
 const slotLen = 4
@@ -44,11 +45,13 @@ func (g *Groups) Add(key []byte, tail int, s Slot, keyOf func(Slot) []byte) {
 	gr.n++
 	b := g.bytesOf(gr)
 	i := n
-	if n > 0 && bytes.Compare(keyOf(slotAt(b, n-1)), key) > 0 { // keys come in order, as a rule
+	begin := head(key[len(prefix):])
+	if n > 0 && begin <= gr.last && bytes.Compare(keyOf(slotAt(b, n-1)), key) > 0 { // keys come in order, as a rule
 		i = seekSlot(b[:slotLen*n], key, keyOf)
 		copy(b[slotLen*(i+1):], b[slotLen*i:slotLen*n])
 	}
 	putSlot(b, i, s)
+	gr.last = max(gr.last, begin)
 }
 
 func (g *Groups) grow(gr *group) {
@@ -98,10 +101,10 @@ func seekSlot(b []byte, key []byte, keyOf func(Slot) []byte) int {
 // Bytes returns the memory that it holds.
 func (g *Groups) Bytes() int64 { return g.t.Bytes() + g.slots.Used() }
 
-// Reset empties it. It keeps the memory of a small one.
+// Reset empties it. It keeps its memory on the terms of Arena.Reset.
 func (g *Groups) Reset() {
 	g.t.Reset()
-	g.slots = Arena{}
+	g.slots.Reset()
 	g.changes++
 }
 

@@ -215,21 +215,19 @@ func (t *Table[P]) All(f func(Slot) bool) {
 	}
 }
 
-// Reset empties the table. It keeps the memory of a small one.
+// Reset empties the table. It keeps its memory on the terms of Arena.Reset.
 func (t *Table[P]) Reset() {
-	if t.next > chunkCells {
+	if t.next > chunkCells && seldom(int(t.next), chunkCells*len(t.chunks)) {
 		*t = Table[P]{}
 		return
 	}
 	clear(t.index)
-	for _, c := range t.chunks {
+	for i, c := range t.chunks {
 		clear(c)
+		t.chunks[i] = c[:0]
 	}
-	chunks, index := t.chunks, t.index
-	for i := range chunks {
-		chunks[i] = chunks[i][:0]
-	}
-	*t = Table[P]{index: index, chunks: chunks}
+	t.keys.Reset()
+	*t = Table[P]{index: t.index, chunks: t.chunks, keys: t.keys}
 }
 
 // Bytes returns the memory that the entries hold.
