@@ -140,7 +140,7 @@ func (b *bench) eachBroker(ctx context.Context, id string, sides []brokerSide, f
 			err := func() (err error) {
 				ctx, cancel := context.WithTimeout(ctx, b.timeout)
 				defer cancel()
-				l, err := b.openLog(ctx, s, fmt.Sprintf("versus-%d-%s-%s-%d", os.Getpid(), id, s.id, i))
+				l, err := b.openLog(ctx, s, id, i)
 				if err != nil {
 					return err
 				}
@@ -166,7 +166,9 @@ type openLog struct {
 	settings map[string]string
 }
 
-func (b *bench) openLog(ctx context.Context, s brokerSide, name string) (l *openLog, err error) {
+// openLog opens the log of a side for a run of a case.
+func (b *bench) openLog(ctx context.Context, s brokerSide, id string, run int) (l *openLog, err error) {
+	name := fmt.Sprintf("versus-%d-%s-%s-%d", os.Getpid(), id, s.id, run)
 	l = &openLog{topic: name + "-t", dir: filepath.Join(b.work, name)}
 	switch {
 	case s.kafka:
@@ -189,6 +191,9 @@ func (b *bench) openLog(ctx context.Context, s brokerSide, name string) (l *open
 	args := []string{childCommand, "job=" + brokerJob, "dir=" + l.dir}
 	if !s.synced {
 		args = append(args, "durability=async")
+	}
+	if b.profile != "" {
+		args = append(args, "profile="+filepath.Join(b.profile, id+"-"+s.id+".cpu"))
 	}
 	if l.child, err = start(ctx, b.self, args...); err != nil {
 		return nil, err
