@@ -271,13 +271,13 @@ func TestFaultsCloseOneConnection(t *testing.T) {
 		"empty frame":     {0, 0, 0, 0},
 		"unknown key":     unknownKey,
 		"unknown version": unknownVersion,
-		"large plain":     binary.BigEndian.AppendUint32(nil, 2<<20),
+		"large plain":     binary.BigEndian.AppendUint32(nil, maxPlainRequest+1),
 		"refused":         kmsg.NewRequestFormatter().AppendRequest(nil, &kmsg.ProduceRequest{Version: 3}, 1),
 		"tag bomb":        append(binary.BigEndian.AppendUint32(nil, 15), 0, 12, 0, 4, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := start(t, &fake{}, nil)
+				s := start(t, &fake{}, func(c *Config) { c.MaxRequestBytes, c.MaxInFlightBytes = 2*maxPlainRequest, 2*maxPlainRequest })
 				good, bad := dial(t, s), dial(t, s)
 				began := time.Now()
 				go func() {
