@@ -113,6 +113,40 @@ func TestLoopbackIsNotLimited(t *testing.T) {
 	}
 }
 
+// TestConnectionsOfOneAddress: the bound is of those that are open, and of one address.
+func TestConnectionsOfOneAddress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, &fake{}, func(c *Config) { c.MaxPerAddress = 1 })
+		connect := func(ip string) (net.Conn, error) {
+			client, remote := net.Pipe()
+			t.Cleanup(func() { _ = client.Close() }) // the server may have closed it
+			return client, s.ServeConn(from{remote, &net.TCPAddr{IP: net.ParseIP(ip)}}, "")
+		}
+		first, err := connect("192.0.2.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := connect("192.0.2.1")
+		if !errors.Is(err, ErrTooManyConnections) {
+			t.Errorf("a second one: %v", err)
+		}
+		if _, err := second.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("it is not closed: %v", err)
+		}
+		if _, err := connect("192.0.2.2"); err != nil {
+			t.Errorf("of another address: %v", err)
+		}
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := connect("192.0.2.1"); err != nil {
+			t.Errorf("after the first has gone: %v", err)
+		}
+	})
+}
+
 // from is a connection from an address.
 type from struct {
 	net.Conn
