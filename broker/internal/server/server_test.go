@@ -515,3 +515,46 @@ func TestCutFrame(t *testing.T) {
 		})
 	}
 }
+
+// TestFaultsAreLoggedSparingly: a client's fault is told, those of the same second are counted, and who just goes is no fault.
+func TestFaultsAreLoggedSparingly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := start(t, &fake{}, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		fault := func() {
+			c := dial(t, s)
+			write(t, c, []byte{0xff, 0xff, 0xff, 0xff})
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+				t.Error(err)
+			}
+			synctest.Wait()
+		}
+		told := func(want ...string) {
+			t.Helper()
+			lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+			for i, line := range lines {
+				if len(lines) != len(want) || !strings.Contains(line, want[i]) || !strings.Contains(line, "frame size") {
+					t.Errorf("told %q, want %q", lines, want)
+				}
+			}
+		}
+		fault()
+		told("not_logged=0")
+		fault()
+		fault()
+		told("not_logged=0")
+		time.Sleep(time.Second)
+		fault()
+		told("not_logged=0", "not_logged=2")
+		time.Sleep(time.Second)
+		fault()
+		told("not_logged=0", "not_logged=2", "not_logged=0")
+		time.Sleep(time.Second)
+		if err := dial(t, s).Close(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		told("not_logged=0", "not_logged=2", "not_logged=0")
+	})
+}
