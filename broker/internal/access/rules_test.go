@@ -192,6 +192,8 @@ func TestFilters(t *testing.T) {
 		{Filter{Resource: topic, Pattern: kmsg.ACLResourcePatternTypeAny, Name: name("ab"), Operation: 1, Permission: 1}, []int{0}},
 		{Filter{Resource: topic, Pattern: literal, Operation: 1, Permission: 1}, []int{0, 2}},
 		{Filter{Resource: topic, Pattern: prefixed, Operation: 1, Permission: 1}, []int{1}},
+		{Filter{Resource: topic, Pattern: literal, Name: name("ab"), Operation: 1, Permission: 1}, []int{0}},
+		{Filter{Resource: topic, Pattern: prefixed, Name: name("ab"), Operation: 1, Permission: 1}, nil},
 		{Filter{Resource: 1, Pattern: 1, Principal: name("User:a"), Operation: 1, Permission: 1}, []int{0, 2}},
 		{Filter{Resource: 1, Pattern: 1, Operation: write, Permission: 1}, []int{1}},
 		{Filter{Resource: 1, Pattern: 1, Operation: 1, Permission: deny}, []int{1}},
