@@ -120,7 +120,7 @@ type Config struct {
 	// MaxConnections bounds the connections open at once, in process and over TCP together (max.connections);
 	// one more is closed at once. Default: 1000.
 	MaxConnections int
-	// MaxRequestBytes bounds one request (socket.request.max.bytes), at least 64 KiB. Only Produce may be so large, 1 MiB is for all else, and
+	// MaxRequestBytes bounds one request (socket.request.max.bytes), at least 64 KiB. Only Produce may be so large, 16 MiB is for all else, and
 	// 64 KiB for a client that has still to authenticate. Default: 100 MiB, or MaxInFlightBytes if that is less.
 	MaxRequestBytes int
 	// MaxInFlightBytes bounds the bytes of all requests that are read and not yet answered (queued.max.request.bytes);

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,6 +186,9 @@ func TestDescribeTransactions(t *testing.T) {
 		{"pattern", func(r *kmsg.ListTransactionsRequest) { r.TransactionalIDPattern = kmsg.StringPtr("tx-.") }, 1, 0},
 		{"part of it", func(r *kmsg.ListTransactionsRequest) { r.TransactionalIDPattern = kmsg.StringPtr("x-.") }, 0, 0},
 		{"bad pattern", func(r *kmsg.ListTransactionsRequest) { r.TransactionalIDPattern = kmsg.StringPtr("(") }, 0, kerr.InvalidRegularExpression.Code},
+		{"long pattern", func(r *kmsg.ListTransactionsRequest) {
+			r.TransactionalIDPattern = kmsg.StringPtr("tx-." + strings.Repeat("|none", 1000))
+		}, 0, kerr.InvalidRegularExpression.Code},
 	} {
 		req := kmsg.NewPtrListTransactionsRequest()
 		c.set(req)

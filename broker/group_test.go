@@ -1,12 +1,16 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/broker/brokertest"
 )
@@ -183,4 +187,44 @@ func (m *groupMember) state() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.rounds + m.lost
+}
+
+// TestLargeGroupRequests: the assignment of a large group, and a commit of many partitions with metadata, are larger than other requests.
+func TestLargeGroupRequests(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.Memory())
+	cl := client(t, b)
+	const partitions = 500
+	createTopic(t, cl, "t", partitions)
+	join := kmsg.NewPtrJoinGroupRequest()
+	join.Group, join.ProtocolType, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis = "g", "consumer", 10_000, 10_000
+	join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: make([]byte, 3<<20)}}
+	c := dialRaw(t, b)
+	joined := ask[*kmsg.JoinGroupResponse](t, c, 3, join)
+	if joined.ErrorCode != 0 {
+		t.Fatal(kerr.ErrorForCode(joined.ErrorCode))
+	}
+	leader := kmsg.NewPtrSyncGroupRequest()
+	leader.Group, leader.MemberID, leader.Generation = "g", joined.MemberID, joined.Generation
+	assignment := make([]byte, 12<<20)
+	assignment[len(assignment)-1] = 7
+	leader.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: joined.MemberID, MemberAssignment: assignment}}
+	if r := ask[*kmsg.SyncGroupResponse](t, c, 2, leader); r.ErrorCode != 0 || !bytes.Equal(r.MemberAssignment, assignment) {
+		t.Errorf("%v, %d bytes", kerr.ErrorForCode(r.ErrorCode), len(r.MemberAssignment))
+	}
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	commit.Group, commit.MemberID, commit.Generation = "g", joined.MemberID, joined.Generation
+	rt := kmsg.NewOffsetCommitRequestTopic()
+	rt.Topic = "t"
+	for i := range int32(partitions) {
+		rp := kmsg.NewOffsetCommitRequestTopicPartition()
+		rp.Partition, rp.Metadata = i, kmsg.StringPtr(strings.Repeat("m", 4096))
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	commit.Topics = append(commit.Topics, rt)
+	for _, p := range ask[*kmsg.OffsetCommitResponse](t, c, 8, commit).Topics[0].Partitions {
+		if p.ErrorCode != 0 {
+			t.Fatalf("partition %d: %v", p.Partition, kerr.ErrorForCode(p.ErrorCode))
+		}
+	}
 }

@@ -45,7 +45,7 @@ func TestProduceErrors(t *testing.T) {
 	}
 	resp := ask[*kmsg.ProduceResponse](t, dialRaw(t, b), 9, req)
 	for i, want := range []error{
-		nil, kerr.CorruptMessage, kerr.InvalidRecord, kerr.InvalidRecord, kerr.InvalidTxnState, kerr.UnknownTopicOrPartition,
+		nil, kerr.CorruptMessage, kerr.InvalidRecord, kerr.InvalidRecord, kerr.TransactionalIDAuthorizationFailed, kerr.UnknownTopicOrPartition,
 		kerr.UnknownTopicOrPartition, kerr.InvalidRecord, nil,
 	} {
 		p := resp.Topics[i].Partitions[0]

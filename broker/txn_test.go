@@ -422,7 +422,8 @@ func TestFencedCodes(t *testing.T) {
 		{"AddOffsetsToTxn", 1, kerr.InvalidProducerEpoch}, {"AddOffsetsToTxn", 2, kerr.ProducerFenced},
 		{"EndTxn", 1, kerr.InvalidProducerEpoch}, {"EndTxn", 2, kerr.ProducerFenced}, {"EndTxn", 5, kerr.ProducerFenced},
 		{"TxnOffsetCommit", 3, kerr.InvalidProducerEpoch}, {"TxnOffsetCommit", 5, kerr.InvalidProducerEpoch},
-		{"Produce", 12, kerr.InvalidProducerEpoch},
+		// Versions below 12 ask the partition, which has never heard of the successor.
+		{"Produce", 9, kerr.InvalidProducerEpoch}, {"Produce", 11, kerr.InvalidProducerEpoch}, {"Produce", 12, kerr.InvalidProducerEpoch},
 	} {
 		if code := ways[q.name](q.version); code != q.want.Code {
 			t.Errorf("%s version %d: %v, want %v", q.name, q.version, kerr.ErrorForCode(code), q.want)

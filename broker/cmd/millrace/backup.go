@@ -65,7 +65,7 @@ func backup(ctx context.Context, dir, to string, logger *slog.Logger) error {
 	if !isDataDir(dir) {
 		return fmt.Errorf("%s is no data directory: it has no snapshot", dir)
 	}
-	b, err := broker.Open(ctx, broker.Config{Dir: dir, Logger: logger})
+	b, err := broker.Open(ctx, broker.Config{Dir: dir, Logger: logger, OffsetsRetention: -1}) // to expire them is not for a backup
 	if errors.Is(err, broker.ErrLocked) {
 		return fmt.Errorf("%w; if it is a program with a broker of its own, have that call Broker.Backup", err)
 	}

@@ -155,6 +155,9 @@ func TestBackup(t *testing.T) {
 		t.Errorf("stopped: %s", got)
 	}
 	addr, stop := startBroker(t, "-dir", dir)
+	if info, err := os.Stat(filepath.Join(dir, controlName)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket is for others too: %v, %v", info, err)
+	}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
 	if err != nil {
 		t.Fatal(err)

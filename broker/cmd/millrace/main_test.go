@@ -3,10 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"io"
 	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -133,14 +137,38 @@ func brokerConfig(args string) (broker.Config, error) {
 
 func TestFlagsAreTheConfiguration(t *testing.T) {
 	t.Parallel()
-	cfg, err := brokerConfig("-dir d -listen :1 -allow-insecure -advertise h:2 -durability async -auto-create -partitions 3 " +
-		"-max-connections 4 -max-request-bytes 70000 -max-in-flight-bytes 80000")
+	const line = "-dir d -listen :1 -allow-insecure -advertise h:2 -rack r -durability async -auto-create -partitions 3 " +
+		"-retention-interval 1s -offsets-retention 2s -group-heartbeat-interval 3s -group-session-timeout 4s -group-migration-policy upgrade " +
+		"-compaction-interval 5s -compaction-bytes 6000 -reserve-bytes 7 -max-connections 8 -max-request-bytes 70000 -max-in-flight-bytes 80000 " +
+		"-max-connections-per-address 9 -max-connection-rate 10 -authorize -allow-if-no-acl -sasl PLAIN -super-user User:u -session-lifetime 11s"
+	cfg, err := brokerConfig(line)
 	want := broker.Config{
-		Dir: "d", Listen: ":1", Advertise: "h:2", Durability: broker.Async, AutoCreateTopics: true, DefaultPartitions: 3,
-		MaxConnections: 4, MaxRequestBytes: 70000, MaxInFlightBytes: 80000, Security: broker.Security{AllowInsecure: true},
+		Dir: "d", Listen: ":1", Advertise: "h:2", Rack: "r", Durability: broker.Async, AutoCreateTopics: true, DefaultPartitions: 3,
+		RetentionInterval: time.Second, OffsetsRetention: 2 * time.Second, GroupHeartbeatInterval: 3 * time.Second,
+		GroupSessionTimeout: 4 * time.Second, GroupMigration: broker.MigrateUp, CompactionInterval: 5 * time.Second, CompactionBytes: 6000,
+		ReserveBytes: 7, MaxConnections: 8, MaxRequestBytes: 70000, MaxInFlightBytes: 80000,
+		Security: broker.Security{
+			AllowInsecure: true, MaxConnectionsPerAddress: 9, MaxConnectionRate: 10, Authorize: true, AllowIfNoACL: true,
+			Mechanisms: []string{broker.Plain}, SuperUsers: []string{"User:u"}, SessionLifetime: 11 * time.Second,
+		},
 	}
 	if err != nil || !reflect.DeepEqual(cfg, want) {
 		t.Errorf("%+v, %v", cfg, err)
+	}
+	files := []string{"config", "users", "tls-cert", "tls-key", "tls-client-ca"} // tested elsewhere
+	fs := flag.NewFlagSet("broker", flag.ContinueOnError)
+	brokerFlags(fs)
+	fs.VisitAll(func(f *flag.Flag) {
+		if !strings.Contains(line, "-"+f.Name+" ") && !slices.Contains(files, f.Name) {
+			t.Errorf("-%s is not tested", f.Name)
+		}
+	})
+	for policy, want := range map[string]broker.GroupMigration{
+		"bidirectional": broker.MigrateBothWays, "downgrade": broker.MigrateDown, "disabled": broker.MigrateNever,
+	} {
+		if cfg, err := brokerConfig("-dir d -group-migration-policy " + policy); err != nil || cfg.GroupMigration != want {
+			t.Errorf("%s: %v, %v", policy, cfg.GroupMigration, err)
+		}
 	}
 }
 
@@ -162,6 +190,49 @@ func TestSecurityFlags(t *testing.T) {
 	}
 	if _, err := brokerConfig("-dir d -users " + path); err == nil || !strings.Contains(err.Error(), "line 1") || strings.Contains(err.Error(), "secret") {
 		t.Error(err)
+	}
+}
+
+// TestTLSFlags: with authorities of clients, every client has to have a certificate of one of them.
+func TestTLSFlags(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(nil) // has a certificate
+	t.Cleanup(server.Close)
+	pair := server.TLS.Certificates[0]
+	rawKey, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "key.pem": {Type: "PRIVATE KEY", Bytes: rawKey},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(args string) (*tls.Config, error) {
+		cfg, err := brokerConfig("-dir d " + strings.ReplaceAll(args, "DIR", dir))
+		return cfg.Security.TLS, err
+	}
+	if c, err := read("-tls-cert DIR/cert.pem -tls-key DIR/key.pem"); err != nil || len(c.Certificates) != 1 || c.ClientAuth != tls.NoClientCert {
+		t.Errorf("%+v, %v", c, err)
+	}
+	c, err := read("-tls-cert DIR/cert.pem -tls-key DIR/key.pem -tls-client-ca DIR/cert.pem")
+	if err != nil || c.ClientAuth != tls.RequireAndVerifyClientCert || c.ClientCAs == nil {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if _, err := server.Certificate().Verify(x509.VerifyOptions{Roots: c.ClientCAs}); err != nil {
+		t.Error(err)
+	}
+	for args, fault := range map[string]string{
+		"-tls-client-ca DIR/cert.pem": "go together", "-tls-key DIR/key.pem": "go together",
+		"-tls-cert DIR/cert.pem -tls-key DIR/key.pem -tls-client-ca DIR/key.pem": "has no certificate",
+		"-tls-cert DIR/cert.pem -tls-key DIR/key.pem -tls-client-ca DIR/none":    "no such file",
+	} {
+		if _, err := read(args); err == nil || !strings.Contains(err.Error(), fault) {
+			t.Errorf("%s: %v", args, err)
+		}
 	}
 }
 

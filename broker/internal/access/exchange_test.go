@@ -94,7 +94,7 @@ func TestScramRefuses(t *testing.T) {
 	t.Parallel()
 	find := only("alice", "secret")
 	for _, first := range []string{
-		"", "n,,", "n,,r=x,n=alice", "n,,n=alice", "n,,n=,r=x", "n,,n=alice,r=", "p=tls-unique,,n=alice,r=x", "n,,m=ext,n=alice,r=x", "n,,n=al=ice,r=x",
+		"", "n,,", "n,,x=alice,r=x", "n,,n=alice,x=x", "n,,r=x,n=alice", "n,,n=alice", "n,,n=,r=x", "n,,n=alice,r=", "p=tls-unique,,n=alice,r=x", "n,,m=ext,n=alice,r=x", "n,,n=al=ice,r=x",
 		"n,a=bob,n=alice,r=x", "n,,n=alice,r=x,tokenauth=true",
 	} {
 		if _, _, _, err := begin(t, ScramSHA256, find).Step([]byte(first)); !errors.Is(err, ErrAuthentication) {
@@ -143,6 +143,19 @@ func TestScramRefuses(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	// A last message is looked at before it is known from whom it is: nothing in it must panic.
+	for _, last := range []string{
+		"", ",p=", "c=biws", "c=biws,r=clientserver", "c=biws,r=clientserver,p=", "c=biws,r=clientserver,p=!", "c=biws,r=clientserver,p=AAAA",
+		"c=biws,r=clientserver,p=" + base64.StdEncoding.EncodeToString(make([]byte, 33)),
+	} {
+		x := begin(t, ScramSHA256, find)
+		if answer, _, _, err := x.Step([]byte("n,,n=alice,r=client")); err != nil || !strings.HasPrefix(string(answer), "r=clientserver,") {
+			t.Fatalf("%s, %v", answer, err)
+		}
+		if _, done, _, err := x.Step([]byte(last)); done || !errors.Is(err, ErrAuthentication) {
+			t.Errorf("last %q: %v, %v", last, done, err)
+		}
+	}
 	if a, b := run("alice", "guess", right), run("bob", "secret", right); a.Error() != b.Error() {
 		t.Errorf("a wrong password is told as %q, an unknown user as %q", a, b)
 	}
@@ -173,6 +186,13 @@ func TestPlain(t *testing.T) {
 		_, done, user, err := begin(t, Plain, only("alice", "secret")).Step([]byte(message))
 		if done != ok || (err == nil) != ok || ok && user != "alice" || err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v, %q, %v", message, done, user, err)
+		}
+	}
+	for _, m := range []Mechanism{SHA256, SHA512} { // a client that makes a user may choose one
+		c := CredentialOf(m, MinIterations, []byte("salt"), "secret")
+		find := func(_ string, asked Mechanism) (Credential, bool) { return c, asked == m }
+		if _, done, _, err := begin(t, Plain, find).Step([]byte("\x00alice\x00secret")); !done || err != nil {
+			t.Errorf("a user with %v alone: %v", m, err)
 		}
 	}
 	if _, ok := NewExchange("GSSAPI", nil, "", nil); ok {

@@ -179,6 +179,25 @@ func TestBindingsAtRandom(t *testing.T) {
 	}
 }
 
+// TestImpliedOperations: who may read, write, delete or alter may describe; nothing else follows from anything but ALL.
+func TestImpliedOperations(t *testing.T) {
+	t.Parallel()
+	implied := map[[2]kmsg.ACLOperation]bool{
+		{read, kmsg.ACLOperationDescribe}: true, {write, kmsg.ACLOperationDescribe}: true,
+		{kmsg.ACLOperationDelete, kmsg.ACLOperationDescribe}: true, {kmsg.ACLOperationAlter, kmsg.ACLOperationDescribe}: true,
+		{kmsg.ACLOperationAlterConfigs, kmsg.ACLOperationDescribeConfigs}: true,
+	}
+	for granted := all; granted <= kmsg.ACLOperationDescribeTokens; granted++ {
+		for asked := read; asked <= kmsg.ACLOperationDescribeTokens; asked++ {
+			rules := rulesOf(binding("t", literal, "User:a", granted, allow))
+			v := rules.Ask(Question{Principal: "User:a", Host: "h", Operation: asked, Resource: topic, Name: "t"})
+			if want := granted == all || granted == asked || implied[[2]kmsg.ACLOperation{granted, asked}]; (v == Allowed) != want {
+				t.Errorf("%v granted, %v asked: %v", granted, asked, v)
+			}
+		}
+	}
+}
+
 func TestFilters(t *testing.T) {
 	t.Parallel()
 	bindings := []Binding{binding("ab", literal, "User:a", read, allow), binding("a", prefixed, "User:b", write, deny), binding("*", literal, "User:a", all, allow)}
@@ -192,6 +211,8 @@ func TestFilters(t *testing.T) {
 		{Filter{Resource: topic, Pattern: kmsg.ACLResourcePatternTypeAny, Name: name("ab"), Operation: 1, Permission: 1}, []int{0}},
 		{Filter{Resource: topic, Pattern: literal, Operation: 1, Permission: 1}, []int{0, 2}},
 		{Filter{Resource: topic, Pattern: prefixed, Operation: 1, Permission: 1}, []int{1}},
+		{Filter{Resource: topic, Pattern: literal, Name: name("ab"), Operation: 1, Permission: 1}, []int{0}},
+		{Filter{Resource: topic, Pattern: prefixed, Name: name("ab"), Operation: 1, Permission: 1}, nil},
 		{Filter{Resource: 1, Pattern: 1, Principal: name("User:a"), Operation: 1, Permission: 1}, []int{0, 2}},
 		{Filter{Resource: 1, Pattern: 1, Operation: write, Permission: 1}, []int{1}},
 		{Filter{Resource: 1, Pattern: 1, Operation: 1, Permission: deny}, []int{1}},

@@ -22,7 +22,7 @@ type State struct {
 	bindings map[Binding]struct{}
 	// iterations counts the credentials of each mechanism by their iterations.
 	iterations map[Mechanism]map[int32]int
-	rules      atomic.Pointer[Rules] // nil once bindings have changed
+	rules      atomic.Pointer[Rules] // of the bindings at the last Refresh
 }
 
 // New returns an empty state.

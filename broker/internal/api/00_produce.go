@@ -137,8 +137,7 @@ func (a *API) append(part *commitlog.Partition, tp txn.Partition, r *kmsg.Produc
 	return res.LSN, nil
 }
 
-// appendBatch appends raw, through the transaction coordinator if that has a say. A transactional batch of an older
-// version needs no look there: the partition itself refuses what was not added.
+// appendBatch appends raw, through the transaction coordinator if that has a say.
 func (a *API) appendBatch(part *commitlog.Partition, tp txn.Partition, r *kmsg.ProduceRequest, raw []byte) (res commitlog.AppendResult, txnErr *kerr.Error, err error) {
 	if len(raw) < batchHeaderSize { // there is nothing to look at, and the log says what is wrong
 		res, err = part.Append(raw, commitlog.AppendOptions{})
@@ -148,25 +147,32 @@ func (a *API) appendBatch(part *commitlog.Partition, tp txn.Partition, r *kmsg.P
 	if attributes&attributeCodec == codecZstd && r.Version < 7 {
 		return res, nil, commitlog.ErrUnsupportedCompression
 	}
-	if attributes&attributeTransactional != 0 {
-		// What a batch says is checked, not what its request claims.
-		if r.TransactionID == nil {
-			return res, kerr.InvalidTxnState, nil
-		}
-		if r.Version >= 12 {
-			producer := txn.Producer{
-				ID:    int64(binary.BigEndian.Uint64(raw[batchProducerID:])),
-				Epoch: int16(binary.BigEndian.Uint16(raw[batchProducerEpoch:])),
-			}
-			res, txnErr, err = a.coord.Append(part, tp, *r.TransactionID, producer, raw)
-			if txnErr == kerr.ProducerFenced { // the code that Produce has for it
-				txnErr = kerr.InvalidProducerEpoch
-			}
-			return res, txnErr, err
-		}
+	if attributes&attributeTransactional != 0 { // what a batch says is checked, not what its request claims
+		return a.appendTransactional(part, tp, r, raw)
 	}
 	res, err = part.Append(raw, commitlog.AppendOptions{})
 	return res, nil, err
+}
+
+// appendTransactional appends a transactional batch. One of an older version needs no look at its transaction before: the partition itself
+// refuses what was not added. The look after that tells a producer that was fenced from one that forgot to add the partition.
+func (a *API) appendTransactional(part *commitlog.Partition, tp txn.Partition, r *kmsg.ProduceRequest, raw []byte) (res commitlog.AppendResult, txnErr *kerr.Error, err error) {
+	if r.TransactionID == nil {
+		return res, kerr.TransactionalIDAuthorizationFailed, nil // nobody may use no id
+	}
+	producer := txn.Producer{
+		ID:    int64(binary.BigEndian.Uint64(raw[batchProducerID:])),
+		Epoch: int16(binary.BigEndian.Uint16(raw[batchProducerEpoch:])),
+	}
+	if r.Version >= 12 {
+		res, txnErr, err = a.coord.Append(part, tp, *r.TransactionID, producer, raw)
+	} else if res, err = part.Append(raw, commitlog.AppendOptions{}); errors.Is(err, commitlog.ErrTxnNotOpen) {
+		txnErr = a.coord.CheckProducer(*r.TransactionID, producer)
+	}
+	if txnErr == kerr.ProducerFenced { // the code that Produce has for it
+		txnErr = kerr.InvalidProducerEpoch
+	}
+	return res, txnErr, err
 }
 
 // tellsLogStart reports whether Kafka tells the log start with an error: of what it has found in the records, or in the producer's state.

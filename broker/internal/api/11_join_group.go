@@ -14,6 +14,7 @@ package api
 // Left out: the reason, which only Kafka's log shows.
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -43,7 +44,7 @@ func (a *API) joinGroup(req *server.Request, r *kmsg.JoinGroupRequest) server.Re
 		RequireMemberID:  r.Version >= 4, SkipAssignment: r.Version >= 9,
 	}
 	for _, p := range r.Protocols {
-		jr.Protocols = append(jr.Protocols, group.Protocol{Name: p.Name, Metadata: p.Metadata})
+		jr.Protocols = append(jr.Protocols, group.Protocol{Name: p.Name, Metadata: bytes.Clone(p.Metadata)}) // the request may be larger
 	}
 	parked := a.coord.Join(jr)
 	return func(ctx context.Context) (server.Response, error) {

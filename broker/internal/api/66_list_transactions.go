@@ -5,7 +5,7 @@ package api
 //	1  those that have been open for longer than a duration (KIP-994)
 //	2  those whose transactional id matches a pattern (KIP-1152)
 //
-// A pattern is one of RE2, and matches the whole id.
+// A pattern is one of RE2, of at most 4 KiB, and matches the whole id.
 
 import (
 	"regexp"
@@ -17,6 +17,8 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/server"
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
+
+const maxPattern = 4096 // in bytes: every id is matched
 
 // txnStates are Kafka's names of states, which a filter may have.
 var txnStates = []string{txn.StateEmpty, txn.StateOngoing, "PrepareCommit", "PrepareAbort", txn.StateCompleteCommit, txn.StateCompleteAbort,
@@ -32,16 +34,17 @@ func (a *API) listTransactions(req *server.Request, r *kmsg.ListTransactionsRequ
 	var pattern *regexp.Regexp
 	if s := or(r.TransactionalIDPattern, ""); s != "" {
 		var err error
-		if pattern, err = regexp.Compile(`^(?:` + s + `)$`); err != nil {
+		if pattern, err = regexp.Compile(`^(?:` + s + `)$`); err != nil || len(s) > maxPattern {
 			resp.ErrorCode = kerr.InvalidRegularExpression.Code
 			return server.Now(resp)
 		}
 	}
+	states, producers := set(r.StateFilters), set(r.ProducerIDFilters)
 	all, now, lsn := a.coord.Transactions()
 	for _, d := range all {
 		switch {
-		case len(r.StateFilters) > 0 && !slices.Contains(r.StateFilters, d.State):
-		case len(r.ProducerIDFilters) > 0 && !slices.Contains(r.ProducerIDFilters, d.Producer.ID):
+		case len(states) > 0 && !states[d.State]:
+		case len(producers) > 0 && !producers[d.Producer.ID]:
 		case r.Version >= 1 && r.DurationFilterMillis >= 0 && (d.Started < 0 || now-d.Started <= r.DurationFilterMillis):
 		case !a.may(req, opDescribe, onTxn, d.ID):
 		case pattern != nil && !pattern.MatchString(d.ID):
@@ -52,4 +55,13 @@ func (a *API) listTransactions(req *server.Request, r *kmsg.ListTransactionsRequ
 		}
 	}
 	return a.durable(lsn, nil, resp)
+}
+
+// set returns the elements of a filter, which may be as long as a request.
+func set[E comparable](elements []E) map[E]bool {
+	m := make(map[E]bool, len(elements))
+	for _, e := range elements {
+		m[e] = true
+	}
+	return m
 }

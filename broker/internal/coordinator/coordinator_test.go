@@ -145,7 +145,7 @@ func TestEveryTransactionTimesOut(t *testing.T) {
 				for _, w := range []struct {
 					after time.Duration
 					state string
-				}{{9 * time.Second, txn.StateOngoing}, {2 * time.Second, txn.StateEmpty}} {
+				}{{9 * time.Second, txn.StateOngoing}, {2 * time.Second, txn.StateCompleteAbort}} {
 					time.Sleep(w.after)
 					if d, _, _ := c.DescribeTransaction(id); d.State != w.state {
 						t.Errorf("%v later: %s, want %s", w.after, d.State, w.state)

@@ -104,6 +104,14 @@ func (c *Coordinator) StageOffsets(id string, p txn.Producer, implicit bool, r g
 	return results, nil, lsn, err
 }
 
+// CheckProducer returns what a transaction request of producer p would be refused with because of who it is from, or nil.
+func (c *Coordinator) CheckProducer(id string, p txn.Producer) *kerr.Error {
+	c.txns.Lock()
+	defer c.txns.Unlock()
+	_, err := c.txns.Has(id, p, txn.Partition{})
+	return err
+}
+
 // Append appends a transactional batch of producer p to a partition, and adds the partition to the open transaction of id
 // if it is not there yet, or opens one (transaction version 2, C3). txnErr is set if the transaction refuses.
 func (c *Coordinator) Append(part *commitlog.Partition, tp txn.Partition, id string, p txn.Producer, raw []byte) (res commitlog.AppendResult, txnErr *kerr.Error, err error) {

@@ -19,6 +19,8 @@ const (
 	// maxProtocolBytes bounds what the classic members of a group say of themselves, taken together. A generation, or a change of kind, is
 	// recorded whole: the entry must be one that the log takes, since memory has changed by then.
 	maxProtocolBytes = 32 << 20
+	// maxProtocols bounds what a classic member can be assigned by: each is compared with those of every other member.
+	maxProtocols = 100
 	// maxMetadata bounds the metadata string of an offset (offset.metadata.max.bytes).
 	maxMetadata = 4096
 )

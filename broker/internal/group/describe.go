@@ -1,7 +1,6 @@
 package group
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -50,20 +49,28 @@ func (c *Coordinator) Describe(name string) (d Description, ok bool) {
 
 // List returns the groups in one of the states and of one of the types, by name, without their members. None ask for all; case does not matter.
 func (c *Coordinator) List(states, types []string) (all []Description) {
-	chosen := func(of []string, name string) bool {
-		return len(of) == 0 || slices.ContainsFunc(of, func(s string) bool { return strings.EqualFold(s, name) })
-	}
+	chosenStates, chosenTypes := foldedSet(states), foldedSet(types)
+	chosen := func(of map[string]bool, name string) bool { return len(of) == 0 || of[strings.ToLower(name)] }
 	for _, name := range sortedKeys(c.groups) {
 		g := c.groups[name]
 		d := Description{Name: g.name, State: g.state.String(), Type: Classic, ProtocolType: g.protocolType}
 		if k := g.consumer; k != nil {
 			d.State, d.Type, d.ProtocolType = k.stateName(), Consumer, consumerProtocol
 		}
-		if chosen(states, d.State) && chosen(types, d.Type) {
+		if chosen(chosenStates, d.State) && chosen(chosenTypes, d.Type) {
 			all = append(all, d)
 		}
 	}
 	return all
+}
+
+// foldedSet returns the elements of a filter, which may be as long as a request, in lower case.
+func foldedSet(elements []string) map[string]bool {
+	m := make(map[string]bool, len(elements))
+	for _, e := range elements {
+		m[strings.ToLower(e)] = true
+	}
+	return m
 }
 
 // ConsumerDescription is what an administrator sees of a KIP-848 group.

@@ -63,6 +63,8 @@ func (c *Coordinator) join(now time.Time, topics Topics, call Call, r JoinReques
 		return kerr.InvalidGroupID
 	case r.SessionTimeout < MinSessionTimeout || r.SessionTimeout > MaxSessionTimeout:
 		return kerr.InvalidSessionTimeout
+	case len(r.Protocols) > maxProtocols:
+		return kerr.InvalidRequest
 	}
 	if g := c.groups[r.Group]; r.MemberID != "" && (g == nil || g.consumer != nil && g.empty()) {
 		return kerr.UnknownMemberID

@@ -89,6 +89,20 @@ func TestProtocolsAreBounded(t *testing.T) {
 	}
 }
 
+// TestProtocolsAreFew: whoever joins is compared with those that are there, protocol by protocol.
+func TestProtocolsAreFew(t *testing.T) {
+	t.Parallel()
+	s := newScript(t)
+	for n, want := range map[int]*kerr.Error{maxProtocols: nil, maxProtocols + 1: kerr.InvalidRequest} {
+		r := s.joinRequest(parse([]string{fmt.Sprint("of", n), "new=m"}))
+		r.Protocols = slices.Repeat(r.Protocols, n)
+		e := s.c.Join(s.now, &s.topics, 1, r)
+		if len(e.Replies) != 1 || e.Replies[0].Join.Err != want {
+			t.Errorf("%d protocols: %+v, want %v", n, e.Replies, want)
+		}
+	}
+}
+
 // TestMixedGroupIsFull: of members of the classic protocol too; who is there already may join, and come back.
 func TestMixedGroupIsFull(t *testing.T) {
 	t.Parallel()

@@ -81,8 +81,8 @@ func (c *Coordinator) commit(now time.Time, r CommitRequest, producerID *int64) 
 	return encodeOffsets(producerID, r.Group, now.UnixMilli(), good), results
 }
 
-// mayCommit checks the sender of a commit. A commit from outside (generation -1, no member id) is for groups without
-// members only. A transaction may commit during CompletingRebalance: its member has the new generation already.
+// mayCommit checks the sender of a commit. A commit from outside (generation -1) is for groups without members only, and may name a
+// member all the same: librdkafka tells its instance id also when partitions were assigned by hand. A transaction may commit during CompletingRebalance: its member has the new generation already.
 func (c *Coordinator) mayCommit(now time.Time, r CommitRequest, transactional bool) *kerr.Error {
 	if g := c.groups[r.Group]; g != nil && g.consumer != nil {
 		return g.consumer.mayCommit(r, transactional)
@@ -101,8 +101,6 @@ func (c *Coordinator) mayCommitClassic(now time.Time, r CommitRequest, transacti
 		return kerr.GroupIDNotFound
 	case g == nil && r.Generation >= 0:
 		return kerr.IllegalGeneration
-	case g == nil && !outside:
-		return kerr.UnknownMemberID
 	case g == nil && len(c.groups) >= maxGroups:
 		return kerr.PolicyViolation
 	case g == nil:

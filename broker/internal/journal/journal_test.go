@@ -411,3 +411,37 @@ func TestFailure(t *testing.T) {
 		})
 	}
 }
+
+// TestPrepareFails: a file whose header is not on the disk is not gone on in, and the journal goes on in the one that it has.
+func TestPrepareFails(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"write", "sync"} {
+		fs := &failingFS{FS: newDir(t)}
+		// Async: nothing is written after the last entry, when the disk fails already.
+		j, err := Open(Config{FS: fs, Dir: "j", Owner: owner, FileBytes: 1 << 20, Async: true}, 1, 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		enqueue(t, j, 5, true)
+		fs.set(op)
+		if err := j.Prepare(2); !errors.Is(err, errDisk) {
+			t.Errorf("%s: prepare: %v", op, err)
+		}
+		if _, err := j.Rotate(); err == nil {
+			t.Errorf("%s: there is nothing to go on in", op)
+		}
+		fs.set("")
+		enqueue(t, j, 10, true)
+		if err := j.Prepare(2); err != nil {
+			t.Fatalf("%s: prepare again: %v", op, err)
+		}
+		if _, err := j.Rotate(); err != nil {
+			t.Fatal(err)
+		}
+		enqueue(t, j, 15, true)
+		closeJournal(t, j)
+		if got, err := replayAll(fs, Start{1, 0}); err != nil || got.Last != 15 {
+			t.Errorf("%s: %+v, %v", op, got, err)
+		}
+	}
+}

@@ -60,6 +60,44 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// TestAddressCredit: trying again and again earns no more than waiting does, and an address with an open connection is not forgotten,
+// however many others there were.
+func TestAddressCredit(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	s := make(addresses)
+	let := 0
+	for range 100 { // in ten seconds
+		if s.take("a", now, 0, 2) == nil {
+			let++
+			s.release("a")
+		}
+		now = now.Add(100 * time.Millisecond)
+	}
+	if let != 21 {
+		t.Errorf("%d connections are let in, want 2 at once and 19 later", let)
+	}
+	if err := s.take("b", now, 1, 2); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	for i := range 2000 {
+		if err := s.take(fmt.Sprint(i), now, 1, 2); err != nil {
+			t.Fatal(err)
+		}
+		s.release(fmt.Sprint(i))
+	}
+	if err := s.take("b", now, 1, 2); !errors.Is(err, ErrTooManyConnections) {
+		t.Errorf("a second connection: %v", err)
+	}
+	for i := range 2000 { // in the same second
+		if name := fmt.Sprint(i); s.take(name, now, 1, 2) != nil || s.take(name, now, 3, 2) == nil {
+			t.Fatalf("%s has its credit anew", name)
+		}
+		s.release(fmt.Sprint(i))
+	}
+}
+
 func TestLoopbackIsNotLimited(t *testing.T) {
 	t.Parallel()
 	for ip, want := range map[string]string{"127.0.0.1": "", "::1": "", "192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::1"} {
@@ -73,6 +111,40 @@ func TestLoopbackIsNotLimited(t *testing.T) {
 	if got := limitedAddress(remote); got != "" {
 		t.Errorf("in process: %q", got)
 	}
+}
+
+// TestConnectionsOfOneAddress: the bound is of those that are open, and of one address.
+func TestConnectionsOfOneAddress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, &fake{}, func(c *Config) { c.MaxPerAddress = 1 })
+		connect := func(ip string) (net.Conn, error) {
+			client, remote := net.Pipe()
+			t.Cleanup(func() { _ = client.Close() }) // the server may have closed it
+			return client, s.ServeConn(from{remote, &net.TCPAddr{IP: net.ParseIP(ip)}}, "")
+		}
+		first, err := connect("192.0.2.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := connect("192.0.2.1")
+		if !errors.Is(err, ErrTooManyConnections) {
+			t.Errorf("a second one: %v", err)
+		}
+		if _, err := second.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("it is not closed: %v", err)
+		}
+		if _, err := connect("192.0.2.2"); err != nil {
+			t.Errorf("of another address: %v", err)
+		}
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := connect("192.0.2.1"); err != nil {
+			t.Errorf("after the first has gone: %v", err)
+		}
+	})
 }
 
 // from is a connection from an address.

@@ -19,8 +19,11 @@ const (
 	maxPipelined = 64
 	// allowance is what a connection may hold in requests without asking the shared budget.
 	allowance = 64 << 10
-	// maxPlainRequest bounds every request but Produce, whose bytes are not decoded.
-	maxPlainRequest = 1 << 20
+	// maxPlainRequest bounds every request but Produce, whose bytes are not decoded. It has room for thousands of topics with configs, or
+	// of partitions with the longest metadata, and for a large group's assignment; what it decodes into is a multiple (wire.Decode).
+	maxPlainRequest = 16 << 20
+	// maxScratch is what a connection keeps of the buffer of a response.
+	maxScratch = 1 << 20
 
 	// maxEarlyRequest bounds every request of a peer that is not authenticated.
 	maxEarlyRequest = 64 << 10
@@ -283,7 +286,7 @@ func (c *conn) respond(h wire.Header, resp *Response) (written int64, err error)
 		c.out = wire.AppendResponse(c.out[:0], h, resp.Body)
 		written = int64(len(c.out))
 		_, err = c.nc.Write(c.out)
-		if cap(c.out) > maxPlainRequest {
+		if cap(c.out) > maxScratch {
 			c.out = nil
 		}
 	case resp.Frame != nil:

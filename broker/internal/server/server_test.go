@@ -271,13 +271,13 @@ func TestFaultsCloseOneConnection(t *testing.T) {
 		"empty frame":     {0, 0, 0, 0},
 		"unknown key":     unknownKey,
 		"unknown version": unknownVersion,
-		"large plain":     binary.BigEndian.AppendUint32(nil, 2<<20),
+		"large plain":     binary.BigEndian.AppendUint32(nil, maxPlainRequest+1),
 		"refused":         kmsg.NewRequestFormatter().AppendRequest(nil, &kmsg.ProduceRequest{Version: 3}, 1),
 		"tag bomb":        append(binary.BigEndian.AppendUint32(nil, 15), 0, 12, 0, 4, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := start(t, &fake{}, nil)
+				s := start(t, &fake{}, func(c *Config) { c.MaxRequestBytes, c.MaxInFlightBytes = 2*maxPlainRequest, 2*maxPlainRequest })
 				good, bad := dial(t, s), dial(t, s)
 				began := time.Now()
 				go func() {
@@ -326,7 +326,101 @@ func TestTimeouts(t *testing.T) {
 		if got := answer(t, waiting); got != 2 {
 			t.Error(got)
 		}
+		begin = time.Now()
+		if _, err := waiting.Read(make([]byte, 1)); !errors.Is(err, io.EOF) || time.Since(begin) > idleTimeout {
+			t.Errorf("idle after an answer: after %v: %v", time.Since(begin), err)
+		}
 	})
+}
+
+// TestUnreadAnswers: a client that does not read its answers is given up after a while, and sooner when the server shuts down.
+func TestUnreadAnswers(t *testing.T) {
+	t.Parallel()
+	gate := func(int32) <-chan struct{} { c := make(chan struct{}); close(c); return c }
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, &fake{release: gate}, nil)
+		write(t, dial(t, s), heartbeat(1, 0))
+		time.Sleep(writeTimeout - 1)
+		if n := s.Connections(); n != 1 {
+			t.Errorf("%d connections before the time is up", n)
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		if n := s.Connections(); n != 0 {
+			t.Errorf("%d connections after it", n)
+		}
+	})
+	for name, late := range map[string]bool{"a write that is under way": false, "one that begins later": true} {
+		synctest.Test(t, func(t *testing.T) {
+			open := make(chan struct{})
+			s := start(t, &fake{release: func(int32) <-chan struct{} { return open }}, nil)
+			write(t, dial(t, s), heartbeat(1, 0))
+			if !late {
+				close(open)
+			}
+			synctest.Wait()
+			if late {
+				time.AfterFunc(time.Second, func() { close(open) })
+			}
+			begin, want := time.Now(), drainTimeout
+			if late {
+				want += time.Second
+			}
+			if err := s.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(begin); took != want {
+				t.Errorf("%s: shutdown took %v, want %v", name, took, want)
+			}
+		})
+	}
+}
+
+// TestWaitingForMemory: a request that waits for memory, or for its turn, has the time to arrive that it would have had, and one whose
+// connection ends meanwhile takes nothing.
+func TestWaitingForMemory(t *testing.T) {
+	t.Parallel()
+	const all = 4 << 20
+	for size, taken := range map[int]func(s *Server) *budget{
+		300_000:   func(s *Server) *budget { return s.memory },
+		1_000_000: func(s *Server) *budget { return s.large },
+	} {
+		for _, gone := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				gate := make(chan struct{})
+				s := start(t, &fake{release: func(int32) <-chan struct{} { return gate }}, func(c *Config) { c.MaxInFlightBytes = all })
+				b := taken(s)
+				n := b.mu.free
+				if err := b.acquire(t.Context(), n); err != nil {
+					t.Fatal(err)
+				}
+				c := dial(t, s)
+				write(t, c, heartbeat(1, 0))
+				go func() { _, _ = c.Write(heartbeat(2, size)) }() // the connection may end
+				time.Sleep(frameTimeout + time.Minute)
+				if gone {
+					if err := c.Close(); err != nil {
+						t.Fatal(err)
+					}
+					close(gate) // the answer cannot be written
+					synctest.Wait()
+					if b.mu.free != 0 {
+						t.Errorf("%d bytes: %d are free", size, b.mu.free)
+					}
+				}
+				b.release(n)
+				if gone {
+					return
+				}
+				close(gate)
+				for _, want := range []int32{1, 2} {
+					if got := answer(t, c); got != want {
+						t.Errorf("%d bytes: answer %d, want %d", size, got, want)
+					}
+				}
+			})
+		}
+	}
 }
 
 // TestShutdownAnswersWhatWasRead: requests in flight are answered, new ones are not read, and nothing is left running
@@ -338,6 +432,7 @@ func TestShutdownAnswersWhatWasRead(t *testing.T) {
 		c, idle := dial(t, s), dial(t, s)
 		write(t, c, heartbeat(1, 0))
 		synctest.Wait()
+		begin := time.Now()
 		done := make(chan error, 1)
 		go func() { done <- s.Shutdown(context.Background()) }()
 		if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
@@ -348,8 +443,8 @@ func TestShutdownAnswersWhatWasRead(t *testing.T) {
 		if got := answer(t, c); got != 1 {
 			t.Error(got)
 		}
-		if err := <-done; err != nil {
-			t.Error(err)
+		if err := <-done; err != nil || time.Since(begin) != 0 {
+			t.Errorf("after %v: %v", time.Since(begin), err)
 		}
 		if err := s.ServeConn(c, ""); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("after shutdown: %v", err)
@@ -419,4 +514,47 @@ func TestCutFrame(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFaultsAreLoggedSparingly: a client's fault is told, those of the same second are counted, and who just goes is no fault.
+func TestFaultsAreLoggedSparingly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := start(t, &fake{}, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		fault := func() {
+			c := dial(t, s)
+			write(t, c, []byte{0xff, 0xff, 0xff, 0xff})
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+				t.Error(err)
+			}
+			synctest.Wait()
+		}
+		told := func(want ...string) {
+			t.Helper()
+			lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+			for i, line := range lines {
+				if len(lines) != len(want) || !strings.Contains(line, want[i]) || !strings.Contains(line, "frame size") {
+					t.Errorf("told %q, want %q", lines, want)
+				}
+			}
+		}
+		fault()
+		told("not_logged=0")
+		fault()
+		fault()
+		told("not_logged=0")
+		time.Sleep(time.Second)
+		fault()
+		told("not_logged=0", "not_logged=2")
+		time.Sleep(time.Second)
+		fault()
+		told("not_logged=0", "not_logged=2", "not_logged=0")
+		time.Sleep(time.Second)
+		if err := dial(t, s).Close(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		told("not_logged=0", "not_logged=2", "not_logged=0")
+	})
 }

@@ -159,7 +159,7 @@ func (c *Coordinator) Tick(now time.Time) Effects {
 		e.Ends = append(e.Ends, t.end(t.producer.Epoch+1, false))
 		next := *t
 		next.producer = c.bumped(t.producer, &e)
-		next.previous, next.ended, next.used = noProducer, noEnd, now.UnixMilli()
+		next.previous, next.ended, next.used = noProducer, timedOut, now.UnixMilli()
 		e.Records = append(e.Records, next.record())
 	}
 	return e
@@ -168,4 +168,5 @@ func (c *Coordinator) Tick(now time.Time) Effects {
 var (
 	noProducer = Producer{none, none}
 	noEnd      = lastEnd{producer: noProducer}
+	timedOut   = lastEnd{producer: Producer{ID: none}} // by no client
 )

@@ -29,7 +29,7 @@ func (c *Coordinator) End(now time.Time, r EndRequest) (Producer, Effects, *kerr
 	if t == nil {
 		return noProducer, e, kerr.InvalidProducerIDMapping
 	}
-	if !t.open && t.ended.producer == r.Producer && (t.producer == r.Producer) != r.Bump {
+	if !t.open && r.Producer.ID != none && t.ended.producer == r.Producer && (t.producer == r.Producer) != r.Bump {
 		if t.ended.commit != r.Commit {
 			return noProducer, e, kerr.InvalidTxnState
 		}

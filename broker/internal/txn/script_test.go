@@ -119,6 +119,9 @@ func (s *script) command(f []string) {
 		s.perform(e)
 	case "has-offsets":
 		s.printf("%s", errName(s.c.HasOffsets(f[1], parseProducer(f[2]), f[3])))
+	case "state":
+		d, _ := s.c.Describe(f[1])
+		s.printf("%s, %v", d.State, d.Producer)
 	case "commit", "abort", "commit5", "abort5":
 		p, e, err := s.c.End(s.now, EndRequest{
 			ID: f[1], Producer: parseProducer(f[2]), Commit: strings.HasPrefix(f[0], "commit"), Bump: strings.HasSuffix(f[0], "5"),

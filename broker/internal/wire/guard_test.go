@@ -162,6 +162,24 @@ func TestDecodeBudget(t *testing.T) {
 	}
 }
 
+// TestTagsHaveACost: a tag of two bytes takes hundreds once it is decoded, so that many of them are refused, and some are not.
+func TestTagsHaveACost(t *testing.T) {
+	const tags = 60
+	for topics, refused := range map[int]bool{1: false, 2: false, 5_000: true} {
+		body := binary.AppendUvarint(nil, uint64(topics+1))
+		for range topics { // of Metadata v9: an empty name and empty tags that nobody knows
+			body = append(body, 1, tags)
+			for tag := range byte(tags) {
+				body = append(body, tag, 0)
+			}
+		}
+		body = append(body, 0, 0, 0, 0)
+		if err := guard(schemas[3], 9, body); errors.Is(err, ErrMalformed) != refused {
+			t.Errorf("%d topics with %d tags each: %v", topics, tags, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for key := range schemas {
