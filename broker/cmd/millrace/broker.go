@@ -64,8 +64,13 @@ func runBroker(ctx context.Context, cfg broker.Config, to streams) error {
 	orders.close()
 	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	if cerr := b.Close(drain); err == nil && !errors.Is(cerr, context.DeadlineExceeded) {
-		err = cerr
+	cerr := b.Close(drain)
+	select {
+	case <-b.Failed():
+	default:
+		if errors.Is(cerr, context.DeadlineExceeded) {
+			cerr = nil // requests that took too long were cut off, and the log is whole
+		}
 	}
-	return err
+	return errors.Join(err, cerr)
 }
