@@ -3,6 +3,7 @@ package state_test
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -165,6 +166,31 @@ func TestRecordBuffer(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Error("other records left than came")
 	}
+}
+
+// TestRecordBufferGoesOn: what is due behind a record that fails, or whose consumer panics, is due still.
+func TestRecordBufferGoesOn(t *testing.T) {
+	t.Parallel()
+	spec := state.RecordBufferSpec("b", serde.String, serde.String)
+	db := openDB(t, memstore.New(), state.Config{Inline: true})
+	b := openLayer[*state.RecordBuffer[string, string]](t, openPartition(t, db, spec), spec, &journal{})
+	for ts := range int64(4) {
+		must(t, b.Add("k", "v", ts, none, state.Coordinates{}))
+	}
+	failed := errors.New("failed")
+	if err := b.Take(3, func(state.Buffered[string, string]) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("%v, want the consumer's error", err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_ = b.Take(3, func(state.Buffered[string, string]) error { panic("in the consumer") })
+	}()
+	var got []string
+	must(t, b.Take(3, func(e state.Buffered[string, string]) error {
+		got = append(got, fmt.Sprint(e.Timestamp))
+		return nil
+	}))
+	equal(t, "taken afterwards", got, []string{"2", "3"})
 }
 
 // FuzzBuffered: a buffer refuses what is not in its format, and keeps what is, byte for byte.
