@@ -287,6 +287,7 @@ func (p *Partition) RestoredTo(next int64) error {
 	p.settleVersions()
 	err := p.commit(&p.restoring.log, next, p.restoring.newest)
 	p.restoring.log.Reset()
+	p.restoring.newest = newest{} // a task may commit newer ones before the next batch
 	return err
 }
 

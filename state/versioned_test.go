@@ -143,6 +143,30 @@ func TestVersioned(t *testing.T) {
 	}
 }
 
+// TestVersionedRestoreBetween: a store that is restored, written by a task and restored again, as when a task comes to where its standby was and
+// leaves, takes what the task would have taken: its history counts from what the task wrote.
+func TestVersionedRestoreBetween(t *testing.T) {
+	t.Parallel()
+	s, p := openVersions(t, nil)
+	restore := func(key, value string, from, next int64) {
+		t.Helper()
+		must(t, p.Restore([]byte(key), []byte(value), from))
+		must(t, p.RestoredTo(next))
+	}
+	restore("a", "first", 10, 1)
+	_, err := s.Put("a", "second", 1000)
+	must(t, err)
+	commitVersions(t, s)
+	restore("late", "too old", 1000-versionHistory-1, 3)
+	if v, from, ok, err := s.Get("late"); err != nil || ok {
+		t.Errorf("%s since %d, %v, %v; want nothing", v, from, ok, err)
+	}
+	restore("in time", "kept", 1000-versionHistory, 4)
+	if v, _, ok, err := s.Get("in time"); err != nil || !ok || v != "kept" {
+		t.Errorf("%s, %v, %v; want what begins with the history", v, ok, err)
+	}
+}
+
 func commitVersions(t *testing.T, s *state.Versioned[string, string]) {
 	t.Helper()
 	if err := s.Flush(); err != nil {
