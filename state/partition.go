@@ -136,7 +136,7 @@ func (p *Partition) findBuckets() error {
 			return err
 		}
 		p.addBucket(id, &bucket{})
-		lo = keyschema.AppendBucket(slices.Clone(p.prefix), id+1)
+		_, lo = p.engineRange(id)
 	}
 }
 

@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -186,6 +187,27 @@ func TestWindowKeys(t *testing.T) {
 	check()
 	must(t, commitWindows(s, 1))
 	check()
+}
+
+// TestEndsOfTime: a range that reaches to the end of time finds what there is, with buckets of a millisecond as with any, and a store that has
+// a window there can be opened again.
+func TestEndsOfTime(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	s, db, _ := openWindows(t, e, time.Millisecond, 4*time.Millisecond) // buckets of 1 ms
+	starts := func(from, to int64) (list []string) {
+		t.Helper()
+		must(t, s.Each("k", from, to, func(start, _, _ int64) bool { list = append(list, fmt.Sprint(start)); return true }))
+		return list
+	}
+	must(t, s.Put("k", 1, 0, 0, none))
+	equal(t, "from the beginning", starts(math.MinInt64, math.MaxInt64), []string{"1"})
+	must(t, s.Put("k", math.MaxInt64, 0, 0, none))
+	equal(t, "to the end", starts(math.MinInt64, math.MaxInt64), []string{fmt.Sprint(math.MaxInt64)})
+	must(t, commitWindows(s, 1))
+	must(t, db.Close())
+	s, _, _ = openWindows(t, e, time.Millisecond, 4*time.Millisecond)
+	equal(t, "opened again", starts(0, math.MaxInt64), []string{fmt.Sprint(math.MaxInt64)})
 }
 
 // TestWindowChanges: changes come with the window's start.
