@@ -25,14 +25,29 @@ func (db *DB) committed(bytes int64) error {
 
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if !db.mu.started && !db.mu.closed {
-		db.mu.started = true
-		db.done.Go(db.writeBehind)
-	}
+	db.startLocked()
 	for db.waiting.Load() > 2*db.conf.ApplyBytes && db.mu.err == nil && !db.mu.closed {
 		db.mu.caughtUp.Wait()
 	}
 	return db.mu.err
+}
+
+// stir tells that something waits for the engine which was not committed. It does not wait.
+func (db *DB) stir() {
+	if db.conf.Inline {
+		return
+	}
+	signal(db.kick)
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.startLocked()
+}
+
+func (db *DB) startLocked() {
+	if !db.mu.started && !db.mu.closed {
+		db.mu.started = true
+		db.done.Go(db.writeBehind)
+	}
 }
 
 func signal(c chan struct{}) {

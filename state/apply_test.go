@@ -54,6 +54,28 @@ func TestApplyWhen(t *testing.T) {
 	})
 }
 
+// TestAsOfWhileIdle: when a partition had all of its changelog reaches the engine though nothing is committed, as to the copy of a quiet store.
+func TestAsOfWhileIdle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const begun, minute = 1_700_000_000_000, 60_000
+		e := newEngine()
+		db := openDB(t, e, state.Config{})
+		p, err := db.Partition(kvSpec, 0)
+		must(t, err)
+		must(t, p.Reset(state.Position{ClusterID: "c", AsOf: begun}))
+		p.CompleteAsOf(begun + minute)
+		time.Sleep(2 * time.Second)
+		crashed := openDB(t, e.Engine, state.Config{Inline: true}) // what an unclean stop leaves
+		p, err = crashed.Partition(kvSpec, 0)
+		must(t, err)
+		if pos, _ := p.Position(); pos.AsOf != begun+minute {
+			t.Errorf("as of %d, want %d", pos.AsOf, begun+minute)
+		}
+		must(t, db.Close())
+	})
+}
+
 // TestBackPressure: commits wait while the engine is behind by more than twice the bound, and go on when it has caught up.
 func TestBackPressure(t *testing.T) {
 	t.Parallel()

@@ -53,7 +53,7 @@ func (c Config) withDefaults() Config {
 // several goroutines.
 //
 // Beside the callers it has one goroutine of its own, which applies what is committed to the engine; it starts with the first
-// commit and Close stops it.
+// commit or CompleteAsOf, and Close stops it.
 //
 // Lock order: apply.Mutex, then mu, then a Partition's mu.
 type DB struct {
