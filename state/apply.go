@@ -143,6 +143,7 @@ func (db *DB) applyLocked() error {
 		b.from(r.write)
 	}
 	if len(runs) == 0 {
+		db.tellCaughtUp() // what waited may have been reset or removed
 		return nil
 	}
 	done, err := db.applyApart(runs)
@@ -156,8 +157,12 @@ func (db *DB) applyLocked() error {
 		db.waiting.Add(-r.log.Bytes())
 		r.p.applied(r)
 	}
-	db.mu.Lock()
-	db.mu.caughtUp.Broadcast()
-	db.mu.Unlock()
+	db.tellCaughtUp()
 	return nil
+}
+
+func (db *DB) tellCaughtUp() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.mu.caughtUp.Broadcast()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,6 +108,39 @@ func TestBackPressure(t *testing.T) {
 			t.Errorf("%d entries, want 200", got)
 		}
 	})
+}
+
+// TestBackPressureOfNothing: a commit that waits goes on when what it waits for is gone, and nothing else is left to apply.
+func TestBackPressureOfNothing(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{ApplyBytes: 1 << 10, ApplyIdle: time.Hour, ApplyInterval: time.Hour})
+	big, quiet := state.KeyValueSpec("big", stringSerde{}, int64Serde{}), state.KeyValueSpec("quiet", stringSerde{}, int64Serde{})
+	s := openLayer[*strings64](t, openPartition(t, db, big), big, nil)
+	idle := openLayer[*strings64](t, openPartition(t, db, quiet), quiet, nil)
+	must(t, s.Put("k", 1, 0, none))
+	must(t, commit(s, 1))
+
+	results := make(chan error, 4)
+	pause := func() { time.Sleep(10 * time.Millisecond) } // for what was begun to get where it waits
+	e.gate = make(chan struct{})
+	go func() { results <- db.Sync() }() // has the engine
+	pause()
+	go func() { results <- db.Remove(state.StorePartition{Store: "big"}) }() // is next
+	pause()
+	go func() { results <- errors.Join(s.Put(strings.Repeat("k", 4<<10), 1, 0, none), commit(s, 2)) }()
+	pause()
+	go func() { results <- commit(idle, 0) }()
+	pause()
+	close(e.gate)
+	for range 4 {
+		select {
+		case err := <-results:
+			must(t, err)
+		case <-time.After(10 * time.Second):
+			t.Fatal("a commit waits for nothing")
+		}
+	}
 }
 
 // TestEngineFails: after an error of the engine nothing is added to it, and commits say why.
