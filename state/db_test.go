@@ -281,6 +281,42 @@ func TestStoredAndRemove(t *testing.T) {
 	}
 }
 
+// TestRemoveWhileOpened: whoever opens a partition while it is being removed gets an empty one, not a position without its data.
+func TestRemoveWhileOpened(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true})
+	s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+	must(t, s.Put("k", 1, 0, none))
+	must(t, commit(s, 1))
+	must(t, db.Close())
+
+	db = openDB(t, e, state.Config{Inline: true})
+	opened := make(chan *state.Partition, 1)
+	e.gate = make(chan struct{})
+	before := e.applies.Load()
+	go func() {
+		for e.applies.Load() == before {
+			time.Sleep(time.Millisecond)
+		}
+		go func() {
+			time.Sleep(10 * time.Millisecond) // for the partition to be opened, if it can be
+			close(e.gate)
+		}()
+		p, err := db.Partition(kvSpec, 0)
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- p
+	}()
+	must(t, db.Remove(state.StorePartition{Store: "kv", Partition: 0}))
+	if p := <-opened; p != nil {
+		if pos, ok := p.Position(); ok {
+			t.Errorf("position %+v of a partition whose data is gone", pos)
+		}
+	}
+}
+
 func TestClosed(t *testing.T) {
 	t.Parallel()
 	db := openDB(t, newEngine(), state.Config{})
