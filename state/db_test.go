@@ -281,6 +281,52 @@ func TestStoredAndRemove(t *testing.T) {
 	}
 }
 
+// reclaimer is an engine that notes the durable steps of Remove.
+type reclaimer struct {
+	*engine
+	steps   []string
+	unready error // of Sync
+}
+
+func (e *reclaimer) Apply(b *state.Batch) error {
+	e.steps = append(e.steps, "apply")
+	return e.engine.Apply(b)
+}
+
+func (e *reclaimer) Sync() error {
+	e.steps = append(e.steps, "sync")
+	return e.unready
+}
+
+func (e *reclaimer) Reclaim(_, _ []byte) error {
+	e.steps = append(e.steps, "reclaim")
+	return nil
+}
+
+// TestRemoveOrder: that the record is gone is durable before the data goes, or a crash in between would leave a position without data (P1).
+func TestRemoveOrder(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("disk is gone")
+	for _, unready := range []error{nil, broken} {
+		e := &reclaimer{engine: newEngine()}
+		db, err := state.NewDB(e, state.Config{Inline: true})
+		must(t, err)
+		openPartition(t, db, kvSpec)
+		e.steps, e.unready = nil, unready
+		want := []string{"apply", "sync", "reclaim"}
+		if unready != nil {
+			want = want[:2]
+		}
+		if err := db.Remove(state.StorePartition{Store: "kv"}); !errors.Is(err, unready) {
+			t.Errorf("%v, want %v", err, unready)
+		}
+		equal(t, "steps", e.steps, want)
+		if err := db.Close(); !errors.Is(err, unready) {
+			t.Errorf("closed: %v, want %v", err, unready)
+		}
+	}
+}
+
 // TestRemoveWhileOpened: whoever opens a partition while it is being removed gets an empty one, not a position without its data.
 func TestRemoveWhileOpened(t *testing.T) {
 	t.Parallel()
