@@ -124,6 +124,32 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// TestResetWithinBatch: what was read of a batch before the partition was emptied is not of it, nor are the times that it had.
+func TestResetWithinBatch(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, newEngine(), state.Config{Inline: true})
+	spec := state.WindowSpec("w", stringSerde{}, int64Serde{}, 10*time.Millisecond, 100*time.Millisecond)
+	p := openPartition(t, db, spec)
+	must(t, p.Restore(windowKey("late", 1000), make([]byte, 8), 0))
+	must(t, p.Reset(state.Position{ClusterID: "c"}))
+	must(t, p.Restore(windowKey("k", 0), make([]byte, 8), 0))
+	must(t, p.RestoredTo(1))
+	equal(t, "windows", rows(t, openLayer[*windows](t, p, spec, nil).FetchAll(0, 2000)), []string{"k@0=0"})
+
+	spec = state.VersionedSpec("v", serde.String, serde.String, versionHistory*time.Millisecond)
+	p = openPartition(t, db, spec)
+	must(t, p.Restore([]byte("late"), []byte("v"), 1000))
+	must(t, p.Reset(state.Position{ClusterID: "c"}))
+	must(t, p.Restore([]byte("k"), []byte("v"), 0))
+	must(t, p.RestoredTo(1))
+	var keys []string
+	must(t, openLayer[*state.Versioned[string, string]](t, p, spec, nil).Each(func(key, _ string, from, _ int64) error {
+		keys = append(keys, fmt.Sprintf("%s@%d", key, from))
+		return nil
+	}))
+	equal(t, "versions", keys, []string{"k@0"})
+}
+
 func TestRestoreBadWindowKey(t *testing.T) {
 	t.Parallel()
 	spec := state.WindowSpec("w", stringSerde{}, int64Serde{}, time.Second, time.Minute)
