@@ -143,6 +143,30 @@ func TestBackPressureOfNothing(t *testing.T) {
 	}
 }
 
+// TestGoneDoesNotWait: what waited of a partition that is reset or removed counts no more; else commits would be hurried, and held back in the end.
+func TestGoneDoesNotWait(t *testing.T) {
+	t.Parallel()
+	const bound = 1 << 10
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true, ApplyBytes: bound})
+	for range 20 {
+		p := openPartition(t, db, kvSpec)
+		for range 2 {
+			s := openLayer[*strings64](t, p, kvSpec, nil)
+			must(t, s.Put(strings.Repeat("k", bound/4), 1, 0, none))
+			before := e.applies.Load()
+			must(t, commit(s, 1))
+			if e.applies.Load() != before {
+				t.Fatal("a commit within the bound was applied at once")
+			}
+			must(t, p.Reset(state.Position{ClusterID: "c"}))
+			must(t, p.Restore([]byte(strings.Repeat("k", bound/4)), make([]byte, 8), 0))
+			must(t, p.RestoredTo(1))
+		}
+		must(t, db.Remove(state.StorePartition{Store: "kv"}))
+	}
+}
+
 // TestEngineFails: after an error of the engine nothing is added to it, and commits say why.
 func TestEngineFails(t *testing.T) {
 	t.Parallel()
