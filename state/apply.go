@@ -25,14 +25,29 @@ func (db *DB) committed(bytes int64) error {
 
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if !db.mu.started && !db.mu.closed {
-		db.mu.started = true
-		db.done.Go(db.writeBehind)
-	}
+	db.startLocked()
 	for db.waiting.Load() > 2*db.conf.ApplyBytes && db.mu.err == nil && !db.mu.closed {
 		db.mu.caughtUp.Wait()
 	}
 	return db.mu.err
+}
+
+// stir tells that something waits for the engine which was not committed. It does not wait.
+func (db *DB) stir() {
+	if db.conf.Inline {
+		return
+	}
+	signal(db.kick)
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.startLocked()
+}
+
+func (db *DB) startLocked() {
+	if !db.mu.started && !db.mu.closed {
+		db.mu.started = true
+		db.done.Go(db.writeBehind)
+	}
 }
 
 func signal(c chan struct{}) {
@@ -128,6 +143,7 @@ func (db *DB) applyLocked() error {
 		b.from(r.write)
 	}
 	if len(runs) == 0 {
+		db.tellCaughtUp() // what waited may have been reset or removed
 		return nil
 	}
 	done, err := db.applyApart(runs)
@@ -141,8 +157,12 @@ func (db *DB) applyLocked() error {
 		db.waiting.Add(-r.log.Bytes())
 		r.p.applied(r)
 	}
-	db.mu.Lock()
-	db.mu.caughtUp.Broadcast()
-	db.mu.Unlock()
+	db.tellCaughtUp()
 	return nil
+}
+
+func (db *DB) tellCaughtUp() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.mu.caughtUp.Broadcast()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +55,28 @@ func TestApplyWhen(t *testing.T) {
 	})
 }
 
+// TestAsOfWhileIdle: when a partition had all of its changelog reaches the engine though nothing is committed, as to the copy of a quiet store.
+func TestAsOfWhileIdle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const begun, minute = 1_700_000_000_000, 60_000
+		e := newEngine()
+		db := openDB(t, e, state.Config{})
+		p, err := db.Partition(kvSpec, 0)
+		must(t, err)
+		must(t, p.Reset(state.Position{ClusterID: "c", AsOf: begun}))
+		p.CompleteAsOf(begun + minute)
+		time.Sleep(2 * time.Second)
+		crashed := openDB(t, e.Engine, state.Config{Inline: true}) // what an unclean stop leaves
+		p, err = crashed.Partition(kvSpec, 0)
+		must(t, err)
+		if pos, _ := p.Position(); pos.AsOf != begun+minute {
+			t.Errorf("as of %d, want %d", pos.AsOf, begun+minute)
+		}
+		must(t, db.Close())
+	})
+}
+
 // TestBackPressure: commits wait while the engine is behind by more than twice the bound, and go on when it has caught up.
 func TestBackPressure(t *testing.T) {
 	t.Parallel()
@@ -85,6 +108,63 @@ func TestBackPressure(t *testing.T) {
 			t.Errorf("%d entries, want 200", got)
 		}
 	})
+}
+
+// TestBackPressureOfNothing: a commit that waits goes on when what it waits for is gone, and nothing else is left to apply.
+func TestBackPressureOfNothing(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{ApplyBytes: 1 << 10, ApplyIdle: time.Hour, ApplyInterval: time.Hour})
+	big, quiet := state.KeyValueSpec("big", stringSerde{}, int64Serde{}), state.KeyValueSpec("quiet", stringSerde{}, int64Serde{})
+	s := openLayer[*strings64](t, openPartition(t, db, big), big, nil)
+	idle := openLayer[*strings64](t, openPartition(t, db, quiet), quiet, nil)
+	must(t, s.Put("k", 1, 0, none))
+	must(t, commit(s, 1))
+
+	results := make(chan error, 4)
+	pause := func() { time.Sleep(10 * time.Millisecond) } // for what was begun to get where it waits
+	e.gate = make(chan struct{})
+	go func() { results <- db.Sync() }() // has the engine
+	pause()
+	go func() { results <- db.Remove(state.StorePartition{Store: "big"}) }() // is next
+	pause()
+	go func() { results <- errors.Join(s.Put(strings.Repeat("k", 4<<10), 1, 0, none), commit(s, 2)) }()
+	pause()
+	go func() { results <- commit(idle, 0) }()
+	pause()
+	close(e.gate)
+	for range 4 {
+		select {
+		case err := <-results:
+			must(t, err)
+		case <-time.After(10 * time.Second):
+			t.Fatal("a commit waits for nothing")
+		}
+	}
+}
+
+// TestGoneDoesNotWait: what waited of a partition that is reset or removed counts no more; else commits would be hurried, and held back in the end.
+func TestGoneDoesNotWait(t *testing.T) {
+	t.Parallel()
+	const bound = 1 << 10
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true, ApplyBytes: bound})
+	for range 20 {
+		p := openPartition(t, db, kvSpec)
+		for range 2 {
+			s := openLayer[*strings64](t, p, kvSpec, nil)
+			must(t, s.Put(strings.Repeat("k", bound/4), 1, 0, none))
+			before := e.applies.Load()
+			must(t, commit(s, 1))
+			if e.applies.Load() != before {
+				t.Fatal("a commit within the bound was applied at once")
+			}
+			must(t, p.Reset(state.Position{ClusterID: "c"}))
+			must(t, p.Restore([]byte(strings.Repeat("k", bound/4)), make([]byte, 8), 0))
+			must(t, p.RestoredTo(1))
+		}
+		must(t, db.Remove(state.StorePartition{Store: "kv"}))
+	}
 }
 
 // TestEngineFails: after an error of the engine nothing is added to it, and commits say why.

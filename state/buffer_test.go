@@ -3,6 +3,7 @@ package state_test
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -167,10 +168,59 @@ func TestRecordBuffer(t *testing.T) {
 	}
 }
 
+// TestRecordBufferGoesOn: what is due behind a record that fails, or whose consumer panics, is due still.
+func TestRecordBufferGoesOn(t *testing.T) {
+	t.Parallel()
+	spec := state.RecordBufferSpec("b", serde.String, serde.String)
+	db := openDB(t, memstore.New(), state.Config{Inline: true})
+	b := openLayer[*state.RecordBuffer[string, string]](t, openPartition(t, db, spec), spec, &journal{})
+	for ts := range int64(4) {
+		must(t, b.Add("k", "v", ts, none, state.Coordinates{}))
+	}
+	failed := errors.New("failed")
+	if err := b.Take(3, func(state.Buffered[string, string]) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("%v, want the consumer's error", err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_ = b.Take(3, func(state.Buffered[string, string]) error { panic("in the consumer") })
+	}()
+	var got []string
+	must(t, b.Take(3, func(e state.Buffered[string, string]) error {
+		got = append(got, fmt.Sprint(e.Timestamp))
+		return nil
+	}))
+	equal(t, "taken afterwards", got, []string{"2", "3"})
+}
+
+const buffered = "\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02in\x00\x00\x00\x00\x00\x00\x00\x01" +
+	"\x00\x00\x00\x01x\x00\x00\x00\x011\x00\x00\x00\x010\xff\xff\xff\xfe\x00\x00\x00\x030+1\x00\x00\x00\x00\x00\x00\x00\x0a"
+
+// TestBufferedRefused: a value that ends early or goes on is no value of a buffer.
+func TestBufferedRefused(t *testing.T) {
+	t.Parallel()
+	spec := state.BufferSpec("b", serde.String, serde.Bytes)
+	open := func(value string) error {
+		p := openPartition(t, openDB(t, memstore.New(), state.Config{Inline: true}), spec)
+		must(t, p.Restore([]byte("k"), []byte(value), 5))
+		must(t, p.RestoredTo(1))
+		_, err := spec.Open(state.Env{Committed: p})
+		return err
+	}
+	must(t, open(buffered))
+	for n := range len(buffered) {
+		if open(buffered[:n]) == nil {
+			t.Errorf("%d of %d bytes are taken", n, len(buffered))
+		}
+	}
+	if open(buffered+"\x00") == nil {
+		t.Error("a byte too many is taken")
+	}
+}
+
 // FuzzBuffered: a buffer refuses what is not in its format, and keeps what is, byte for byte.
 func FuzzBuffered(f *testing.F) {
-	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02in\x00\x00\x00\x00\x00\x00\x00\x01" +
-		"\x00\x00\x00\x01x\x00\x00\x00\x011\x00\x00\x00\x010\xff\xff\xff\xfe\x00\x00\x00\x030+1\x00\x00\x00\x00\x00\x00\x00\x0a"))
+	f.Add([]byte(buffered))
 	f.Add(bytes.Repeat([]byte{0xff}, 60))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		spec := state.BufferSpec("b", serde.String, serde.Bytes)

@@ -197,6 +197,28 @@ func TestBulkScanBetween(t *testing.T) {
 	}
 }
 
+// TestBulkReset: a partition that is emptied is not restored in bulk any more.
+func TestBulkReset(t *testing.T) {
+	t.Parallel()
+	e, _, p := bulkPartition(t, kvSpec)
+	beginBulk(t, p)
+	restoreInt(t, p, "before", 1)
+	must(t, p.Reset(state.Position{ClusterID: "c"}))
+	restoreInt(t, p, "after", 2)
+	must(t, p.RestoredTo(7))
+	if pos, _ := p.Position(); pos.Next != 7 || e.runs != 0 {
+		t.Errorf("at %d after %d runs, want 7 without one", pos.Next, e.runs)
+	}
+	s := openLayer[*strings64](t, p, kvSpec, nil)
+	_, _, before, err := s.Get("before")
+	must(t, err)
+	v, _, after, err := s.Get("after")
+	must(t, err)
+	if before || !after || v != 2 {
+		t.Errorf("before: %v, after: %v with %d", before, after, v)
+	}
+}
+
 // TestBulkFailure: what an engine that has failed goes on reading stays as it was, whatever becomes of the restore.
 func TestBulkFailure(t *testing.T) {
 	t.Parallel()

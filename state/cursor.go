@@ -41,8 +41,9 @@ func (c *cursor[V]) each(width, from, to int64, tail int, reverse bool, f func(l
 		return nil
 	}
 	first, last := keyschema.BucketOf(from, width), keyschema.BucketOf(to, width)
-	const few = 4 // so many are tried one by one; of more it is asked which there are
-	if last-first >= few {
+	// So many are tried one by one; of more it is asked which there are. Their number may be too large for an int64.
+	const few = 4
+	if uint64(last-first) >= few {
 		buckets := c.t.buckets(first, last)
 		for i := range buckets {
 			b := buckets[i]

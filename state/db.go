@@ -53,7 +53,7 @@ func (c Config) withDefaults() Config {
 // several goroutines.
 //
 // Beside the callers it has one goroutine of its own, which applies what is committed to the engine; it starts with the first
-// commit and Close stops it.
+// commit or CompleteAsOf, and Close stops it.
 //
 // Lock order: apply.Mutex, then mu, then a Partition's mu.
 type DB struct {
@@ -248,19 +248,8 @@ func (db *DB) Positions() (map[StorePartition]Position, error) {
 func (db *DB) Remove(sp StorePartition) error {
 	db.apply.Lock()
 	defer db.apply.Unlock()
-	db.mu.Lock()
-	p := db.mu.partitions[sp]
-	delete(db.mu.partitions, sp)
-	db.setShareLocked()
-	db.mu.Unlock()
-	if p != nil {
-		p.close()
-	}
-	var b Batch
 	prefix := keyschema.DataPrefix(sp.Store, sp.Partition)
-	b.DeleteRange(prefix, keyschema.Successor(prefix))
-	b.Delete(keyschema.RecordKey(sp.Store, sp.Partition))
-	if err := db.engine.Apply(&b); err != nil {
+	if err := db.forget(sp, prefix); err != nil {
 		return fmt.Errorf("remove store %s: %w", sp, err)
 	}
 	r, ok := db.engine.(Reclaimer)
@@ -275,6 +264,22 @@ func (db *DB) Remove(sp StorePartition) error {
 		return fmt.Errorf("remove store %s: %w", sp, err)
 	}
 	return nil
+}
+
+// forget closes a store partition and deletes it in the engine. That is done under the lock, as opening is: who opened it in between would
+// have a position without what it speaks of (P1).
+func (db *DB) forget(sp StorePartition, prefix []byte) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if p := db.mu.partitions[sp]; p != nil {
+		p.close()
+		delete(db.mu.partitions, sp)
+		db.setShareLocked()
+	}
+	var b Batch
+	b.DeleteRange(prefix, keyschema.Successor(prefix))
+	b.Delete(keyschema.RecordKey(sp.Store, sp.Partition))
+	return db.engine.Apply(&b)
 }
 
 // Reclaimer is implemented by engines that can give back the space of a deleted range at once, rather than when they next

@@ -124,6 +124,32 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// TestResetWithinBatch: what was read of a batch before the partition was emptied is not of it, nor are the times that it had.
+func TestResetWithinBatch(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, newEngine(), state.Config{Inline: true})
+	spec := state.WindowSpec("w", stringSerde{}, int64Serde{}, 10*time.Millisecond, 100*time.Millisecond)
+	p := openPartition(t, db, spec)
+	must(t, p.Restore(windowKey("late", 1000), make([]byte, 8), 0))
+	must(t, p.Reset(state.Position{ClusterID: "c"}))
+	must(t, p.Restore(windowKey("k", 0), make([]byte, 8), 0))
+	must(t, p.RestoredTo(1))
+	equal(t, "windows", rows(t, openLayer[*windows](t, p, spec, nil).FetchAll(0, 2000)), []string{"k@0=0"})
+
+	spec = state.VersionedSpec("v", serde.String, serde.String, versionHistory*time.Millisecond)
+	p = openPartition(t, db, spec)
+	must(t, p.Restore([]byte("late"), []byte("v"), 1000))
+	must(t, p.Reset(state.Position{ClusterID: "c"}))
+	must(t, p.Restore([]byte("k"), []byte("v"), 0))
+	must(t, p.RestoredTo(1))
+	var keys []string
+	must(t, openLayer[*state.Versioned[string, string]](t, p, spec, nil).Each(func(key, _ string, from, _ int64) error {
+		keys = append(keys, fmt.Sprintf("%s@%d", key, from))
+		return nil
+	}))
+	equal(t, "versions", keys, []string{"k@0"})
+}
+
 func TestRestoreBadWindowKey(t *testing.T) {
 	t.Parallel()
 	spec := state.WindowSpec("w", stringSerde{}, int64Serde{}, time.Second, time.Minute)
@@ -278,6 +304,88 @@ func TestStoredAndRemove(t *testing.T) {
 	}
 	if p := openPartition(t, db, kvSpec); p == nil {
 		t.Error("a removed partition cannot be opened again")
+	}
+}
+
+// reclaimer is an engine that notes the durable steps of Remove.
+type reclaimer struct {
+	*engine
+	steps   []string
+	unready error // of Sync
+}
+
+func (e *reclaimer) Apply(b *state.Batch) error {
+	e.steps = append(e.steps, "apply")
+	return e.engine.Apply(b)
+}
+
+func (e *reclaimer) Sync() error {
+	e.steps = append(e.steps, "sync")
+	return e.unready
+}
+
+func (e *reclaimer) Reclaim(_, _ []byte) error {
+	e.steps = append(e.steps, "reclaim")
+	return nil
+}
+
+// TestRemoveOrder: that the record is gone is durable before the data goes, or a crash in between would leave a position without data (P1).
+func TestRemoveOrder(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("disk is gone")
+	for _, unready := range []error{nil, broken} {
+		e := &reclaimer{engine: newEngine()}
+		db, err := state.NewDB(e, state.Config{Inline: true})
+		must(t, err)
+		openPartition(t, db, kvSpec)
+		e.steps, e.unready = nil, unready
+		want := []string{"apply", "sync", "reclaim"}
+		if unready != nil {
+			want = want[:2]
+		}
+		if err := db.Remove(state.StorePartition{Store: "kv"}); !errors.Is(err, unready) {
+			t.Errorf("%v, want %v", err, unready)
+		}
+		equal(t, "steps", e.steps, want)
+		if err := db.Close(); !errors.Is(err, unready) {
+			t.Errorf("closed: %v, want %v", err, unready)
+		}
+	}
+}
+
+// TestRemoveWhileOpened: whoever opens a partition while it is being removed gets an empty one, not a position without its data.
+func TestRemoveWhileOpened(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true})
+	s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+	must(t, s.Put("k", 1, 0, none))
+	must(t, commit(s, 1))
+	must(t, db.Close())
+
+	db = openDB(t, e, state.Config{Inline: true})
+	opened := make(chan *state.Partition, 1)
+	e.gate = make(chan struct{})
+	before := e.applies.Load()
+	go func() {
+		for e.applies.Load() == before {
+			time.Sleep(time.Millisecond)
+		}
+		go func() {
+			time.Sleep(10 * time.Millisecond) // for the partition to be opened, if it can be
+			close(e.gate)
+		}()
+		p, err := db.Partition(kvSpec, 0)
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- p
+	}()
+	must(t, db.Remove(state.StorePartition{Store: "kv", Partition: 0}))
+	if p := <-opened; p != nil {
+		if pos, ok := p.Position(); ok {
+			t.Errorf("position %+v of a partition whose data is gone", pos)
+		}
 	}
 }
 

@@ -74,8 +74,11 @@ func (s *JoinWindow[K, V]) Add(key K, v V, timestamp int64, h serde.Headers) err
 		if s.t.table.At(slot).flags&flagPresent != 0 {
 			continue // of a task before this one
 		}
+		if err := s.t.setShared(slot, v, timestamp, h); err != nil {
+			return err
+		}
 		s.t.newest.see(timestamp)
-		return s.t.setShared(slot, v, timestamp, h)
+		return nil
 	}
 }
 

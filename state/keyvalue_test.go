@@ -74,6 +74,7 @@ func TestChangesWrite(t *testing.T) {
 func TestManyWrites(t *testing.T) {
 	t.Parallel()
 	s, j := openKV(t)
+	must(t, s.Put("once", 1, 1, none)) // is neither given nor logged a second time
 	for i := range int64(100_000) {
 		k := string(rune('a' + i%7))
 		e, err := s.At(k)

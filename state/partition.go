@@ -136,7 +136,7 @@ func (p *Partition) findBuckets() error {
 			return err
 		}
 		p.addBucket(id, &bucket{})
-		lo = keyschema.AppendBucket(slices.Clone(p.prefix), id+1)
+		_, lo = p.engineRange(id)
 	}
 }
 
@@ -165,16 +165,25 @@ const asOfEvery = 60_000
 // CompleteAsOf notes that the partition holds all that its changelog held at a wall time, in milliseconds since the epoch. A partition without a
 // position ignores it, as it does an earlier time.
 func (p *Partition) CompleteAsOf(ms int64) {
+	if p.completeAsOf(ms) {
+		p.db.stir()
+	}
+}
+
+// completeAsOf reports whether the engine is to be told.
+func (p *Partition) completeAsOf(ms int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := &p.mu.rec
 	if !r.HasPosition || ms <= r.AsOf {
-		return
+		return false
 	}
 	r.AsOf = ms
-	if ms-p.mu.asOfTold >= asOfEvery {
-		p.mu.asOfTold, p.mu.recNew = ms, true
+	if ms-p.mu.asOfTold < asOfEvery {
+		return false
 	}
+	p.mu.asOfTold, p.mu.recNew = ms, true
+	return true
 }
 
 // Reset empties the partition and gives it a position: where the changelog begins, usually.
@@ -287,6 +296,7 @@ func (p *Partition) RestoredTo(next int64) error {
 	p.settleVersions()
 	err := p.commit(&p.restoring.log, next, p.restoring.newest)
 	p.restoring.log.Reset()
+	p.restoring.newest = newest{} // a task may commit newer ones before the next batch
 	return err
 }
 

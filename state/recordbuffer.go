@@ -77,20 +77,24 @@ func (s *RecordBuffer[K, V]) Add(key K, value V, timestamp int64, h serde.Header
 func (s *RecordBuffer[K, V]) Len() int { return s.count }
 
 // dueRecord is a record that Take has found.
-type dueRecord struct{ local, value []byte }
+type dueRecord struct {
+	local, value []byte
+	time         int64
+}
 
 // atOnce bounds how many records Take holds in memory.
 const atOnce = 256
 
 // Take takes out the records with times up to and including until, and calls f with each. An error of f ends it and is returned; the
-// record is out all the same. f must not use the buffer.
+// record is out all the same, and those after it are left for the next call, as they are if f panics. f must not use the buffer.
 func (s *RecordBuffer[K, V]) Take(until int64, f func(Buffered[K, V]) error) error {
 	for s.count > 0 && until >= s.first {
-		due, err := s.due(until)
+		due, next, err := s.due(until)
 		if err != nil {
 			return err
 		}
-		for _, d := range due {
+		for i := range due {
+			d := &due[i]
 			slot, err := s.t.find(d.local)
 			if err != nil {
 				return err
@@ -101,6 +105,9 @@ func (s *RecordBuffer[K, V]) Take(until int64, f func(Buffered[K, V]) error) err
 			}
 			s.t.delete(slot, e.Timestamp, serde.Headers{})
 			s.count--
+			if s.first = next; i+1 < len(due) { // f may end it
+				s.first = due[i+1].time
+			}
 			if err := f(e); err != nil {
 				return err
 			}
@@ -109,21 +116,24 @@ func (s *RecordBuffer[K, V]) Take(until int64, f func(Buffered[K, V]) error) err
 	return nil
 }
 
-// due returns the first records with times up to until, and finds out how old the next one is.
-func (s *RecordBuffer[K, V]) due(until int64) (list []dueRecord, err error) {
-	s.first = math.MaxInt64
+// due returns the first records with times up to until, and the time of the next one.
+func (s *RecordBuffer[K, V]) due(until int64) (list []dueRecord, next int64, err error) {
+	next = math.MaxInt64
 	_, err = s.t.walk(span{}, false, func(e found[string]) bool {
 		if e.ts > until || len(list) == atOnce {
-			s.first = e.ts
+			next = e.ts
 			return false
 		}
-		list = append(list, dueRecord{bytes.Clone(e.local), []byte(e.v)})
+		list = append(list, dueRecord{bytes.Clone(e.local), []byte(e.v), e.ts})
 		return true
 	})
-	return list, err
+	if len(list) == 0 {
+		s.first = next
+	}
+	return list, next, err
 }
 
-func (s *RecordBuffer[K, V]) entry(d dueRecord) (e Buffered[K, V], err error) {
+func (s *RecordBuffer[K, V]) entry(d *dueRecord) (e Buffered[K, V], err error) {
 	enc, _, _, err := keyschema.SplitTimeFirst(d.local)
 	var v bufferedValue
 	if err == nil {

@@ -95,8 +95,11 @@ func (s *Session[K, V]) Put(key K, start, end int64, v V, timestamp int64, h ser
 	if err != nil {
 		return err
 	}
+	if err := s.t.setShared(slot, v, timestamp, h); err != nil {
+		return err
+	}
 	s.t.newest.see(end)
-	return s.t.setShared(slot, v, timestamp, h)
+	return nil
 }
 
 // Delete removes a session.

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"time"
@@ -20,7 +21,8 @@ func VersionedSpec[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], 
 // Versioned is the versioned key-value store of one task: each key has one value for any moment of event time within the
 // store's history. It belongs to the task's goroutine.
 //
-// A delete is a version too (S-10). The newest version of a key does not expire. Changelog records are in Kafka's form: each write is one, with
+// A delete is a version too (S-10). The newest version of a key does not expire, but a key whose newest one is a delete leaves some time after
+// the history has passed that. Changelog records are in Kafka's form: each write is one, with
 // the version's time as its timestamp.
 type Versioned[K, V any] struct {
 	t       transaction[string] // an encoded chain of versions for each key, see chain
@@ -31,6 +33,7 @@ type Versioned[K, V any] struct {
 	log     Changelog
 	buf     []byte
 	value   []byte
+	swept   []byte // where sweep goes on; nil: at the first key
 }
 
 // Validity says what became of a write.
@@ -211,8 +214,56 @@ func (s *Versioned[K, V]) eachVersion(local []byte, chain string, f func(key K, 
 // Newest returns the highest time of all versions that the store has taken, and whether there is one.
 func (s *Versioned[K, V]) Newest() (from int64, ok bool) { return s.t.newest.start, s.t.newest.ok }
 
+// sweptPerWrite is how many keys sweep looks at for each write: more than one, so that keys do not go faster than they come.
+const sweptPerWrite = 2
+
+// sweep takes out keys that nobody can find any more, since their last version is a delete from before the history: one that nobody writes
+// again would else stay for ever. It looks at a few of the committed ones at a time, going around.
+func (s *Versioned[K, V]) sweep() error {
+	low, limited := s.low()
+	n := sweptPerWrite * (len(s.t.writes) - s.t.flushed)
+	if !limited || n == 0 {
+		return nil
+	}
+	gone, err := s.goneBefore(low, n)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", s.t.below.id, err)
+	}
+	for _, key := range gone {
+		slot, err := s.t.find(key)
+		if err != nil {
+			return err
+		}
+		if it := s.t.table.At(slot); it.last == 0 { // else it has come back in this transaction
+			s.t.delete(slot, it.ts, serde.Headers{}) // which the changelog has no record of: it has the delete
+		}
+	}
+	return nil
+}
+
+// goneBefore looks at the next n keys.
+func (s *Versioned[K, V]) goneBefore(low int64, n int) (gone [][]byte, err error) {
+	c, err := s.t.below.scan(span{lo: s.swept}, false)
+	if err != nil {
+		return nil, err
+	}
+	s.swept = nil
+	for ; n > 0 && c.next(); n-- {
+		if _, chain, err := splitStored(c.val); err == nil && endedBefore(chain, low) {
+			gone = append(gone, bytes.Clone(c.key))
+		}
+		if n == 1 {
+			s.swept = append(bytes.Clone(c.key), 0)
+		}
+	}
+	return gone, c.close()
+}
+
 // Flush implements Layer.
 func (s *Versioned[K, V]) Flush() error {
+	if err := s.sweep(); err != nil {
+		return err
+	}
 	s.t.logged = s.t.newest
 	return s.t.flush(func([]byte) ([]byte, error) { return nil, nil }) // what is logged are writes, not chains
 }

@@ -143,6 +143,75 @@ func TestVersioned(t *testing.T) {
 	}
 }
 
+// TestVersionedRestoreBetween: a store that is restored, written by a task and restored again, as when a task comes to where its standby was and
+// leaves, takes what the task would have taken: its history counts from what the task wrote.
+func TestVersionedRestoreBetween(t *testing.T) {
+	t.Parallel()
+	s, p := openVersions(t, nil)
+	restore := func(key, value string, from, next int64) {
+		t.Helper()
+		must(t, p.Restore([]byte(key), []byte(value), from))
+		must(t, p.RestoredTo(next))
+	}
+	restore("a", "first", 10, 1)
+	_, err := s.Put("a", "second", 1000)
+	must(t, err)
+	commitVersions(t, s)
+	restore("late", "too old", 1000-versionHistory-1, 3)
+	if v, from, ok, err := s.Get("late"); err != nil || ok {
+		t.Errorf("%s since %d, %v, %v; want nothing", v, from, ok, err)
+	}
+	restore("in time", "kept", 1000-versionHistory, 4)
+	if v, _, ok, err := s.Get("in time"); err != nil || !ok || v != "kept" {
+		t.Errorf("%s, %v, %v; want what begins with the history", v, ok, err)
+	}
+}
+
+// TestVersionedDeletesLeave: keys that were deleted before the history take no room for ever, in the engine either, though nobody writes them
+// again; those that are there, or whose delete can still be asked for, stay.
+func TestVersionedDeletesLeave(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true})
+	spec := state.VersionedSpec("v", serde.String, serde.String, versionHistory*time.Millisecond)
+	log := &versionLog{}
+	s := openLayer[*state.Versioned[string, string]](t, openPartition(t, db, spec), spec, log)
+	put := func(key string, from int64) { t.Helper(); _, err := s.Put(key, "v", from); must(t, err) }
+	const live, rounds = 10, 1000
+	for i := range live {
+		put(fmt.Sprint("live", i), 0)
+	}
+	for i := range int64(rounds) {
+		key := fmt.Sprintf("key%04d", i)
+		put(key, i)
+		_, err := s.Delete(key, i)
+		must(t, err)
+		put(key, i) // again, or nothing is left of it
+		_, err = s.Delete(key, i+1)
+		must(t, err)
+		commitVersions(t, s)
+		if i == 0 {
+			must(t, db.Sync())
+		}
+	}
+	must(t, db.Sync())
+	if n, most := e.len(t, data), 2*(live+versionHistory); n < live+versionHistory || n > most {
+		t.Errorf("%d keys in the engine after %d have come and gone, want %d to %d", n, rounds, live+versionHistory, most)
+	}
+	if want := live + 4*rounds; len(log.records) != want {
+		t.Errorf("%d records in the changelog, want %d", len(log.records), want)
+	}
+	for i := range live {
+		if v, _, ok, err := s.Get(fmt.Sprint("live", i)); err != nil || !ok || v != "v" {
+			t.Errorf("live%d: %q, %v, %v", i, v, ok, err)
+		}
+	}
+	at := int64(rounds - versionHistory + 1)
+	if v, from, ok, err := s.GetAsOf(fmt.Sprintf("key%04d", at), at); err != nil || !ok || from != at {
+		t.Errorf("version of %d as of then: %q since %d, %v, %v", at, v, from, ok, err)
+	}
+}
+
 func commitVersions(t *testing.T, s *state.Versioned[string, string]) {
 	t.Helper()
 	if err := s.Flush(); err != nil {

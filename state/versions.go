@@ -60,6 +60,14 @@ func appendVersion(dst []byte, v version) []byte {
 	return append(dst, v.value...)
 }
 
+// endedBefore reports whether the last version of a chain is a delete from before low, or nothing is left of it.
+func endedBefore(chain []byte, low int64) bool {
+	if len(chain) < versionHead {
+		return len(chain) == 0
+	}
+	return binary.BigEndian.Uint32(chain[8:]) == 0 && int64(binary.BigEndian.Uint64(chain)) < low
+}
+
 // insert puts v into a chain and leaves out what nobody can ask for any more: versions that were followed by another one at low
 // or before, and a delete that is the last and older than low. It returns when the version after v begins, the end of time
 // if there is none. A chain that cannot be read begins anew.

@@ -124,8 +124,11 @@ func (e WindowEntry[K, V]) SetShared(v V, timestamp int64, h serde.Headers) erro
 	if e.expired {
 		return ErrExpired
 	}
-	e.t.newest.see(e.start)
-	return e.t.setShared(e.slot, v, timestamp, h)
+	err := e.t.setShared(e.slot, v, timestamp, h)
+	if err == nil {
+		e.t.newest.see(e.start)
+	}
+	return err
 }
 
 // Delete is as Entry.Delete.

@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -186,6 +187,70 @@ func TestWindowKeys(t *testing.T) {
 	check()
 	must(t, commitWindows(s, 1))
 	check()
+}
+
+// TestEndsOfTime: a range that reaches to the end of time finds what there is, with buckets of a millisecond as with any, and a store that has
+// a window there can be opened again.
+func TestEndsOfTime(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	s, db, _ := openWindows(t, e, time.Millisecond, 4*time.Millisecond) // buckets of 1 ms
+	starts := func(from, to int64) (list []string) {
+		t.Helper()
+		must(t, s.Each("k", from, to, func(start, _, _ int64) bool { list = append(list, fmt.Sprint(start)); return true }))
+		return list
+	}
+	must(t, s.Put("k", 1, 0, 0, none))
+	equal(t, "from the beginning", starts(math.MinInt64, math.MaxInt64), []string{"1"})
+	must(t, s.Put("k", math.MaxInt64, 0, 0, none))
+	equal(t, "to the end", starts(math.MinInt64, math.MaxInt64), []string{fmt.Sprint(math.MaxInt64)})
+	must(t, commitWindows(s, 1))
+	must(t, db.Close())
+	s, _, _ = openWindows(t, e, time.Millisecond, 4*time.Millisecond)
+	equal(t, "opened again", starts(0, math.MaxInt64), []string{fmt.Sprint(math.MaxInt64)})
+}
+
+// TestFailedWrite: a window whose value cannot be encoded does not move time, for the windows that a caller who goes on still has.
+func TestFailedWrite(t *testing.T) {
+	t.Parallel()
+	const keep = 100 * time.Millisecond
+	db := openDB(t, newEngine(), state.Config{Inline: true})
+	windowSpec := state.WindowSpec("w", serde.String, picky{}, 10*time.Millisecond, keep)
+	w := openLayer[*state.Window[string, []byte]](t, openPartition(t, db, windowSpec), windowSpec, nil)
+	sessionSpec := state.SessionSpec("s", serde.String, picky{}, keep, 0)
+	s := openLayer[*state.Session[string, []byte]](t, openPartition(t, db, sessionSpec), sessionSpec, nil)
+	joinSpec := state.JoinWindowSpec("j", serde.String, picky{}, 10*time.Millisecond, keep)
+	j := openLayer[*state.JoinWindow[string, []byte]](t, openPartition(t, db, joinSpec), joinSpec, nil)
+	for _, write := range []struct {
+		at     int64
+		value  string
+		failed bool
+	}{{0, "good", false}, {1000, "bad", true}} {
+		for name, err := range map[string]error{
+			"window":  w.Put("k", write.at, []byte(write.value), 0, none),
+			"session": s.Put("k", write.at, write.at, []byte(write.value), 0, none),
+			"join":    j.Add("k", []byte(write.value), write.at, none),
+		} {
+			if (err != nil) != write.failed {
+				t.Errorf("%s of %s: %v", name, write.value, err)
+			}
+		}
+	}
+	for name, newest := range map[string]func() (int64, bool){"window": w.Newest, "session": s.Newest, "join": j.Newest} {
+		if at, ok := newest(); at != 0 || !ok {
+			t.Errorf("%s: newest is %d, %v; want 0", name, at, ok)
+		}
+	}
+}
+
+// picky is a serde that refuses some values.
+type picky struct{ aliasing }
+
+func (picky) Append(dst, v []byte) ([]byte, error) {
+	if string(v) == "bad" {
+		return dst, errors.New("bad value")
+	}
+	return append(dst, v...), nil
 }
 
 // TestWindowChanges: changes come with the window's start.
