@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state/internal/keyschema"
 	"github.com/millrace-io/millrace/state/internal/layer"
 )
 
@@ -159,26 +160,33 @@ func (s *KeyValue[K, V]) Delete(key K, timestamp int64, h serde.Headers) error {
 // Range iterates over lo <= key <= hi in the order of the encoded keys (S-03); an absent bound is open. The store may be
 // written during the iteration, but not committed; whether such a write is seen is not said. An error ends the iteration.
 func (s *KeyValue[K, V]) Range(lo, hi serde.Maybe[K]) iter.Seq2[Row[K, V], error] {
-	return s.rows(lo, hi, false)
+	sp, err := s.span(lo, hi)
+	return s.rows(sp, err, false)
 }
 
 // RangeBackward is Range downwards.
 func (s *KeyValue[K, V]) RangeBackward(lo, hi serde.Maybe[K]) iter.Seq2[Row[K, V], error] {
-	return s.rows(lo, hi, true)
+	sp, err := s.span(lo, hi)
+	return s.rows(sp, err, true)
 }
 
-func (s *KeyValue[K, V]) rows(lo, hi serde.Maybe[K], reverse bool) iter.Seq2[Row[K, V], error] {
+// PrefixScan iterates as Range does over the rows whose encoded keys begin with prefix (S-04): with all rows if that is empty.
+func (s *KeyValue[K, V]) PrefixScan(prefix []byte) iter.Seq2[Row[K, V], error] {
+	return s.rows(span{lo: bytes.Clone(prefix), hi: keyschema.Successor(prefix)}, nil, false)
+}
+
+// rows iterates over a span, or tells bad, why there is none.
+func (s *KeyValue[K, V]) rows(sp span, bad error, reverse bool) iter.Seq2[Row[K, V], error] {
 	return func(yield func(Row[K, V], error) bool) {
-		sp, err := s.span(lo, hi)
-		if err != nil {
-			yield(Row[K, V]{}, err)
+		if bad != nil {
+			yield(Row[K, V]{}, bad)
 			return
 		}
 		if sp.hi != nil && bytes.Compare(sp.lo, sp.hi) >= 0 {
 			return // lo above hi
 		}
 		var bad error
-		_, err = s.t.walk(sp, reverse, func(e found[V]) bool {
+		_, err := s.t.walk(sp, reverse, func(e found[V]) bool {
 			r := Row[K, V]{Value: e.v, Timestamp: e.ts}
 			if r.Key, bad = s.ks.decode(e.local); bad == nil {
 				r.Headers, bad = decodeHeaders(e.headers)

@@ -8,7 +8,7 @@ import (
 
 // ReadOnly is a key-value store that its holder may read and not write. It belongs to the task's goroutine, as the store does.
 //
-// Its ranges are not inlined: each of the four methods that the compiler makes of each would have the loops of KeyValue's, in every program, for every
+// Its ranges are not inlined: each of the methods that the compiler makes of each would have the loops of KeyValue's, in every program, for every
 // table.
 type ReadOnly[K, V any] struct{ s *KeyValue[K, V] }
 
@@ -30,4 +30,11 @@ func (r ReadOnly[K, V]) Range(lo, hi serde.Maybe[K]) iter.Seq2[Row[K, V], error]
 //go:noinline
 func (r ReadOnly[K, V]) RangeBackward(lo, hi serde.Maybe[K]) iter.Seq2[Row[K, V], error] {
 	return r.s.RangeBackward(lo, hi)
+}
+
+// PrefixScan is as KeyValue.PrefixScan.
+//
+//go:noinline
+func (r ReadOnly[K, V]) PrefixScan(prefix []byte) iter.Seq2[Row[K, V], error] {
+	return r.s.PrefixScan(prefix)
 }

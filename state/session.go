@@ -3,7 +3,9 @@ package state
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/serde"
@@ -119,6 +121,15 @@ func (s *Session[K, V]) Delete(key K, start, end, timestamp int64, h serde.Heade
 // ends, then of their starts, until f returns false. It does not allocate as long as V is plain and the sessions are in memory.
 // f may write the store.
 func (s *Session[K, V]) Find(key K, earliestEnd, latestStart int64, f func(start, end int64, v V) bool) error {
+	return s.findOf(key, earliestEnd, latestStart, false, f)
+}
+
+// FindBackward is Find, the last one first.
+func (s *Session[K, V]) FindBackward(key K, earliestEnd, latestStart int64, f func(start, end int64, v V) bool) error {
+	return s.findOf(key, earliestEnd, latestStart, true, f)
+}
+
+func (s *Session[K, V]) findOf(key K, earliestEnd, latestStart int64, reverse bool, f func(start, end int64, v V) bool) error {
 	if !s.t.newest.ok {
 		return nil
 	}
@@ -128,7 +139,7 @@ func (s *Session[K, V]) Find(key K, earliestEnd, latestStart int64, f func(start
 	c := s.t.borrow()
 	err := lookFor(c, &s.ks, key)
 	if err == nil {
-		err = c.each(s.width, earliestEnd, s.t.newest.start, keyschema.StartLen, false, func(local []byte, v V, _ int64) error {
+		err = c.each(s.width, earliestEnd, s.t.newest.start, keyschema.StartLen, reverse, func(local []byte, v V, _ int64) error {
 			_, start, end, err := keyschema.SplitSession(local)
 			if err == nil && start <= latestStart && !f(start, end, v) {
 				err = errStop
@@ -137,6 +148,52 @@ func (s *Session[K, V]) Find(key K, earliestEnd, latestStart int64, f func(start
 		})
 	}
 	return c.release(err)
+}
+
+// FindRange iterates over the sessions of the keys with lo <= key <= hi, by their bytes, that end at or after earliestEnd and start at or before
+// latestStart (S-17): by time bucket, in it by encoded key, then end, then start. An absent bound is open. The store may be written during the
+// iteration, but not committed; whether such a write is seen is not said. An error ends the iteration.
+func (s *Session[K, V]) FindRange(lo, hi serde.Maybe[K], earliestEnd, latestStart int64) iter.Seq2[SessionRow[K, V], error] {
+	r, err := rangeOf(&s.ks, lo, hi)
+	return s.sessions(r, err, earliestEnd, latestStart, false)
+}
+
+// FindRangeBackward is FindRange downwards.
+func (s *Session[K, V]) FindRangeBackward(lo, hi serde.Maybe[K], earliestEnd, latestStart int64) iter.Seq2[SessionRow[K, V], error] {
+	r, err := rangeOf(&s.ks, lo, hi)
+	return s.sessions(r, err, earliestEnd, latestStart, true)
+}
+
+// sessions iterates bucket by bucket over those that the store has in the range, or tells bad, why there is none.
+func (s *Session[K, V]) sessions(r keyRange, bad error, earliestEnd, latestStart int64, reverse bool) iter.Seq2[SessionRow[K, V], error] {
+	return func(yield func(SessionRow[K, V], error) bool) {
+		if bad != nil {
+			yield(SessionRow[K, V]{}, fmt.Errorf("store %s: %w", s.t.below.id, bad))
+			return
+		}
+		from, to := earliestEnd, s.t.newest.start
+		if low, ok := s.low(); ok {
+			from = max(from, low)
+		}
+		if !s.t.newest.ok || from > to || r.empty() {
+			return
+		}
+		buckets := s.t.buckets(keyschema.BucketOf(from, s.width), keyschema.BucketOf(to, s.width))
+		if reverse {
+			slices.Reverse(buckets)
+		}
+		for _, b := range buckets {
+			more, err := s.walkRows(r.span(b, from, to), reverse, func(enc []byte, start, end int64) bool {
+				return end >= from && end <= to && start <= latestStart && r.has(enc)
+			}, func(row SessionRow[K, V]) bool { return yield(row, nil) })
+			if err != nil {
+				yield(SessionRow[K, V]{}, err)
+			}
+			if err != nil || !more {
+				return
+			}
+		}
+	}
 }
 
 // All calls f for the sessions of all keys with from <= end <= to that the store shows: by time bucket, in it by encoded key,
@@ -157,25 +214,35 @@ func (s *Session[K, V]) All(from, to int64, f func(SessionRow[K, V]) error) erro
 }
 
 func (s *Session[K, V]) allOf(b keyschema.Bucket, from, to int64, f func(SessionRow[K, V]) error) error {
-	sp := span{bucket: b, lo: keyschema.AppendBucket(nil, b)}
-	sp.hi = keyschema.Successor(sp.lo)
 	var bad error
-	_, err := s.t.walk(sp, false, func(e found[V]) bool {
-		k, start, end, err := s.split(e.local)
-		if err == nil && (end < from || end > to) {
+	_, err := s.walkRows((&keyRange{}).span(b, from, to), false,
+		func(_ []byte, _, end int64) bool { return end >= from && end <= to },
+		func(row SessionRow[K, V]) bool { bad = f(row); return bad == nil })
+	return errors.Join(bad, err)
+}
+
+// walkRows calls yield for the rows of a span that keep accepts, and reports whether it was to the end.
+func (s *Session[K, V]) walkRows(sp span, reverse bool, keep func(enc []byte, start, end int64) bool, yield func(SessionRow[K, V]) bool) (more bool, err error) {
+	var bad error
+	more, err = s.t.walk(sp, reverse, func(e found[V]) bool {
+		enc, start, end, err := keyschema.SplitSession(e.local)
+		if err == nil && !keep(enc, start, end) {
 			return true
 		}
-		var h serde.Headers
+		row := SessionRow[K, V]{Start: start, End: end, Value: e.v, Timestamp: e.ts}
 		if err == nil {
-			h, err = decodeHeaders(e.headers)
+			row.Key, err = s.ks.decode(enc)
 		}
 		if err == nil {
-			err = f(SessionRow[K, V]{k, start, end, e.v, e.ts, h})
+			row.Headers, err = decodeHeaders(e.headers)
 		}
-		bad = err
-		return err == nil
+		if err != nil {
+			bad = fmt.Errorf("store %s: key %x: %w", s.t.below.id, e.local, err)
+			return false
+		}
+		return yield(row)
 	})
-	return errors.Join(bad, err)
+	return more, errors.Join(bad, err)
 }
 
 func (s *Session[K, V]) split(local []byte) (k K, start, end int64, err error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/serde"
@@ -102,8 +103,11 @@ func (s *session[V]) get(p place) (held, bool, error) {
 func (s *session[V]) list(r *rand.Rand, m *model) (got, want []string, err error) {
 	from := m.newest - r.Int64N(2*windowRetention)
 	to := from + r.Int64N(2*windowRetention)
-	if r.IntN(2) == 0 {
-		return s.find(fmt.Sprintf("k%d", r.IntN(12)), from, to, m)
+	switch r.IntN(3) {
+	case 0:
+		return s.find(fmt.Sprintf("k%d", r.IntN(12)), from, to, r.IntN(2) == 0, m)
+	case 1:
+		return s.findRange(r, from, to, m)
 	}
 	err = s.s.All(from, to, func(row state.SessionRow[string, V]) error {
 		got = append(got, fmt.Sprintf("%s@%d %s %d%s", row.Key, row.End, s.vals.text(row.Value), row.Timestamp, shown(row.Headers)))
@@ -115,9 +119,35 @@ func (s *session[V]) list(r *rand.Rand, m *model) (got, want []string, err error
 	return got, texts(m, places, false), err
 }
 
+// findRange lists the sessions of a range of keys that end at or after from and start at or before to.
+func (s *session[V]) findRange(r *rand.Rand, from, to int64, m *model) (got, want []string, err error) {
+	lo, hi, has := keyRange(r)
+	rows, reverse := s.s.FindRange(lo, hi, from, to), r.IntN(2) == 0
+	if reverse {
+		rows = s.s.FindRangeBackward(lo, hi, from, to)
+	}
+	for row, err := range rows {
+		if err != nil {
+			return nil, nil, err
+		}
+		got = append(got, fmt.Sprintf("%s@%d %s %d%s", row.Key, row.End, s.vals.text(row.Value), row.Timestamp, shown(row.Headers)))
+	}
+	places := sorted(m, func(p place) bool {
+		start, _ := bounds(p)
+		return has(p.key) && p.start >= from && start <= to
+	}, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.start/windowBucket, b.start/windowBucket), cmp.Compare(encoded(a), encoded(b)))
+	})
+	return got, texts(m, places, reverse), nil
+}
+
 // find lists the sessions of one key that end at or after from and start at or before to.
-func (s *session[V]) find(key string, from, to int64, m *model) (got, want []string, err error) {
-	err = s.s.Find(key, from, to, func(start, end int64, v V) bool {
+func (s *session[V]) find(key string, from, to int64, reverse bool, m *model) (got, want []string, err error) {
+	find := s.s.Find
+	if reverse {
+		find = s.s.FindBackward
+	}
+	err = find(key, from, to, func(start, end int64, v V) bool {
 		got = append(got, fmt.Sprintf("%d-%d %s", start, end, s.vals.text(v)))
 		s.vals.add(v, 1) // what is found is the caller's
 		return true
@@ -129,6 +159,9 @@ func (s *session[V]) find(key string, from, to int64, m *model) (got, want []str
 	for _, p := range places {
 		start, end := bounds(p)
 		want = append(want, fmt.Sprintf("%d-%d %s", start, end, m.now[p].value))
+	}
+	if reverse {
+		slices.Reverse(want)
 	}
 	return got, want, err
 }

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace-io/millrace/serde"
@@ -79,6 +80,12 @@ func (k *keyValue[V]) get(p place) (held, bool, error) {
 }
 
 func (k *keyValue[V]) list(r *rand.Rand, m *model) (got, want []string, err error) {
+	if r.IntN(4) == 0 {
+		prefix := fmt.Sprintf("k%d", r.IntN(120))[:1+r.IntN(2)]
+		places := sorted(m, func(p place) bool { return strings.HasPrefix(p.key, prefix) }, func(a, b place) int { return cmp.Compare(a.key, b.key) })
+		got, err = k.show(k.s.ReadOnly().PrefixScan([]byte(prefix)))
+		return got, texts(m, places, false), err
+	}
 	lo, hi := serde.None[string](), serde.None[string]()
 	if r.IntN(3) > 0 {
 		lo = serde.Some(fmt.Sprintf("k%d", r.IntN(120)))
@@ -90,16 +97,32 @@ func (k *keyValue[V]) list(r *rand.Rand, m *model) (got, want []string, err erro
 	if reverse {
 		rows = k.s.RangeBackward(lo, hi)
 	}
-	for row, err := range rows {
-		if err != nil {
-			return nil, nil, err
-		}
-		got = append(got, fmt.Sprint(row.Key, "@0 ", k.vals.text(row.Value), " ", row.Timestamp, shown(row.Headers)))
-	}
+	got, err = k.show(rows)
 	places := sorted(m, func(p place) bool { return p.key >= lo.Or("") && p.key <= hi.Or("z") }, func(a, b place) int {
 		return cmp.Compare(a.key, b.key)
 	})
-	return got, texts(m, places, reverse), nil
+	return got, texts(m, places, reverse), err
+}
+
+func (k *keyValue[V]) show(rows iter.Seq2[state.Row[string, V], error]) (list []string, err error) {
+	for row, err := range rows {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, fmt.Sprint(row.Key, "@0 ", k.vals.text(row.Value), " ", row.Timestamp, shown(row.Headers)))
+	}
+	return list, nil
+}
+
+// keyRange chooses a range of keys, and says which keys are in it.
+func keyRange(r *rand.Rand) (lo, hi serde.Maybe[string], has func(string) bool) {
+	if r.IntN(3) > 0 {
+		lo = serde.Some(fmt.Sprintf("k%d", r.IntN(12)))
+	}
+	if r.IntN(3) > 0 {
+		hi = serde.Some(fmt.Sprintf("k%d", r.IntN(12)))
+	}
+	return lo, hi, func(key string) bool { return key >= lo.Or("") && key <= hi.Or("z") }
 }
 
 func (k *keyValue[V]) changes(f func(change) error) error {
@@ -232,12 +255,18 @@ func (w *window[V]) list(r *rand.Rand, m *model) (got, want []string, err error)
 	from := m.newest - r.Int64N(2*windowRetention)
 	to := from + r.Int64N(2*windowRetention)
 	key, one, reverse := fmt.Sprintf("k%d", r.IntN(12)), r.IntN(2) == 0, r.IntN(2) == 0
+	lo, hi, has := keyRange(r)
+	ranged := r.IntN(2) == 0
 	var rows iter.Seq2[state.WindowRow[string, V], error]
 	switch {
 	case one && reverse:
 		rows = w.s.FetchBackward(key, from, to)
 	case one:
 		rows = w.s.Fetch(key, from, to)
+	case ranged && reverse:
+		rows = w.s.FetchRangeBackward(lo, hi, from, to)
+	case ranged:
+		rows = w.s.FetchRange(lo, hi, from, to)
 	case reverse:
 		rows = w.s.FetchAllBackward(from, to)
 	default:
@@ -250,7 +279,7 @@ func (w *window[V]) list(r *rand.Rand, m *model) (got, want []string, err error)
 		got = append(got, fmt.Sprintf("%s@%d %s %d%s", row.Key, row.Start, w.vals.text(row.Value), row.Timestamp, shown(row.Headers)))
 	}
 	places := sorted(m, func(p place) bool {
-		return p.start >= from && p.start <= to && (!one || p.key == key)
+		return p.start >= from && p.start <= to && (!one || p.key == key) && (one || !ranged || has(p.key))
 	}, func(a, b place) int {
 		return cmp.Or(cmp.Compare(a.start/windowBucket, b.start/windowBucket),
 			cmp.Compare(encoded(a), encoded(b)))

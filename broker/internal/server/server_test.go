@@ -340,11 +340,11 @@ func TestUnreadAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, &fake{release: gate}, nil)
 		write(t, dial(t, s), heartbeat(1, 0))
-		time.Sleep(writeTimeout - 1)
+		time.Sleep(writeTimeout - time.Millisecond)
 		if n := s.Connections(); n != 1 {
 			t.Errorf("%d connections before the time is up", n)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Millisecond)
 		synctest.Wait()
 		if n := s.Connections(); n != 0 {
 			t.Errorf("%d connections after it", n)
