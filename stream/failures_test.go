@@ -2,6 +2,7 @@ package stream_test
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -82,5 +83,55 @@ func TestGuardedSplit(t *testing.T) {
 		if n := len(d.Records("out")); n != 1 || asked != 1 {
 			t.Errorf("%d records, the predicate was asked %d times", n, asked)
 		}
+	}
+}
+
+// mean is an aggregate that JSON cannot encode once it is no number.
+type mean struct{ Sum float64 }
+
+// TestAggregateThatCannotBeEncoded: the record that spoils the aggregate is dropped, and the aggregate stays as it was (P-30).
+func TestAggregateThatCannotBeEncoded(t *testing.T) {
+	t.Parallel()
+	means, zero := serde.JSON[*mean](), func() *mean { return &mean{} }
+	add := func(_, v string, m *mean) *mean {
+		x, _ := strconv.ParseFloat(v, 64)
+		m.Sum += x
+		return m
+	}
+	one := func(string, string) string { return "k" }
+	store := stream.Materialized("means", means)
+	for name, build := range map[string]func(b *stream.Builder) stream.KStream[string, *mean]{
+		"aggregate": func(b *stream.Builder) stream.KStream[string, *mean] {
+			return stream.Aggregate(stream.GroupBy(from(b, "in"), one, grouped), zero, add, store).ToStream()
+		},
+		"uncached": func(b *stream.Builder) stream.KStream[string, *mean] {
+			return stream.Aggregate(stream.GroupBy(from(b, "in"), one, grouped), zero, add, store.Uncached()).ToStream()
+		},
+		"table": func(b *stream.Builder) stream.KStream[string, *mean] {
+			rows := stream.Table(b, "in", serde.String, serde.String)
+			g := stream.GroupTable(rows, func(k, v string) (string, string) { return one(k, v), v }, grouped)
+			return stream.AggregateTable(g, zero, add, add, store).ToStream()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := stream.NewBuilder()
+			build(b).To("out", serde.String, means)
+			top, err := b.Topology()
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := topologytest.New(t, top, topologytest.OnProcessing(topologytest.LogAndContinue))
+			in := topologytest.NewInput(d, "in", serde.String, serde.String)
+			for _, v := range []string{"1", "NaN", "2"} {
+				in.Pipe(v, v)
+			}
+			if got := topologytest.Latest(topologytest.NewOutput(d, "out", serde.String, means))["k"]; got == nil || got.Sum != 3 {
+				t.Errorf("sum %+v, want 3", got)
+			}
+			if d.Dropped() != 1 {
+				t.Errorf("dropped %v", d.Drops())
+			}
+		})
 	}
 }
