@@ -2,6 +2,7 @@ package stream_test
 
 import (
 	"errors"
+	"maps"
 	"strconv"
 	"testing"
 	"time"
@@ -133,5 +134,42 @@ func TestAggregateThatCannotBeEncoded(t *testing.T) {
 				t.Errorf("dropped %v", d.Drops())
 			}
 		})
+	}
+}
+
+// TestPanickingSlidingAggregator: a window that begins with what another one holds is not there if the record cannot be folded in.
+func TestPanickingSlidingAggregator(t *testing.T) {
+	t.Parallel()
+	for _, store := range []stream.Store[int64]{counts, counts.Uncached()} {
+		b := stream.NewBuilder()
+		g := stream.GroupByKey(from(b, "in")).WindowedBy(window.SlidingBy(10 * time.Millisecond))
+		atMostTwo := func(_, _ string, n int64) int64 {
+			if n == 2 {
+				panic(errors.New("full"))
+			}
+			return n + 1
+		}
+		table := stream.AggregateWindows(g, func() int64 { return 0 }, atMostTwo, store)
+		windows := window.KeySerde(serde.String, 10*time.Millisecond)
+		stream.ToStream(table).To("out", windows, serde.Int64)
+		top, err := b.Topology()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := topologytest.New(t, top, topologytest.OnProcessing(topologytest.LogAndContinue))
+		in := topologytest.NewInput(d, "in", serde.String, serde.String)
+		for _, at := range []int64{20, 22, 25, 40} {
+			in.PipeAt("k", "v", at)
+		}
+		got := map[int64]int64{}
+		for w, n := range topologytest.Latest(topologytest.NewOutput(d, "out", windows, serde.Int64)) {
+			got[w.Start] = n
+		}
+		if want := map[int64]int64{10: 1, 12: 2, 21: 2, 23: 1, 30: 1}; !maps.Equal(got, want) { // none from 15, where the record of 25 would be the third
+			t.Errorf("windows by start %v, want %v", got, want)
+		}
+		if d.Dropped() != 1 {
+			t.Errorf("dropped %v", d.Drops())
+		}
 	}
 }
