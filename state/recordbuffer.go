@@ -86,7 +86,7 @@ const atOnce = 256
 // record is out all the same. f must not use the buffer.
 func (s *RecordBuffer[K, V]) Take(until int64, f func(Buffered[K, V]) error) error {
 	for s.count > 0 && until >= s.first {
-		due, err := s.due(until)
+		due, next, err := s.due(until)
 		if err != nil {
 			return err
 		}
@@ -105,22 +105,23 @@ func (s *RecordBuffer[K, V]) Take(until int64, f func(Buffered[K, V]) error) err
 				return err
 			}
 		}
+		s.first = next // not before: f may fail, and the others stay due
 	}
 	return nil
 }
 
-// due returns the first records with times up to until, and finds out how old the next one is.
-func (s *RecordBuffer[K, V]) due(until int64) (list []dueRecord, err error) {
-	s.first = math.MaxInt64
+// due returns the first records with times up to until, and how old the next one is.
+func (s *RecordBuffer[K, V]) due(until int64) (list []dueRecord, next int64, err error) {
+	next = math.MaxInt64
 	_, err = s.t.walk(span{}, false, func(e found[string]) bool {
 		if e.ts > until || len(list) == atOnce {
-			s.first = e.ts
+			next = e.ts
 			return false
 		}
 		list = append(list, dueRecord{bytes.Clone(e.local), []byte(e.v)})
 		return true
 	})
-	return list, err
+	return list, next, err
 }
 
 func (s *RecordBuffer[K, V]) entry(d dueRecord) (e Buffered[K, V], err error) {

@@ -2,8 +2,10 @@ package stream_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,4 +174,40 @@ func TestPanickingSlidingAggregator(t *testing.T) {
 			t.Errorf("dropped %v", d.Drops())
 		}
 	}
+}
+
+// TestPanickingBufferedJoin: of the records that have waited long enough, those behind one whose join fails come out with the next record.
+func TestPanickingBufferedJoin(t *testing.T) {
+	t.Parallel()
+	b := stream.NewBuilder()
+	users := stream.Table(b, "users", serde.String, serde.String, stream.Materialized("users", serde.String).Versioned(time.Minute))
+	toText(stream.LeftJoinTable(from(b, "in"), users, func(v string, _ serde.Maybe[string]) string {
+		if v == "rotten" {
+			panic(errors.New(v))
+		}
+		return v
+	}, stream.JoinGrace(10*time.Millisecond), stream.JoinedWith(serde.String, serde.String)), "out")
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := topologytest.New(t, top, topologytest.OnProcessing(topologytest.LogAndContinue))
+	in := topologytest.NewInput(d, "in", serde.String, serde.String)
+	for at, v := range []string{"apple", "rotten", "pear"} {
+		in.PipeAt("k", v, int64(at))
+	}
+	in.PipeAt("k", "later", 20)
+	in.PipeAt("k", "later", 21)
+	if got := outText(d); got != "k=apple@0 k=pear@2" {
+		t.Errorf("out %s", got)
+	}
+}
+
+// outText returns what is in the topic out.
+func outText(d *topologytest.Driver) string {
+	var all []string
+	for _, r := range d.Records("out") {
+		all = append(all, fmt.Sprintf("%s=%s@%d", r.Key, r.Value, r.Timestamp))
+	}
+	return strings.Join(all, " ")
 }
