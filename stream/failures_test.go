@@ -203,6 +203,34 @@ func TestPanickingBufferedJoin(t *testing.T) {
 	}
 }
 
+// TestPanickingOuterJoin: a record that waits for a match behind one whose result fails is taken out by its match all the same.
+func TestPanickingOuterJoin(t *testing.T) {
+	t.Parallel()
+	b, failures := stream.NewBuilder(), 1
+	toText(stream.LeftJoin(from(b, "left"), from(b, "right"), func(l string, r serde.Maybe[string]) string {
+		if l == "rotten" && failures > 0 {
+			failures--
+			panic(errors.New(l))
+		}
+		return l + "+" + r.Or("none")
+	}, window.Within(10*time.Millisecond), atOnce), "out")
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := topologytest.New(t, top, topologytest.OnProcessing(topologytest.LogAndContinue))
+	left := topologytest.NewInput(d, "left", serde.String, serde.String)
+	right := topologytest.NewInput(d, "right", serde.String, serde.String)
+	left.PipeAt("a", "rotten", 100)
+	left.PipeAt("b", "apple", 105)
+	right.PipeAt("c", "x", 111) // fails on the result of a
+	right.PipeAt("b", "y", 110)
+	right.PipeAt("c", "z", 130)
+	if got := outText(d); got != "b=apple+y@110 a=rotten+none@100" {
+		t.Errorf("out %s", got)
+	}
+}
+
 // outText returns what is in the topic out.
 func outText(d *topologytest.Driver) string {
 	var all []string
