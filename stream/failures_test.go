@@ -39,6 +39,15 @@ func TestPanickingAggregator(t *testing.T) {
 			table := stream.AggregateWindows(stream.GroupByKey(from(b, "in")).WindowedBy(window.Tumbling(time.Hour)), empty, put, stream.Materialized("baskets", baskets))
 			return stream.SelectKey(stream.ToStream(table), func(w window.Windowed[string], _ *basket) string { return w.Key })
 		},
+		"sessions": func(b *stream.Builder) stream.KStream[string, *basket] {
+			merge := func(_ string, a, b *basket) *basket {
+				b.Items = append(a.Items, b.Items...)
+				return b
+			}
+			g := stream.GroupByKey(from(b, "in")).WindowedBySessions(window.Sessions(time.Hour))
+			table := stream.AggregateSessions(g, empty, put, merge, stream.Materialized("baskets", baskets))
+			return stream.SelectKey(stream.ToStream(table), func(w window.Windowed[string], _ *basket) string { return w.Key })
+		},
 	} {
 		for _, manual := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
