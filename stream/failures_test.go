@@ -112,12 +112,18 @@ func TestAggregateThatCannotBeEncoded(t *testing.T) {
 	}
 	one := func(string, string) string { return "k" }
 	store := stream.Materialized("means", means)
+	plain := serde.JSON[mean]() // without a pointer: the store keeps it as it is
 	for name, build := range map[string]func(b *stream.Builder) stream.KStream[string, *mean]{
 		"aggregate": func(b *stream.Builder) stream.KStream[string, *mean] {
 			return stream.Aggregate(stream.GroupBy(from(b, "in"), one, grouped), zero, add, store).ToStream()
 		},
 		"uncached": func(b *stream.Builder) stream.KStream[string, *mean] {
 			return stream.Aggregate(stream.GroupBy(from(b, "in"), one, grouped), zero, add, store.Uncached()).ToStream()
+		},
+		"plain": func(b *stream.Builder) stream.KStream[string, *mean] {
+			addPlain := func(k, v string, m mean) mean { return *add(k, v, &m) }
+			table := stream.Aggregate(stream.GroupBy(from(b, "in"), one, grouped), func() mean { return mean{} }, addPlain, stream.Materialized("means", plain))
+			return stream.MapValues(table.ToStream(), func(m mean) *mean { return &m })
 		},
 		"table": func(b *stream.Builder) stream.KStream[string, *mean] {
 			rows := stream.Table(b, "in", serde.String, serde.String)
