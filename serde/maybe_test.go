@@ -28,6 +28,11 @@ func TestHeaders(t *testing.T) {
 		t.Error("the zero Headers is not empty")
 	}
 	one := none.With("a", []byte("1"))
+	list := append(make([]serde.Header, 0, 2), serde.Header{Key: "a"}) // with room for what one of them appends
+	left, right := serde.NewHeaders(list).With("b", []byte("left")), serde.NewHeaders(list).With("b", []byte("right"))
+	if l, _ := left.Last("b"); string(l) != "left" || len(right.All()) != 2 {
+		t.Errorf("With changed what it made before: %q", l)
+	}
 	two := one.With("a", nil).With("b", []byte("2"))
 	if v, ok := one.Last("a"); string(v) != "1" || !ok || len(one.All()) != 1 {
 		t.Errorf("With changed the headers that it was called on: %v", one.All())

@@ -93,6 +93,10 @@ func TestNaN(t *testing.T) {
 	if err != nil || hex.EncodeToString(got) != "7ff8000000000000" {
 		t.Errorf("append NaN: %x, %v", got, err)
 	}
+	got, err = serde.Float32.Append(nil, math.Float32frombits(0xffc00123))
+	if err != nil || hex.EncodeToString(got) != "7fc00000" {
+		t.Errorf("append NaN of four bytes: %x, %v", got, err)
+	}
 }
 
 // TestDecodeErrors: bytes that are no T are refused with a text that says so.

@@ -90,6 +90,9 @@ func (s *JoinWindow[K, V]) place(local []byte, timestamp int64) (layer.Slot, err
 	return s.t.find(local)
 }
 
+// EncodeAtOnce is as KeyValue.EncodeAtOnce.
+func (s *JoinWindow[K, V]) EncodeAtOnce() { s.t.eager = true }
+
 // Null takes note of a record without a value: it is not stored, but counts, as in Kafka Streams.
 func (s *JoinWindow[K, V]) Null() { s.next() }
 

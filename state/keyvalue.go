@@ -244,6 +244,10 @@ func (s *KeyValue[K, V]) Pending() bool { return s.t.emitted < len(s.t.writes) }
 // the first write.
 func (s *KeyValue[K, V]) OmitOld() { s.t.omitOld = true }
 
+// EncodeAtOnce says that the task goes on after a write that fails: one of a plain value that cannot be encoded fails then, as Put and
+// SetShared do with other values, and not with the flush, which would stop the task. It is called once, before the first write.
+func (s *KeyValue[K, V]) EncodeAtOnce() { s.t.eager = true }
+
 // Flush implements Layer.
 func (s *KeyValue[K, V]) Flush() error {
 	return s.t.flush(func(local []byte) ([]byte, error) { return local, nil })

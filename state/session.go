@@ -286,6 +286,9 @@ func (s *Session[K, V]) Changes(f func(key K, start, end int64, c Change[V], tim
 // OmitOld is as KeyValue.OmitOld.
 func (s *Session[K, V]) OmitOld() { s.t.omitOld = true }
 
+// EncodeAtOnce is as KeyValue.EncodeAtOnce.
+func (s *Session[K, V]) EncodeAtOnce() { s.t.eager = true }
+
 // Flush implements Layer.
 func (s *Session[K, V]) Flush() error { return s.t.flush(s.changelogKey) }
 

@@ -29,6 +29,7 @@ type transaction[V any] struct {
 	in       serde.ArenaDecoder[V] // of vs, if V is not plain: then what it decodes is not kept here for long
 	arena    serde.Arena
 	omitOld  bool
+	eager    bool // plain values are encoded with each write too, to see that they can be
 	unlogged bool // flush does not write to log: the store does itself
 	kept     keptHeaders
 	table    layer.Table[item[V]]
@@ -296,6 +297,11 @@ func (t *transaction[V]) set(s layer.Slot, v V, ts int64, h serde.Headers) {
 // setShared writes the entry without keeping v, unless it is plain.
 func (t *transaction[V]) setShared(s layer.Slot, v V, ts int64, h serde.Headers) error {
 	if t.plain {
+		if t.eager {
+			if _, err := t.encode(s, v); err != nil {
+				return err
+			}
+		}
 		t.set(s, v, ts, h)
 		return nil
 	}

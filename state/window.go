@@ -229,6 +229,9 @@ func (s *Window[K, V]) Pending() bool { return s.t.emitted < len(s.t.writes) }
 // OmitOld is as KeyValue.OmitOld.
 func (s *Window[K, V]) OmitOld() { s.t.omitOld = true }
 
+// EncodeAtOnce is as KeyValue.EncodeAtOnce.
+func (s *Window[K, V]) EncodeAtOnce() { s.t.eager = true }
+
 // Flush implements Layer.
 func (s *Window[K, V]) Flush() error { return s.t.flush(s.changelogKey) }
 

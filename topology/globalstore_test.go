@@ -3,6 +3,7 @@ package topology_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/millrace-io/millrace/serde"
@@ -62,5 +63,47 @@ func TestGlobalProcessorPanics(t *testing.T) {
 		if failed != want {
 			t.Errorf("a panic in %s fails %q, want %q", in, failed, want)
 		}
+	}
+}
+
+// globalStage notes what is left out.
+type globalStage struct{ drops []topology.Reason }
+
+func (*globalStage) Now() int64                             { return 0 }
+func (s *globalStage) Drop(reason topology.Reason, _ error) { s.drops = append(s.drops, reason) }
+
+// TestGlobalStoreTimes: an extractor sees the highest time of its partition, and a record to which it gives none is left out.
+func TestGlobalStoreTimes(t *testing.T) {
+	t.Parallel()
+	layer, err := state.GlobalSpec("store", serde.String, serde.String).Open(state.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []int64
+	extract := func(r topology.Record[string, string], _ topology.Coordinates, partitionTime int64) (int64, error) {
+		seen = append(seen, partitionTime)
+		return r.Timestamp, nil
+	}
+	g := topology.NewGlobalStore[fragile, *state.Global[string, string]]("fill", "topic", serde.String, serde.String,
+		func() fragile { return fragile{"Process"} }, topology.WithExtractor(extract))
+	s := &globalStage{}
+	filler, err := g.Build(s, layer.(state.GlobalLayer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []struct {
+		partition int32
+		time      int64
+	}{{0, 5}, {0, 3}, {1, 4}, {0, -1}} {
+		_, err := filler.Take(topology.Coordinates{Topic: "topic", Partition: r.partition}, &topology.Raw{Timestamp: r.time})
+		if processed := err != nil; processed != (r.time >= 0) { // the processor panics
+			t.Errorf("a record of time %d: processed %v", r.time, processed)
+		}
+	}
+	if want := []int64{-1, 5, -1, 5}; !slices.Equal(seen, want) {
+		t.Errorf("partition times %v, want %v", seen, want)
+	}
+	if want := []topology.Reason{topology.ReasonTimestamp}; !slices.Equal(s.drops, want) {
+		t.Errorf("dropped %v, want %v", s.drops, want)
 	}
 }

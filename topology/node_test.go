@@ -180,6 +180,9 @@ func TestSource(t *testing.T) {
 	at, err := decode(topology.Raw{Key: []byte("k"), Value: []byte("v"), Timestamp: 5, Headers: []topology.Header{{Key: "h", Value: value}, {Key: "null"}}})
 	value[0] = 'x' // the batch is gone
 	h.Emit()
+	if v, _ := got.Headers.Last("h"); cap(v) != 1 {
+		t.Error("appending to a header's value would reach into the next one")
+	}
 	if at != 5 || err != nil || got.Key != "k" || got.Value != "v" || got.Timestamp != 5 || fmt.Sprint(got.Headers.All()) != "[{h [49]} {null []}]" {
 		t.Errorf("decoded %d, %v, %+v %v", at, err, got, got.Headers.All())
 	}

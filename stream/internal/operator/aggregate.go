@@ -19,7 +19,8 @@ type Fold[K, V, A any] struct {
 	// Nulls says what a windowed aggregation does with a null value that V cannot hold: take it, or drop it. Where V can
 	// hold nil, it is taken (D-75). An aggregation without windows drops null values in either case (D-60 to D-62).
 	Nulls bool
-	// private has Apply work on a copy: it may panic after it has changed the aggregate, and the task goes on. See guarded.
+	// private has Apply work on a copy, and the store keep one: either may fail after the aggregate was changed, and the task goes on.
+	// See guarded.
 	private bool
 }
 
@@ -83,7 +84,7 @@ func update[E entry[A], K, V, A any](e E, f *Fold[K, V, A], r *topology.Record[K
 	switch {
 	case !keep:
 		return e.Delete(r.Timestamp, r.Headers)
-	case f.Shared:
+	case f.Shared, f.private:
 		return e.SetShared(next, t, r.Headers)
 	default:
 		return e.Set(next, t, r.Headers)
@@ -92,10 +93,10 @@ func update[E entry[A], K, V, A any](e E, f *Fold[K, V, A], r *topology.Record[K
 
 // aggregateAt returns what f is applied to.
 func aggregateAt[E entry[A], K, V, A any](e E, f *Fold[K, V, A]) (A, bool, error) {
-	if f.private {
+	v, ok := e.Value()
+	if ok && f.private {
 		return e.Copy()
 	}
-	v, ok := e.Value()
 	return v, ok, nil
 }
 
@@ -120,7 +121,7 @@ func updateNow[E entry[A], K, V, A any](e E, s *Store, f *Fold[K, V, A], r *topo
 	switch {
 	case !keep:
 		return c, t, e.Delete(r.Timestamp, r.Headers)
-	case f.Shared:
+	case f.Shared, f.private:
 		err = e.SetShared(next, t, r.Headers)
 	default:
 		err = e.Set(next, t, r.Headers)

@@ -153,7 +153,7 @@ func (s *joining[K, V, W, T, O, R]) emitDue() error {
 		return nil
 	}
 	t.nextEmit = now + s.join.EmitInterval
-	t.look, t.parked = nothingParked, nothingParked
+	look, parked := int64(nothingParked), int64(nothingParked) // the clock's once all are looked at: a joiner may fail, and what it failed on stays
 	before, after := s.join.Windows.Range()
 	var openLeft, openRight bool
 	for row, err := range s.parked.Range(serde.None[parkedKey[K]](), serde.None[parkedKey[K]]()) {
@@ -163,9 +163,9 @@ func (s *joining[K, V, W, T, O, R]) emitDue() error {
 		k := row.Key
 		// Not the lowest time that is left, but the last one looked at: as in Kafka Streams, where one side's open record can thus make
 		// the other side's wait.
-		t.look = k.time
+		look = k.time
 		if openLeft && openRight {
-			t.parked = min(t.parked, k.time)
+			parked = min(parked, k.time)
 			break
 		}
 		ahead := before.Milliseconds()
@@ -173,7 +173,7 @@ func (s *joining[K, V, W, T, O, R]) emitDue() error {
 			ahead = after.Milliseconds()
 		}
 		if s.isOpen(k.time, ahead) {
-			t.parked = min(t.parked, k.time)
+			parked = min(parked, k.time)
 			openLeft, openRight = openLeft || k.left, openRight || !k.left
 			if openLeft && openRight && row.Value.Len() > 1 {
 				break // Kafka Streams looks at one value after the other: the next one is of this key
@@ -184,6 +184,7 @@ func (s *joining[K, V, W, T, O, R]) emitDue() error {
 			return err
 		}
 	}
+	t.look, t.parked = look, parked
 	return nil
 }
 

@@ -98,12 +98,18 @@ func stateless[K, V, K2, V2 any](name string, open func(e env, down topology.Emi
 	})
 }
 
+// encodesAtOnce is a store that can be told to fail while the record is at hand that brings what it cannot encode.
+type encodesAtOnce interface{ EncodeAtOnce() }
+
 // store returns the layer of a store of this task, which must be an S.
 func store[S any](e env, name string) (S, error) {
 	layer := e.scope.Store(name)
 	s, ok := layer.(S)
 	if !ok {
 		return s, fmt.Errorf("store %s is a %T, want %T", name, layer, s)
+	}
+	if eager, ok := layer.(encodesAtOnce); ok && e.scope.Guarded() {
+		eager.EncodeAtOnce()
 	}
 	return s, nil
 }

@@ -62,7 +62,8 @@ type sliding[K, V, A any] struct {
 
 	found   []slide[A] // of one record, oldest first
 	collect func(start int64, v A, ts int64) bool
-	closed  int64 // windows that end before it, of the record at hand
+	closed  int64        // windows that end before it, of the record at hand
+	begun   seeded[K, A] // not allocated for each
 }
 
 func (s *sliding[K, V, A]) take(r topology.Record[K, V]) {
@@ -235,6 +236,11 @@ func (s *sliding[K, V, A]) fold1(r *topology.Record[K, V], w *slide[A]) error {
 	if err != nil {
 		return err
 	}
+	return foldAt(s, r, w.start, at)
+}
+
+// foldAt folds the record into the window that begins at start, whose place is at.
+func foldAt[E entry[A], K, V, A any](s *sliding[K, V, A], r *topology.Record[K, V], start int64, at E) error {
 	if !s.spec.Uncached || s.spec.OnClose {
 		return update(at, s.fold, r)
 	}
@@ -242,7 +248,7 @@ func (s *sliding[K, V, A]) fold1(r *topology.Record[K, V], w *slide[A]) error {
 	if err != nil {
 		return err
 	}
-	return s.forward(r.Key, w.start, c, t, r.Headers)
+	return s.forward(r.Key, start, c, t, r.Headers)
 }
 
 // begin makes a new window that holds the record, and what seed holds if it is not nil.
@@ -254,26 +260,42 @@ func (s *sliding[K, V, A]) begin(r *topology.Record[K, V], start int64, seed *sl
 	if err != nil {
 		return err
 	}
-	switch _, there := at.Value(); {
-	case seed != nil: // its value is ours: it was read as a copy
-		err = at.SetShared(seed.value, r.Timestamp, r.Headers)
-	case there: // this record has just made it, as the window after the previous record
-		err = at.Delete(r.Timestamp, r.Headers)
+	if seed != nil {
+		s.begun = seeded[K, A]{WindowEntry: at, rows: s.rows, key: r.Key, seed: seed}
+		return foldAt(s, r, start, &s.begun)
 	}
-	if err != nil {
-		return err
+	return foldAt(s, r, start, anew[K, A]{at}) // this record may have made it just now, as the window after the previous record
+}
+
+// seeded is the place of a new window that begins with what another one holds. Nothing is written before the record is folded in,
+// which may fail.
+type seeded[K, A any] struct {
+	state.WindowEntry[K, A]
+	rows    *state.Window[K, A]
+	key     K
+	seed    *slide[A] // its value is ours: it was read as a copy
+	written bool
+}
+
+func (s *seeded[K, A]) Value() (A, bool) { return s.seed.value, true }
+func (s *seeded[K, A]) Timestamp() int64 { return -1 }
+
+func (s *seeded[K, A]) Copy() (A, bool, error) {
+	if s.written {
+		return s.WindowEntry.Copy()
 	}
-	if at, err = s.rows.At(r.Key, start); err != nil {
-		return err
-	}
-	if !s.spec.Uncached || s.spec.OnClose {
-		return update(at, s.fold, r)
-	}
-	c, t, err := updateNow(at, s.spec, s.fold, r)
-	if err != nil {
-		return err
-	}
-	return s.forward(r.Key, start, c, t, r.Headers)
+	v, _, ok, err := s.rows.Get(s.key, s.seed.start)
+	return v, ok, err
+}
+
+func (s *seeded[K, A]) Set(v A, timestamp int64, h serde.Headers) error {
+	s.written = true
+	return s.WindowEntry.Set(v, timestamp, h)
+}
+
+func (s *seeded[K, A]) SetShared(v A, timestamp int64, h serde.Headers) error {
+	s.written = true
+	return s.WindowEntry.SetShared(v, timestamp, h)
 }
 
 // copyRight makes the window that begins right after the record: it holds what seed did before the record was folded in.

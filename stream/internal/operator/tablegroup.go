@@ -168,7 +168,7 @@ func (f *TableFold[K, V, A]) take(w *writer[K, A], r *topology.Record[K, state.C
 	case err != nil:
 	case !keep:
 		err = at.Delete(r.Timestamp, r.Headers)
-	case f.Shared:
+	case f.Shared, f.private:
 		err = at.SetShared(agg, t, r.Headers)
 	default:
 		err = at.Set(agg, t, r.Headers)

@@ -125,7 +125,7 @@ func (w *windowed[K, V, A]) update(start int64, r *topology.Record[K, V]) error 
 	var c state.Change[A]
 	var t int64
 	if w.forgotten(start) {
-		c, t, err = updateNow(anew[A]{at}, w.spec, w.fold, r)
+		c, t, err = updateNow(anew[K, A]{at}, w.spec, w.fold, r)
 	} else {
 		c, t, err = updateNow(at, w.spec, w.fold, r)
 	}
@@ -143,10 +143,10 @@ func (w *windowed[K, V, A]) forgotten(start int64) bool {
 }
 
 // anew is the place of an aggregate that is not looked at before it is written.
-type anew[A any] struct{ entry[A] }
+type anew[K, A any] struct{ state.WindowEntry[K, A] }
 
-func (anew[A]) Value() (a A, ok bool) { return a, false }
-func (anew[A]) Timestamp() int64      { return -1 }
+func (anew[K, A]) Value() (a A, ok bool) { return a, false }
+func (anew[K, A]) Timestamp() int64      { return -1 }
 
 func (w *windowed[K, V, A]) forward(k K, start int64, c state.Change[A], t int64, h serde.Headers) error {
 	r := topology.NewRecord(window.Windowed[K]{Key: k, Start: start, End: window.End(start, w.size)}, c, t)
