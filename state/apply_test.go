@@ -128,7 +128,13 @@ func TestBackPressureOfNothing(t *testing.T) {
 	pause()
 	go func() { results <- db.Remove(state.StorePartition{Store: "big"}) }() // is next
 	pause()
-	go func() { results <- errors.Join(s.Put(strings.Repeat("k", 4<<10), 1, 0, none), commit(s, 2)) }()
+	go func() {
+		err := errors.Join(s.Put(strings.Repeat("k", 4<<10), 1, 0, none), commit(s, 2))
+		if errors.Is(err, state.ErrClosed) {
+			err = nil // on a slow machine the store is removed before
+		}
+		results <- err
+	}()
 	pause()
 	go func() { results <- commit(idle, 0) }()
 	pause()

@@ -333,6 +333,54 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
+// framed answers each request with a frame in pieces, and counts those that it has back.
+type framed struct {
+	fake
+	back atomic.Int32
+}
+
+func (f *framed) Handle(context.Context, *Request) Reply {
+	return func(context.Context) (Response, error) {
+		return Response{Frame: [][]byte{{0, 0, 0, 2}, {1, 2}}, Written: func() { f.back.Add(1) }}, nil
+	}
+}
+
+// TestWritten: a frame's memory is given back once the frame is written whole, and is not while it may still be read.
+func TestWritten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &framed{}
+		c := dial(t, start(t, h, nil))
+		write(t, c, heartbeat(1, 0))
+		var b [6]byte
+		if _, err := io.ReadFull(c, b[:5]); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := h.back.Load(); n != 0 {
+			t.Error("a frame was given back with a byte to be read")
+		}
+		if _, err := io.ReadFull(c, b[5:]); err != nil || b != [6]byte{0, 0, 0, 2, 1, 2} {
+			t.Errorf("read %v, %v", b, err)
+		}
+		synctest.Wait()
+		if n := h.back.Load(); n != 1 {
+			t.Errorf("given back %d times, want once", n)
+		}
+		write(t, c, heartbeat(1, 0))
+		if _, err := io.ReadFull(c, b[:5]); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := h.back.Load(); n != 1 {
+			t.Error("a frame was given back that could not be written")
+		}
+	})
+}
+
 // TestUnreadAnswers: a client that does not read its answers is given up after a while, and sooner when the server shuts down.
 func TestUnreadAnswers(t *testing.T) {
 	t.Parallel()
