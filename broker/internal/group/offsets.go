@@ -82,7 +82,8 @@ func (c *Coordinator) commit(now time.Time, r CommitRequest, producerID *int64) 
 }
 
 // mayCommit checks the sender of a commit. A commit from outside (generation -1) is for groups without members only, and may name a
-// member all the same: librdkafka tells its instance id also when partitions were assigned by hand. A transaction may commit during CompletingRebalance: its member has the new generation already.
+// member all the same: librdkafka tells its instance id also when partitions were assigned by hand. A transaction may commit during
+// CompletingRebalance: its member has the new generation already.
 func (c *Coordinator) mayCommit(now time.Time, r CommitRequest, transactional bool) *kerr.Error {
 	if g := c.groups[r.Group]; g != nil && g.consumer != nil {
 		return g.consumer.mayCommit(r, transactional)
