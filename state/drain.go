@@ -126,6 +126,7 @@ func (t *transaction[V]) flushEntry(s layer.Slot, it *item[V], changelogKey func
 			return err
 		}
 	}
+	t.grown += it.growth()
 	if !exists {
 		it.flags &^= flagBelow
 		t.staged.Bury(layer.Hash(local), local)
@@ -166,6 +167,7 @@ func (t *transaction[V]) commit(next int64) error {
 	if err := t.below.commit(&t.staged, next, t.logged); err != nil {
 		return fmt.Errorf("store %s: commit: %w", t.below.id, err)
 	}
+	t.below.entries.n += t.grown
 	t.settle(false)
 	t.makeRoom()
 	return nil
@@ -197,7 +199,7 @@ func (t *transaction[V]) settle(forget bool) {
 	clear(t.sources)
 	t.writes, t.headers, t.origins, t.bases, t.blobs = t.writes[:0], t.headers[:0], t.origins[:0], t.bases[:0], t.blobs[:0]
 	t.sources = t.sources[:0]
-	t.emitted, t.flushed, t.dirty = 0, 0, 0
+	t.emitted, t.flushed, t.dirty, t.grown = 0, 0, 0, 0
 	t.order.Reset()
 	t.ordered = false
 	t.groups.Reset()

@@ -45,6 +45,11 @@ type Partition struct {
 		open bool  // log holds records of a batch that RestoredTo has not ended
 	}
 
+	entries struct { // owned by the goroutine that restores or commits; see count
+		n     int64
+		known bool
+	}
+
 	mu struct {
 		sync.Mutex
 		closed    bool
@@ -198,6 +203,7 @@ func (p *Partition) Reset(pos Position) error {
 	if p.mu.closed {
 		return ErrClosed
 	}
+	p.entries.known = false
 	p.restoring.log.Reset()
 	p.restoring.newest = newest{}
 	p.restoring.chains, p.restoring.order, p.restoring.size = nil, nil, 0
@@ -290,6 +296,7 @@ func (p *Partition) Restore(key, value []byte, timestamp int64, headers ...serde
 // record read. It blocks while the engine is behind by more than the DB's bound. Between BeginBulk and EndBulk it becomes so a run at a
 // time, later.
 func (p *Partition) RestoredTo(next int64) error {
+	p.entries.known = false
 	if p.restoring.bulk {
 		return p.gathered(next)
 	}

@@ -18,6 +18,9 @@ func (s *KeyValue[K, V]) ReadOnly() ReadOnly[K, V] { return ReadOnly[K, V]{s} }
 // Get is as KeyValue.Get.
 func (r ReadOnly[K, V]) Get(key K) (v V, timestamp int64, ok bool, err error) { return r.s.Get(key) }
 
+// ApproximateNumEntries is as KeyValue.ApproximateNumEntries.
+func (r ReadOnly[K, V]) ApproximateNumEntries() (int64, error) { return r.s.ApproximateNumEntries() }
+
 // Range is as KeyValue.Range.
 //
 //go:noinline

@@ -42,9 +42,10 @@ type transaction[V any] struct {
 	from    Origins
 	sources []Coordinates // likewise, if source is not nil
 	source  Source
-	emitted int // Changes has seen the writes before
-	flushed int // Flush has seen the writes before
-	dirty   int // entries written
+	emitted int   // Changes has seen the writes before
+	flushed int   // Flush has seen the writes before
+	dirty   int   // entries written
+	grown   int64 // how many entries more there are with what Flush has seen
 
 	bases  []base[V]
 	blobs  []blob

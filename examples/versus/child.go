@@ -105,6 +105,9 @@ func runChild(ctx context.Context, args []string, stdin io.Reader, stdout io.Wri
 
 // profile writes a CPU profile to a file, until stop is called.
 func profile(path string) (stop func() error, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
 	f, err := os.Create(path)
 	if err != nil {
 		return nil, err
