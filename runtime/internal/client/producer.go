@@ -62,6 +62,10 @@ func setDefault[T int | time.Duration](v *T, d T) {
 // At most one request is under way to each leader, with at most one batch of each partition: a broker answers the requests
 // of one connection one after the other anyway, and a batch that is sent again cannot overtake another (N2).
 //
+// Offsets are sent beside the batches, until the log shows that it cannot take that. Kafka has the coordinator look at what a transaction
+// writes to for the first time, and drops one look for another of the same transaction (KIP-890): the batches would be tried again after a pause,
+// in nearly every transaction. From then on offsets wait for the batches.
+//
 // A batch that the log refuses stops its partition alone, until somebody has decided about it: see Refusals.
 type Producer struct {
 	c        *Client
@@ -78,6 +82,8 @@ type Producer struct {
 		open     bool // there is a transaction to end
 		touched  bool // the log may know of it: a request for it was sent
 		offsets  bool // the group is in the transaction (AddOffsetsToTxn; version 1 only)
+		offered  bool // offsets were sent in this transaction
+		apart    bool // offsets are sent when all batches are answered
 		draining bool // senders begin nothing
 		busy     int  // lanes that a sender works on
 		buffered int  // bytes of batches sent and not acknowledged
@@ -197,11 +203,16 @@ func (p *Producer) Send(ctx context.Context, tp TopicPartition, b *recordbatch.B
 // Flush waits until every batch is acknowledged and returns the first error of any. It returns ErrRefused as soon as something is
 // refused: it is to be called again when that is decided.
 func (p *Producer) Flush(ctx context.Context) error {
-	err := p.await(ctx, func() bool { return p.mu.buffered == 0 && p.mu.busy == 0 || p.refused.Load() > 0 })
+	err := p.await(ctx, p.settledLocked)
 	if err == nil && p.refused.Load() > 0 {
 		return ErrRefused
 	}
 	return err
+}
+
+// settledLocked reports whether every batch is acknowledged, or something is refused.
+func (p *Producer) settledLocked() bool {
+	return p.mu.buffered == 0 && p.mu.busy == 0 || p.refused.Load() > 0
 }
 
 // Next returns the offset after the last batch of tp that was acknowledged in this transaction, or, until the next one

@@ -266,6 +266,7 @@ func (p *Producer) settle(l *lane, a *kmsg.ProduceResponseTopicPartition, err er
 		p.dequeueLocked(l)
 	case class == ClassRetry && now.Sub(l.since) < p.cfg.DeliveryTimeout:
 		l.tries++
+		p.mu.apart = p.mu.apart || p.mu.offered && errors.Is(err, kerr.NotEnoughReplicas)
 		l.notBefore = now.Add(waitAfter(l.tries, err))
 		if last := l.since.Add(p.cfg.DeliveryTimeout); l.notBefore.After(last) { // whoever waits has a time-out of its own
 			l.notBefore = last

@@ -50,7 +50,7 @@ func (p *Producer) init(ctx context.Context, old session) error {
 
 // endedLocked is the state between two transactions.
 func (p *Producer) endedLocked() {
-	p.mu.open, p.mu.touched, p.mu.offsets, p.mu.draining, p.mu.err = false, false, false, false, nil
+	p.mu.open, p.mu.touched, p.mu.offsets, p.mu.offered, p.mu.draining, p.mu.err = false, false, false, false, false, nil
 	for _, l := range p.mu.order {
 		l.inTxn = false
 	}
@@ -105,14 +105,15 @@ func (p *Producer) CommitOffsets(ctx context.Context, id Identity, offsets map[T
 	if len(offsets) == 0 {
 		return nil
 	}
+	err := p.await(ctx, func() bool { return !p.mu.apart || p.settledLocked() })
 	p.mu.Lock()
-	err, s, added := p.mu.err, p.mu.session, p.mu.offsets
+	s, added := p.mu.session, p.mu.offsets
 	if err == nil && !p.mu.inited {
 		err = withClass(errNotInitialised, ClassUnknown)
 	}
 	if err == nil {
 		p.beginLocked()
-		p.mu.touched = true
+		p.mu.touched, p.mu.offered = true, true
 	}
 	p.mu.Unlock()
 	if err == nil && !p.c.v2 && !added {
