@@ -147,7 +147,19 @@ func (s *KeyValue[K, V]) Put(key K, v V, timestamp int64, h serde.Headers) error
 	return s.t.setShared(slot, v, timestamp, h)
 }
 
-// Delete removes key.
+// PutIfAbsent is Put if there is no value. If there is one it stays, and is returned as Get does.
+func (s *KeyValue[K, V]) PutIfAbsent(key K, v V, timestamp int64, h serde.Headers) (there V, ok bool, err error) {
+	slot, err := s.find(key)
+	if err != nil {
+		return there, false, err
+	}
+	if there, _, ok, err = s.t.copyOf(slot); ok || err != nil {
+		return there, ok, err
+	}
+	return there, false, s.t.setShared(slot, v, timestamp, h)
+}
+
+// Delete removes key. What was there Entry.Value or Get tells before.
 func (s *KeyValue[K, V]) Delete(key K, timestamp int64, h serde.Headers) error {
 	slot, err := s.find(key)
 	if err != nil {

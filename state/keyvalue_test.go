@@ -70,6 +70,35 @@ func TestChangesWrite(t *testing.T) {
 	equal(t, "rest", changesOf(t, s), []string{"y: - > 2 @0"})
 }
 
+// TestPutIfAbsent: what is there stays, and is given out as nobody else's; what was deleted is absent.
+func TestPutIfAbsent(t *testing.T) {
+	t.Parallel()
+	s, p := openDocs(t)
+	put := func(text string, there string) {
+		t.Helper()
+		d, ok, err := s.PutIfAbsent("k", &doc{[]string{text}}, 7, none)
+		must(t, err)
+		if ok != (there != "") || ok && d.words[0] != there {
+			t.Errorf("put %s: %v, %v; want %q", text, d, ok, there)
+		}
+		if ok {
+			d.words[0] = "changed by the caller"
+		}
+	}
+	put("a", "")
+	put("b", "a")
+	put("c", "a")
+	must(t, s.Flush())
+	must(t, s.Commit(1))
+	s = openLayer[*docs](t, p, docSpec, &journal{})
+	put("d", "a")
+	must(t, s.Delete("k", 8, none))
+	put("e", "")
+	if d, ts, ok, err := s.Get("k"); err != nil || !ok || d.words[0] != "e" || ts != 7 {
+		t.Errorf("%v at %d, %v, %v", d, ts, ok, err)
+	}
+}
+
 // TestManyWrites: a few keys written often neither lose a write nor grow without bound.
 func TestManyWrites(t *testing.T) {
 	t.Parallel()
