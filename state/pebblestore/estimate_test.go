@@ -36,7 +36,9 @@ func TestEstimate(t *testing.T) {
 		must(t, s.Flush())
 		must(t, s.Commit(int64(to)))
 	}
-	put := func(s *state.KeyValue[string, string], key string) error { return s.Put(key, "a value of some length", 1, serde.Headers{}) }
+	put := func(s *state.KeyValue[string, string], key string) error {
+		return s.Put(key, "a value of some length", 1, serde.Headers{})
+	}
 	remove := func(s *state.KeyValue[string, string], key string) error { return s.Delete(key, 2, serde.Headers{}) }
 	near := func(store int, want float64) {
 		t.Helper()
