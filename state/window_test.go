@@ -350,3 +350,20 @@ func TestRetentionShedsNoMore(t *testing.T) {
 	must(t, err)
 	equal(t, "late", rows(t, openLayer[*windows](t, p, spec, nil).FetchAll(0, 1000)), []string{"k@70=1", "k@160=1"})
 }
+
+// TestEachAfterStop: an iteration that was stopped leaves nothing to the next one, which is in a bucket that there is not.
+func TestEachAfterStop(t *testing.T) {
+	t.Parallel()
+	s, _, _ := openWindows(t, newEngine(), 10*time.Millisecond, time.Second) // buckets of 250 ms
+	for start := int64(0); start < 30; start += 10 {
+		must(t, s.Put("k", start, start, start, none))
+	}
+	must(t, commitWindows(s, 1))
+	var seen []int64
+	for _, from := range []int64{0, 500, 0} {
+		must(t, s.Each("k", from, from+100, func(start, _, _ int64) bool { seen = append(seen, start); return false }))
+	}
+	if len(seen) != 2 || seen[0] != 0 || seen[1] != 0 {
+		t.Errorf("windows at %v, want 0 twice", seen)
+	}
+}

@@ -75,6 +75,7 @@ func TestMalformed(t *testing.T) {
 		{"a flag that is not known", record, with(AppendRecord(nil, &Record{}), 2, 1<<7)},
 		{"a negative time of a record", record, with(AppendRecord(nil, &Record{AsOf: 1}), 47, 0xff)},
 		{"headers with something behind", headers, append(AppendHeaders(nil, []serde.Header{{Key: "k"}}), 0)},
+		{"no headers with something behind", headers, []byte{0, 0}},
 		{"a size that has something behind the last header", headers, varints(4, 1, 0, 0, 0)},
 		{"a negative size", cut, varints(-1)},
 		{"a negative size of headers", headers, varints(-1)},

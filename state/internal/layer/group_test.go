@@ -60,9 +60,14 @@ func TestGroups(t *testing.T) {
 func TestGroupWalkLosesItsPlace(t *testing.T) {
 	t.Parallel()
 	const tail = 4
-	for name, change := range map[string]func(*Groups){
-		"entry": func(g *Groups) { g.Remove(grouped(2), tail, grouped) },
-		"all":   func(g *Groups) { g.Reset() },
+	for _, c := range []struct {
+		name   string
+		steps  int
+		change func(*Groups)
+	}{
+		{"entry", 3, func(g *Groups) { g.Remove(grouped(2), tail, grouped) }},
+		{"all", 1, func(g *Groups) { g.Reset() }},
+		{"all, at the end", 3, func(g *Groups) { g.Reset() }},
 	} {
 		var g Groups
 		for s := range Slot(3) {
@@ -70,13 +75,13 @@ func TestGroupWalkLosesItsPlace(t *testing.T) {
 		}
 		var w GroupWalk
 		w.Restart(&g, grouped, grouped(0), grouped(999), 2, false)
-		for range 3 {
+		for range c.steps {
 			w.Next()
 		}
-		change(&g)
+		c.change(&g)
 		for range 2 {
 			if s, ok := w.Next(); ok {
-				t.Errorf("%s: slot %d after the last", name, s)
+				t.Errorf("%s: slot %d after the last", c.name, s)
 			}
 		}
 	}
