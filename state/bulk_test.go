@@ -403,20 +403,28 @@ func TestBulkRetention(t *testing.T) {
 		must(t, p.RestoredTo(next))
 		must(t, p.EndBulk())
 	}
-	restore(1, 0, 160, 40, 75, 80) // from 61 on
-	if n := e.len(t, data); n != 3 {
-		t.Errorf("%d windows in the engine, want 3", n)
-	}
-	restore(2, 100)
+	restore(0) // a marker says no time
 	w := openLayer[*windows](t, p, spec, &journal{})
+	if newest, ok := w.Newest(); ok {
+		t.Errorf("newest %d of nothing", newest)
+	}
+	restore(1, 0, 150, 40, 70, 75, 80) // from 51 on
+	if n := e.len(t, data); n != 4 {
+		t.Errorf("%d windows in the engine, want 4", n)
+	}
+	w = openLayer[*windows](t, p, spec, &journal{})
+	must(t, w.Put("k", 160, 1, 0, none)) // from 61 on
+	must(t, commitWindows(w, 2))
+	restore(3, 100)
+	w = openLayer[*windows](t, p, spec, &journal{})
 	if newest, ok := w.Newest(); newest != 160 || !ok {
 		t.Errorf("newest %d, %v, want 160", newest, ok)
 	}
-	equal(t, "windows", rows(t, w.FetchAll(0, 1<<40)), []string{"k@75=1", "k@80=1", "k@100=1", "k@160=1"})
-	restore(3, 1000)
+	equal(t, "windows", rows(t, w.FetchAll(0, 1<<40)), []string{"k@70=1", "k@75=1", "k@80=1", "k@100=1", "k@150=1", "k@160=1"})
+	restore(4, 1000)
 	w = openLayer[*windows](t, p, spec, &journal{})
 	must(t, w.Put("k", 1000, 2, 0, none))
-	must(t, commitWindows(w, 4))
+	must(t, commitWindows(w, 5))
 	must(t, db.Sync())
 	if n := e.len(t, data); n != 1 {
 		t.Errorf("%d windows in the engine, want 1", n)

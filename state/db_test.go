@@ -614,3 +614,38 @@ func TestMemoryOfTheCommitted(t *testing.T) {
 		t.Errorf("a key that has left: %v, %v, after %d reads of the engine", ok, err, e.gets.Load()-before)
 	}
 }
+
+// TestLoad: a store that is opened again is read into memory when it is first asked, below what memory has already; of one that is too large for
+// that every entry is found all the same.
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	const keys = 2_000
+	for name, cache := range map[string]int64{"small": 64 << 10, "large": 64 << 20} {
+		e := newEngine()
+		db := openDB(t, e, state.Config{Inline: true})
+		p := openPartition(t, db, kvSpec)
+		for i := range int64(keys) {
+			restoreInt(t, p, fmt.Sprintf("%04d", i), i)
+		}
+		must(t, p.RestoredTo(keys))
+		must(t, db.Close())
+
+		db = openDB(t, e, state.Config{Inline: true, CacheBytes: cache})
+		p = openPartition(t, db, kvSpec)
+		restoreInt(t, p, "0000", keys)
+		must(t, p.Restore([]byte("0001"), nil, keys))
+		must(t, p.RestoredTo(keys+2)) // in memory alone
+		s := openLayer[*strings64](t, p, kvSpec, nil)
+		for i := int64(keys); i >= 0; i-- {
+			want := i
+			if i == 0 {
+				want = keys
+			}
+			v, _, ok, err := s.Get(fmt.Sprintf("%04d", i))
+			must(t, err)
+			if there := i < keys && i != 1; ok != there || ok && v != want {
+				t.Errorf("%s: key %d: %d, %v; want %d, %v", name, i, v, ok, want, there)
+			}
+		}
+	}
+}
