@@ -178,7 +178,8 @@ func TestEngineFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine()
-		db, err := state.NewDB(e, state.Config{Logger: slog.New(slog.DiscardHandler)})
+		var log strings.Builder
+		db, err := state.NewDB(e, state.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		must(t, err)
 		p := openPartition(t, db, kvSpec)
 		s := openLayer[*strings64](t, p, kvSpec, nil)
@@ -188,6 +189,9 @@ func TestEngineFails(t *testing.T) {
 		must(t, commit(s, 1))
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
+		if n := strings.Count(log.String(), broken.Error()); n != 1 {
+			t.Errorf("the log says so %d times, want once: %s", n, log.String())
+		}
 		e.fail = nil
 		must(t, s.Put("b", 1, 0, none))
 		must(t, s.Flush())
@@ -202,4 +206,160 @@ func TestEngineFails(t *testing.T) {
 			t.Errorf("%d entries in the engine", got)
 		}
 	})
+}
+
+// TestApplyWhenFull: when as much waits as may, it is applied at once.
+func TestApplyWhenFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const bound = 1 << 10
+		e := newEngine()
+		db := openDB(t, e, state.Config{ApplyBytes: bound})
+		s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+		must(t, s.Put(strings.Repeat("k", bound), 1, 0, none))
+		must(t, commit(s, 1))
+		synctest.Wait() // and no time passes
+		if got := e.len(t, data); got != 1 {
+			t.Errorf("%d entries applied, want 1", got)
+		}
+		must(t, db.Close())
+	})
+}
+
+// TestSyncWhen: what is applied while changes come in is made durable once a minute; Sync and Close do so in any case.
+func TestSyncWhen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine()
+		db := openDB(t, e, state.Config{})
+		s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+		next := int64(0)
+		for _, want := range []struct{ seconds, syncs int64 }{{55, 0}, {80, 1}, {115, 1}, {150, 2}} {
+			for ; next < want.seconds; next++ {
+				must(t, s.Put("k", next, 0, none))
+				must(t, commit(s, next))
+				time.Sleep(time.Second)
+			}
+			if got := e.syncs.Load(); got != want.syncs {
+				t.Errorf("%d syncs after %d s, want %d", got, want.seconds, want.syncs)
+			}
+		}
+		must(t, db.Sync())
+		if got := e.syncs.Load(); got != 3 {
+			t.Errorf("%d syncs after Sync, want 3", got)
+		}
+		must(t, db.Close())
+		if got := e.syncs.Load(); got != 4 {
+			t.Errorf("%d syncs after Close, want 4", got)
+		}
+	})
+}
+
+// TestCloseEndsWaiting: a commit that waits for the engine waits no more when the state is being closed: Close applies what it brought.
+func TestCloseEndsWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine()
+		db := openDB(t, e, state.Config{ApplyBytes: 1 << 10})
+		s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+		e.gate = make(chan struct{})
+		committed, closed := make(chan error, 1), make(chan error, 1)
+		go func() {
+			committed <- errors.Join(s.Put(strings.Repeat("k", 4<<10), 1, 0, none), commit(s, 1))
+		}()
+		synctest.Wait()
+		if len(committed) > 0 {
+			t.Error("a commit did not wait")
+		}
+		go func() { closed <- db.Close() }()
+		synctest.Wait()
+		if len(committed) == 0 {
+			t.Error("a commit waits though the state is being closed")
+		}
+		close(e.gate)
+		must(t, <-committed)
+		must(t, <-closed)
+		if n := e.len(t, data); n != 1 {
+			t.Errorf("%d entries in the engine, want 1", n)
+		}
+	})
+}
+
+// TestFailureEndsWaiting: a commit that waits while the engine fails returns the error.
+func TestFailureEndsWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine()
+		db, err := state.NewDB(e, state.Config{ApplyBytes: 1 << 10, Logger: slog.New(slog.DiscardHandler)})
+		must(t, err)
+		s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+		e.gate, e.fail = make(chan struct{}), errors.New("no space left")
+		committed := make(chan error, 1)
+		go func() {
+			committed <- errors.Join(s.Put(strings.Repeat("k", 4<<10), 1, 0, none), commit(s, 1))
+		}()
+		synctest.Wait()
+		close(e.gate)
+		synctest.Wait()
+		select {
+		case err := <-committed:
+			if !errors.Is(err, e.fail) {
+				t.Errorf("%v, want %v", err, e.fail)
+			}
+		default:
+			t.Error("a commit waits for an engine that has failed")
+		}
+		if err := db.Close(); !errors.Is(err, e.fail) {
+			t.Errorf("closed: %v", err)
+		}
+	})
+}
+
+// TestFailuresLast: after a sync or a reset that failed nothing is added to the engine.
+func TestFailuresLast(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("input/output error")
+	for name, fail := range map[string]func(*engine, *state.DB, *state.Partition) error{
+		"sync": func(e *engine, db *state.DB, _ *state.Partition) error { e.failSync = broken; return db.Sync() },
+		"reset": func(e *engine, _ *state.DB, p *state.Partition) error {
+			e.fail = broken
+			return p.Reset(state.Position{})
+		},
+	} {
+		e := newEngine()
+		db, err := state.NewDB(e, state.Config{Inline: true})
+		must(t, err)
+		p := openPartition(t, db, kvSpec)
+		s := openLayer[*strings64](t, p, kvSpec, nil)
+		if err := fail(e, db, p); !errors.Is(err, broken) {
+			t.Errorf("%s: %v", name, err)
+		}
+		e.fail, e.failSync = nil, nil
+		must(t, s.Put("k", 1, 0, none))
+		for what, err := range map[string]error{"commit": commit(s, 1), "close": db.Close()} {
+			if !errors.Is(err, broken) {
+				t.Errorf("%s after the failed %s: %v", what, name, err)
+			}
+		}
+		if n := e.len(t, data); n != 0 {
+			t.Errorf("%d entries in the engine after the failed %s", n, name)
+		}
+	}
+}
+
+// TestNothingToApply: a commit that changes nothing gives the engine nothing.
+func TestNothingToApply(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true})
+	s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, &journal{})
+	must(t, s.Put("k", 1, 0, none))
+	must(t, commit(s, 1))
+	must(t, db.Sync())
+	before := e.applies.Load()
+	must(t, commit(s, 1))
+	must(t, db.Sync())
+	if n := e.applies.Load() - before; n != 0 {
+		t.Errorf("%d batches", n)
+	}
 }

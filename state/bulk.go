@@ -134,7 +134,6 @@ func (p *Partition) ingest() error {
 		r.log = layer.Log{}
 		return p.db.fail(fmt.Errorf("restore store %s: %w", p.id, err))
 	}
-	r.log = log
 	r.log.Reset()
 	r.next = -1
 	p.mu.Lock()

@@ -262,3 +262,189 @@ func TestBulkFailure(t *testing.T) {
 		t.Errorf("closed: %v", err)
 	}
 }
+
+// TestBulkAfterCommits: what was committed before and not applied yet is under what is restored in bulk, and is read meanwhile.
+func TestBulkAfterCommits(t *testing.T) {
+	t.Parallel()
+	e, db, p := bulkPartition(t, kvSpec)
+	restoreInt(t, p, "before", 1)
+	restoreInt(t, p, "k", 1)
+	must(t, p.RestoredTo(1))
+	beginBulk(t, p)
+	value := func(p *state.Partition, key string) int64 {
+		t.Helper()
+		v, _, _, err := openLayer[*strings64](t, p, kvSpec, nil).Get(key)
+		must(t, err)
+		return v
+	}
+	if v := value(p, "k"); v != 1 {
+		t.Errorf("k = %d in bulk, want 1", v)
+	}
+	restoreInt(t, p, "k", 2)
+	must(t, p.RestoredTo(2))
+	must(t, p.EndBulk())
+	must(t, db.Sync())
+	crashed := openDB(t, e.engine.Engine, state.Config{Inline: true})
+	again, err := crashed.Partition(kvSpec, 0)
+	must(t, err)
+	for what, p := range map[string]*state.Partition{"the same": p, "opened again": again} {
+		if k, before := value(p, "k"), value(p, "before"); k != 2 || before != 1 {
+			t.Errorf("%s: k = %d, before = %d; want 2, 1", what, k, before)
+		}
+	}
+}
+
+// TestBulkIsNotForAll: few records are not restored in bulk, nor is a store of versions, nor one that somebody scans or that is gone.
+func TestBulkIsNotForAll(t *testing.T) {
+	t.Parallel()
+	_, db, p := bulkPartition(t, kvSpec)
+	versions := openPartition(t, db, state.VersionedSpec("v", stringSerde{}, int64Serde{}, time.Hour))
+	refused := func(what string, p *state.Partition, n int64) {
+		t.Helper()
+		if begun, err := p.BeginBulk(n); begun || err != nil {
+			t.Errorf("%s: %v, %v", what, begun, err)
+		}
+	}
+	refused("few records", p, 1000)
+	refused("a store of versions", versions, 1<<40)
+	restoreInt(t, p, "k", 1)
+	must(t, p.RestoredTo(1))
+	for _, err := range openLayer[*strings64](t, p, kvSpec, nil).Range(serde.None[string](), serde.None[string]()) {
+		must(t, err)
+		refused("under a scan", p, 1<<40)
+	}
+	beginBulk(t, p)
+	refused("twice", p, 1<<40)
+	must(t, p.EndBulk())
+	must(t, db.Remove(state.StorePartition{Store: "kv"}))
+	if begun, err := p.BeginBulk(1 << 40); begun || !errors.Is(err, state.ErrClosed) {
+		t.Errorf("a store that was removed: %v, %v", begun, err)
+	}
+}
+
+// TestBulkEndsWithinBatch: what was read of a batch that does not end is not part of the store, now or later, and neither are the batches that
+// waited with it; the position is where to go on.
+func TestBulkEndsWithinBatch(t *testing.T) {
+	t.Parallel()
+	spec := state.WindowSpec("w", stringSerde{}, int64Serde{}, 10*time.Millisecond, 100*time.Millisecond)
+	e, _, p := bulkPartition(t, spec)
+	value, err := int64Serde{}.Append(nil, 1)
+	must(t, err)
+	at := func(what string, want int64) {
+		t.Helper()
+		if pos, _ := p.Position(); pos.Next != want {
+			t.Errorf("%s: at %d, want %d", what, pos.Next, want)
+		}
+	}
+	beginBulk(t, p)
+	must(t, p.Restore(windowKey("whole", 10), value, 0))
+	must(t, p.RestoredTo(1))
+	must(t, p.Restore(windowKey("half", 10_000), value, 0))
+	must(t, p.EndBulk())
+	at("after half a batch", 0)
+	beginBulk(t, p)
+	must(t, p.EndBulk())
+	at("after nothing", 0)
+	if e.runs != 0 {
+		t.Errorf("%d runs, want none", e.runs)
+	}
+	beginBulk(t, p)
+	must(t, p.Restore(windowKey("k", 20), value, 0))
+	must(t, p.RestoredTo(1))
+	must(t, p.EndBulk())
+	at("in the end", 1)
+	equal(t, "windows", rows(t, openLayer[*windows](t, p, spec, nil).FetchAll(0, 1<<40)), []string{"k@20=1"})
+}
+
+// TestBulkShares: partitions that are restored in bulk at once share the memory for runs.
+func TestBulkShares(t *testing.T) {
+	t.Parallel()
+	e, db, p := bulkPartition(t, kvSpec)
+	other := openPartition(t, db, state.KeyValueSpec("other", stringSerde{}, int64Serde{}))
+	restore := func(bytes int) int { // restores so many and returns how many runs that has made
+		t.Helper()
+		before := e.runs
+		must(t, p.Restore([]byte("k"), make([]byte, bytes), 0))
+		must(t, p.RestoredTo(1))
+		return e.runs - before
+	}
+	beginBulk(t, p)
+	if n := restore(bulkShare * 3 / 4); n != 0 {
+		t.Errorf("%d runs of three quarters of the memory, alone", n)
+	}
+	must(t, p.EndBulk())
+	for range 2 { // what has ended has no share
+		beginBulk(t, other)
+		beginBulk(t, p)
+		if n := restore(bulkShare * 3 / 4); n != 1 {
+			t.Errorf("%d runs of three quarters of the memory, beside another", n)
+		}
+		must(t, other.EndBulk())
+		if n := restore(bulkShare * 3 / 4); n != 0 {
+			t.Errorf("%d runs of three quarters of the memory, alone again", n)
+		}
+		must(t, p.EndBulk())
+	}
+}
+
+// TestBulkRetention: a run moves the time that retention counts from and leaves out what that has passed; an older one does not move it back.
+func TestBulkRetention(t *testing.T) {
+	t.Parallel()
+	spec := state.WindowSpec("w", stringSerde{}, int64Serde{}, 10*time.Millisecond, 100*time.Millisecond) // buckets of 25 ms
+	e, db, p := bulkPartition(t, spec)
+	value, err := int64Serde{}.Append(nil, 1)
+	must(t, err)
+	restore := func(next int64, starts ...int64) {
+		t.Helper()
+		beginBulk(t, p)
+		for _, start := range starts {
+			must(t, p.Restore(windowKey("k", start), value, 0))
+		}
+		must(t, p.RestoredTo(next))
+		must(t, p.EndBulk())
+	}
+	restore(0) // a marker says no time
+	w := openLayer[*windows](t, p, spec, &journal{})
+	if newest, ok := w.Newest(); ok {
+		t.Errorf("newest %d of nothing", newest)
+	}
+	restore(1, 0, 150, 40, 70, 75, 80) // from 51 on
+	if n := e.len(t, data); n != 4 {
+		t.Errorf("%d windows in the engine, want 4", n)
+	}
+	w = openLayer[*windows](t, p, spec, &journal{})
+	must(t, w.Put("k", 160, 1, 0, none)) // from 61 on
+	must(t, commitWindows(w, 2))
+	restore(3, 100)
+	w = openLayer[*windows](t, p, spec, &journal{})
+	if newest, ok := w.Newest(); newest != 160 || !ok {
+		t.Errorf("newest %d, %v, want 160", newest, ok)
+	}
+	equal(t, "windows", rows(t, w.FetchAll(0, 1<<40)), []string{"k@70=1", "k@75=1", "k@80=1", "k@100=1", "k@150=1", "k@160=1"})
+	restore(4, 1000)
+	w = openLayer[*windows](t, p, spec, &journal{})
+	must(t, w.Put("k", 1000, 2, 0, none))
+	must(t, commitWindows(w, 5))
+	must(t, db.Sync())
+	if n := e.len(t, data); n != 1 {
+		t.Errorf("%d windows in the engine, want 1", n)
+	}
+}
+
+// TestBulkOfRemoved: a partition that was removed meanwhile is not made anew by what was restored of it, which would be a position without its data.
+func TestBulkOfRemoved(t *testing.T) {
+	t.Parallel()
+	e, db, p := bulkPartition(t, kvSpec)
+	beginBulk(t, p)
+	restoreInt(t, p, "k", 1)
+	must(t, p.RestoredTo(1))
+	must(t, db.Remove(state.StorePartition{Store: "kv"}))
+	if err := p.EndBulk(); !errors.Is(err, state.ErrClosed) {
+		t.Errorf("%v, want ErrClosed", err)
+	}
+	stored, err := db.Stored()
+	must(t, err)
+	if e.runs != 0 || len(stored) > 0 {
+		t.Errorf("%d runs, stores %v", e.runs, stored)
+	}
+}

@@ -111,7 +111,6 @@ func NewDB(engine Engine, c Config) (*DB, error) {
 	db.mu.partitions = map[StorePartition]*Partition{}
 	db.mu.caughtUp = sync.NewCond(&db.mu)
 	db.apply.synced = time.Now()
-	db.setShareLocked()
 	return db, nil
 }
 

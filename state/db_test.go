@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -164,6 +165,7 @@ func TestFormat(t *testing.T) {
 	t.Parallel()
 	for name, write := range map[string]func(*state.Batch){
 		"newer":   func(b *state.Batch) { b.Set([]byte{0}, []byte{0, 0, 0, 9}) },
+		"older":   func(b *state.Batch) { b.Set([]byte{0}, []byte{0, 0, 0, 0}) },
 		"foreign": func(b *state.Batch) { b.Set([]byte("something"), nil) },
 	} {
 		e := newEngine()
@@ -289,6 +291,7 @@ func TestStoredAndRemove(t *testing.T) {
 		return list
 	}
 	equal(t, "stored", stored(), []string{"another-0", "kv-0"})
+	must(t, db.Sync())
 
 	p, err := db.Partition(kvSpec, 0)
 	must(t, err)
@@ -312,6 +315,7 @@ type reclaimer struct {
 	*engine
 	steps   []string
 	unready error // of Sync
+	stuck   error // of Reclaim
 }
 
 func (e *reclaimer) Apply(b *state.Batch) error {
@@ -326,7 +330,7 @@ func (e *reclaimer) Sync() error {
 
 func (e *reclaimer) Reclaim(_, _ []byte) error {
 	e.steps = append(e.steps, "reclaim")
-	return nil
+	return e.stuck
 }
 
 // TestRemoveOrder: that the record is gone is durable before the data goes, or a crash in between would leave a position without data (P1).
@@ -347,6 +351,11 @@ func TestRemoveOrder(t *testing.T) {
 			t.Errorf("%v, want %v", err, unready)
 		}
 		equal(t, "steps", e.steps, want)
+		if e.stuck = broken; unready == nil {
+			if err := db.Remove(state.StorePartition{Store: "kv"}); !errors.Is(err, broken) {
+				t.Errorf("space that is not given back: %v, want %v", err, broken)
+			}
+		}
 		if err := db.Close(); !errors.Is(err, unready) {
 			t.Errorf("closed: %v, want %v", err, unready)
 		}
@@ -439,4 +448,204 @@ func TestPositions(t *testing.T) {
 	want(db, 9)
 	crashed := openDB(t, e.Engine, state.Config{Inline: true}) // what an unclean stop leaves
 	want(crashed, 7)
+}
+
+// TestLayoutOfAnotherKind: a store that is declared as one of another kind is emptied, though it has keys of the same form.
+func TestLayoutOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true})
+	s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+	must(t, s.Put("k", 1, 0, none))
+	must(t, commit(s, 1))
+	must(t, db.Close())
+	db = openDB(t, e, state.Config{Inline: true, Logger: slog.New(slog.DiscardHandler)})
+	p, err := db.Partition(state.VersionedSpec(kvSpec.Name, stringSerde{}, int64Serde{}, time.Hour), 0)
+	must(t, err)
+	if _, ok := p.Position(); ok || e.len(t, data) > 0 {
+		t.Errorf("the store kept its position or %d entries", e.len(t, data))
+	}
+}
+
+// TestKindWithoutHeaders: a store that cannot keep headers is not opened as one that does.
+func TestKindWithoutHeaders(t *testing.T) {
+	t.Parallel()
+	spec := state.JoinWindowSpec("j", stringSerde{}, int64Serde{}, time.Second, time.Minute, state.KeepHeaders())
+	if _, err := openDB(t, newEngine(), state.Config{Inline: true}).Partition(spec, 0); err == nil {
+		t.Error("a store of a join was opened that keeps headers")
+	}
+}
+
+// TestScanFails: an engine that cannot be read is not taken for an empty one, by anybody who reads it.
+func TestScanFails(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("input/output error")
+	e := newEngine()
+	e.failScan = broken
+	if _, err := state.NewDB(e, state.Config{Inline: true}); !errors.Is(err, broken) {
+		t.Errorf("opened: %v", err)
+	}
+	e.failScan = nil
+	db := openDB(t, e, state.Config{Inline: true})
+	s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+	must(t, s.Put("k", 1, 0, none))
+	must(t, commit(s, 1))
+	must(t, db.Close())
+
+	db = openDB(t, e, state.Config{Inline: true})
+	s = openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+	e.failScan = broken
+	errs := map[string]error{"range": nil}
+	for _, err := range s.Range(serde.None[string](), serde.None[string]()) {
+		errs["range"] = err
+	}
+	_, _, _, errs["get"] = s.Get("k")
+	_, errs["stored"] = db.Stored()
+	_, errs["positions"] = db.Positions()
+	_, errs["partition"] = db.Partition(kvSpec, 1)
+	_, errs["partition of windows"] = db.Partition(state.WindowSpec("w", stringSerde{}, int64Serde{}, time.Second, time.Minute), 0)
+	for call, err := range errs {
+		if !errors.Is(err, broken) {
+			t.Errorf("%s: %v, want %v", call, err, broken)
+		}
+	}
+	e.failScan = nil
+}
+
+// closing is an engine that says what becomes of its Close.
+type closing struct {
+	*engine
+	closed int
+	err    error
+}
+
+func (e *closing) Close() error {
+	e.closed++
+	return e.err
+}
+
+// TestCloseClosesEngine: the engine is closed once, and what it says is returned.
+func TestCloseClosesEngine(t *testing.T) {
+	t.Parallel()
+	e := &closing{engine: newEngine(), err: errors.New("input/output error")}
+	db, err := state.NewDB(e, state.Config{Inline: true})
+	must(t, err)
+	if err := db.Close(); !errors.Is(err, e.err) {
+		t.Errorf("closed: %v, want %v", err, e.err)
+	}
+	if err := db.Close(); !errors.Is(err, state.ErrClosed) || e.closed != 1 {
+		t.Errorf("closed again: %v, the engine %d times", err, e.closed)
+	}
+}
+
+// TestCacheIsShared: the open stores share the bound of memory, and what one leaves is the others'.
+func TestCacheIsShared(t *testing.T) {
+	t.Parallel()
+	const bound, keys = 64 << 10, 2_000
+	db := openDB(t, newEngine(), state.Config{Inline: true, CacheBytes: 2 * bound, ApplyBytes: 1})
+	s := openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, nil)
+	cached := func() int64 {
+		for range 3 {
+			for i := range int64(keys) {
+				must(t, s.Put(fmt.Sprint(i), i, i, none))
+				if i%20 == 0 {
+					must(t, commit(s, i))
+				}
+			}
+		}
+		must(t, commit(s, keys))
+		_, cached := s.Bytes()
+		return cached
+	}
+	alone := cached()
+	for i := range 3 {
+		openPartition(t, db, state.KeyValueSpec(fmt.Sprint("other", i), stringSerde{}, int64Serde{}))
+	}
+	shared := cached()
+	for i := range 3 {
+		must(t, db.Remove(state.StorePartition{Store: fmt.Sprint("other", i)}))
+	}
+	if again := cached(); 2*shared > alone || 2*shared > again {
+		t.Errorf("%d bytes cached alone, %d beside three others, %d alone again", alone, shared, again)
+	}
+}
+
+// TestMemoryOfTheCommitted: of a store that is larger than its share of memory most has left it, and what is read is kept. A store of few entries
+// that come and go stays whole in memory, so that it needs no read.
+func TestMemoryOfTheCommitted(t *testing.T) {
+	t.Parallel()
+	const keys = 5_000
+	e := newEngine()
+	db := openDB(t, e, state.Config{Inline: true, CacheBytes: 128 << 10, ApplyBytes: 1})
+	p := openPartition(t, db, kvSpec)
+	for i := range int64(keys) {
+		restoreInt(t, p, fmt.Sprint(i), i)
+		if i%100 == 99 {
+			must(t, p.RestoredTo(i))
+		}
+	}
+	read := func(n int64) int64 {
+		before := e.gets.Load()
+		s := openLayer[*strings64](t, p, kvSpec, nil) // which knows nothing yet
+		for i := range n {
+			if v, _, ok, err := s.Get(fmt.Sprint(i)); err != nil || !ok || v != i {
+				t.Fatalf("key %d: %d, %v, %v", i, v, ok, err)
+			}
+		}
+		return e.gets.Load() - before
+	}
+	if n := read(keys); n < keys/2 {
+		t.Errorf("%d of %d keys were read from the engine", n, keys)
+	}
+	read(10)
+	if n := read(10); n != 0 {
+		t.Errorf("%d of 10 keys were read again", n)
+	}
+
+	p = openPartition(t, db, state.KeyValueSpec("queue", stringSerde{}, int64Serde{}))
+	for i := range int64(keys) {
+		restoreInt(t, p, fmt.Sprint(i), i)
+		must(t, p.Restore([]byte(fmt.Sprint(i-5)), nil, i))
+		must(t, p.RestoredTo(i))
+	}
+	before := e.gets.Load()
+	s := openLayer[*strings64](t, p, kvSpec, nil)
+	if _, _, ok, err := s.Get("0"); ok || err != nil || e.gets.Load() != before {
+		t.Errorf("a key that has left: %v, %v, after %d reads of the engine", ok, err, e.gets.Load()-before)
+	}
+}
+
+// TestLoad: a store that is opened again is read into memory when it is first asked, below what memory has already; of one that is too large for
+// that every entry is found all the same.
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	const keys = 2_000
+	for name, cache := range map[string]int64{"small": 64 << 10, "large": 64 << 20} {
+		e := newEngine()
+		db := openDB(t, e, state.Config{Inline: true})
+		p := openPartition(t, db, kvSpec)
+		for i := range int64(keys) {
+			restoreInt(t, p, fmt.Sprintf("%04d", i), i)
+		}
+		must(t, p.RestoredTo(keys))
+		must(t, db.Close())
+
+		db = openDB(t, e, state.Config{Inline: true, CacheBytes: cache})
+		p = openPartition(t, db, kvSpec)
+		restoreInt(t, p, "0000", keys)
+		must(t, p.Restore([]byte("0001"), nil, keys))
+		must(t, p.RestoredTo(keys+2)) // in memory alone
+		s := openLayer[*strings64](t, p, kvSpec, nil)
+		for i := int64(keys); i >= 0; i-- {
+			want := i
+			if i == 0 {
+				want = keys
+			}
+			v, _, ok, err := s.Get(fmt.Sprintf("%04d", i))
+			must(t, err)
+			if there := i < keys && i != 1; ok != there || ok && v != want {
+				t.Errorf("%s: key %d: %d, %v; want %d, %v", name, i, v, ok, want, there)
+			}
+		}
+	}
 }

@@ -34,9 +34,11 @@ func (j *journal) take() []string {
 // engine is one in memory that counts, and fails or waits on demand.
 type engine struct {
 	*memstore.Engine
-	gets, scans, applies atomic.Int64
-	gate                 chan struct{} // Apply waits for it, if set
-	fail                 error         // of Apply
+	gets, scans, applies, syncs atomic.Int64
+	gate                        chan struct{} // Apply waits for it, if set
+	fail                        error         // of Apply
+	failScan, failSync          error
+	ranges                      atomic.Int64 // removed by Apply
 }
 
 func newEngine() *engine { return &engine{Engine: memstore.New()} }
@@ -48,7 +50,24 @@ func (e *engine) Get(dst, key []byte) ([]byte, bool, error) {
 
 func (e *engine) Scan(lo, hi []byte, reverse bool) state.Cursor {
 	e.scans.Add(1)
+	if e.failScan != nil {
+		return failedScan{e.failScan}
+	}
 	return e.Engine.Scan(lo, hi, reverse)
+}
+
+// failedScan is a cursor that has met an error before the first entry.
+type failedScan struct{ err error }
+
+func (failedScan) Next() bool    { return false }
+func (failedScan) Key() []byte   { return nil }
+func (failedScan) Value() []byte { return nil }
+func (c failedScan) Err() error  { return c.err }
+func (failedScan) Close() error  { return nil }
+
+func (e *engine) Sync() error {
+	e.syncs.Add(1)
+	return errors.Join(e.failSync, e.Engine.Sync())
 }
 
 func (e *engine) Apply(b *state.Batch) error {
@@ -59,7 +78,13 @@ func (e *engine) Apply(b *state.Batch) error {
 	if e.fail != nil {
 		return e.fail
 	}
-	return e.Engine.Apply(b)
+	err := b.Each(func(op state.Op, _, _ []byte) error {
+		if op == state.OpDeleteRange {
+			e.ranges.Add(1)
+		}
+		return nil
+	})
+	return errors.Join(err, e.Engine.Apply(b))
 }
 
 // Close keeps the content, so that a test can open it again.

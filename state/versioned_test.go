@@ -244,3 +244,21 @@ func compareVersions(t *testing.T, s *state.Versioned[string, string], m *versio
 		}
 	}
 }
+
+// TestVersionedWithoutHistory: a store without a history takes nothing that is older than the newest version.
+func TestVersionedWithoutHistory(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, newEngine(), state.Config{Inline: true})
+	spec := state.VersionedSpec("v", serde.String, serde.String, 0)
+	s := openLayer[*state.Versioned[string, string]](t, openPartition(t, db, spec), spec, nil)
+	for _, c := range []struct {
+		from   int64
+		stored bool
+	}{{10, true}, {9, false}, {10, true}, {11, true}} {
+		v, err := s.Put("k", "v", c.from)
+		must(t, err)
+		if v.Stored != c.stored {
+			t.Errorf("the version from %d is stored: %v", c.from, v.Stored)
+		}
+	}
+}

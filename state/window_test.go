@@ -266,3 +266,104 @@ func TestWindowChanges(t *testing.T) {
 	}))
 	equal(t, "changes", got, []string{"b@10: - > 1 @7 0", "a@20: - > 2 @8 1"})
 }
+
+// TestRetentionOutOfOrder: buckets leave the engine whichever of them came first.
+func TestRetentionOutOfOrder(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	s, db, _ := openWindows(t, e, 10*time.Millisecond, 100*time.Millisecond)
+	for _, start := range []int64{100, 50, 75, 10, 1000} {
+		must(t, s.Put("k", start, start, start, none))
+		must(t, commitWindows(s, start))
+		must(t, db.Sync())
+	}
+	if n := e.len(t, data); n != 1 {
+		t.Errorf("%d windows in the engine, want the last one", n)
+	}
+}
+
+// TestRetentionRemovesRangesOnce: ranges are removed from the engine when there is something in them, since each costs a compaction.
+func TestRetentionRemovesRangesOnce(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	s, db, _ := openWindows(t, e, 10*time.Millisecond, 100*time.Millisecond) // buckets of 25 ms
+	next := int64(0)
+	for _, c := range []struct{ start, ranges int64 }{{1000, 0}, {1010, 0}, {1300, 1}, {1310, 1}, {1315, 1}, {2000, 2}} {
+		must(t, s.Put("k", c.start, 1, 0, none))
+		next++
+		must(t, commitWindows(s, next))
+		must(t, db.Sync())
+		if n := e.ranges.Load(); n != c.ranges {
+			t.Errorf("%d ranges removed by %d, want %d", n, c.start, c.ranges)
+		}
+	}
+}
+
+// TestShortestAndLongestRetention: a millisecond is kept if that is what is to be, and everything if time does not reach further back.
+func TestShortestAndLongestRetention(t *testing.T) {
+	t.Parallel()
+	s, _, _ := openWindows(t, newEngine(), time.Millisecond, time.Millisecond)
+	must(t, s.Put("k", 5, 1, 0, none))
+	if err := s.Put("k", 4, 1, 0, none); !errors.Is(err, state.ErrExpired) {
+		t.Errorf("the window before: %v, want ErrExpired", err)
+	}
+	must(t, s.Put("k", 5, 1, 0, none))
+
+	s, _, _ = openWindows(t, newEngine(), 10*time.Millisecond, 100*time.Millisecond)
+	for _, start := range []int64{math.MinInt64 + 50, math.MinInt64 + 10} {
+		must(t, s.Put("k", start, 1, 0, none))
+		if _, _, ok, err := s.Get("k", start); !ok || err != nil {
+			t.Errorf("the window at %d: %v, %v", start, ok, err)
+		}
+	}
+
+	s, _, _ = openWindows(t, newEngine(), 0, 0)
+	must(t, s.Put("k", 5, 1, 0, none))
+	if err := s.Put("k", 4, 1, 0, none); !errors.Is(err, state.ErrExpired) {
+		t.Errorf("the window before, of no length: %v, want ErrExpired", err)
+	}
+}
+
+// TestRetentionShedsNoMore: of what waits for the engine only buckets go that are over; the one in which retention ends stays, with what comes
+// late into it.
+func TestRetentionShedsNoMore(t *testing.T) {
+	t.Parallel()
+	e := newEngine()
+	s, db, _ := openWindows(t, e, 10*time.Millisecond, 100*time.Millisecond) // buckets of 25 ms
+	key := strings.Repeat("k", 500_000)                                      // each in a piece of memory of its own
+	for _, start := range []int64{0, 50, 60, 70, 80, 160} {
+		must(t, s.Put(key, start, start, start, none))
+		must(t, commitWindows(s, start))
+	}
+	must(t, db.Sync())
+	if n := e.len(t, data); n != 5 {
+		t.Errorf("%d windows in the engine, want 5: those from 50 on", n)
+	}
+
+	spec := state.WindowSpec("late", stringSerde{}, int64Serde{}, 10*time.Millisecond, 100*time.Millisecond)
+	w := openLayer[*windows](t, openPartition(t, db, spec), spec, nil)
+	for i, start := range []int64{160, 70} { // the bucket of 61, from which on windows are kept, is not there yet
+		must(t, w.Put("k", start, 1, 0, none))
+		must(t, commitWindows(w, int64(i)))
+	}
+	p, err := db.Partition(spec, 0)
+	must(t, err)
+	equal(t, "late", rows(t, openLayer[*windows](t, p, spec, nil).FetchAll(0, 1000)), []string{"k@70=1", "k@160=1"})
+}
+
+// TestEachAfterStop: an iteration that was stopped leaves nothing to the next one, which is in a bucket that there is not.
+func TestEachAfterStop(t *testing.T) {
+	t.Parallel()
+	s, _, _ := openWindows(t, newEngine(), 10*time.Millisecond, time.Second) // buckets of 250 ms
+	for start := int64(0); start < 30; start += 10 {
+		must(t, s.Put("k", start, start, start, none))
+	}
+	must(t, commitWindows(s, 1))
+	var seen []int64
+	for _, from := range []int64{0, 500, 0} {
+		must(t, s.Each("k", from, from+100, func(start, _, _ int64) bool { seen = append(seen, start); return false }))
+	}
+	if len(seen) != 2 || seen[0] != 0 || seen[1] != 0 {
+		t.Errorf("windows at %v, want 0 twice", seen)
+	}
+}

@@ -289,3 +289,41 @@ func TestBulkFaults(t *testing.T) {
 		t.Errorf("only %d of the restores failed", failed)
 	}
 }
+
+// TestIngestLeavesNothing: of a run that fails, or that is empty, no table is left behind, and the engine goes on.
+func TestIngestLeavesNothing(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewMem()
+	e := open(t, fs)
+	broken := errors.New("no more")
+	type write = func(op state.Op, a, b []byte) error
+	for _, c := range []struct {
+		name string
+		run  func(write) error
+		ok   bool
+	}{
+		{"a run that breaks off", func(w write) error { return errors.Join(w(state.OpSet, []byte("a"), nil), broken) }, false},
+		{"a range", func(w write) error { return w(state.OpDeleteRange, []byte("a"), []byte("b")) }, false},
+		{"keys out of order", func(w write) error {
+			return errors.Join(w(state.OpSet, []byte("b"), nil), w(state.OpSet, []byte("a"), nil))
+		}, false},
+		{"nothing", func(write) error { return nil }, true},
+		{"a run", func(w write) error {
+			return errors.Join(w(state.OpSet, []byte("b"), []byte("1")), w(state.OpDelete, []byte("c"), nil))
+		}, true},
+	} {
+		if err := e.Ingest(func(w func(op state.Op, a, b []byte) error) error { return c.run(w) }); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if left, err := fs.List("state/ingest"); err != nil || len(left) > 0 {
+			t.Errorf("%s: left in the directory for tables: %v, %v", c.name, left, err)
+		}
+	}
+	if v, ok, err := e.Get(nil, []byte("b")); string(v) != "1" || !ok || err != nil {
+		t.Errorf("b: %q, %v, %v", v, ok, err)
+	}
+	if _, ok, err := e.Get(nil, []byte("a")); ok || err != nil {
+		t.Errorf("a, of what has failed: %v, %v", ok, err)
+	}
+	must(t, e.Close())
+}

@@ -38,7 +38,7 @@ func TestGroups(t *testing.T) {
 		for range 20 {
 			change()
 		}
-		if round%100 == 99 {
+		if round%100 == 50 {
 			g.Reset()
 			model = nil
 		}
@@ -53,5 +53,36 @@ func TestGroups(t *testing.T) {
 	}
 	if g.t.Len() > 0 || g.Bytes() > 0 {
 		t.Errorf("%d groups are left, of %d bytes", g.t.Len(), g.Bytes())
+	}
+}
+
+// TestGroupWalkLosesItsPlace: a walk whose group loses the entry it stands on, the last one, or all of them, is at its end.
+func TestGroupWalkLosesItsPlace(t *testing.T) {
+	t.Parallel()
+	const tail = 4
+	for _, c := range []struct {
+		name   string
+		steps  int
+		change func(*Groups)
+	}{
+		{"entry", 3, func(g *Groups) { g.Remove(grouped(2), tail, grouped) }},
+		{"all", 1, func(g *Groups) { g.Reset() }},
+		{"all, at the end", 3, func(g *Groups) { g.Reset() }},
+	} {
+		var g Groups
+		for s := range Slot(3) {
+			g.Add(grouped(s), tail, s, grouped)
+		}
+		var w GroupWalk
+		w.Restart(&g, grouped, grouped(0), grouped(999), 2, false)
+		for range c.steps {
+			w.Next()
+		}
+		c.change(&g)
+		for range 2 {
+			if s, ok := w.Next(); ok {
+				t.Errorf("%s: slot %d after the last", c.name, s)
+			}
+		}
 	}
 }

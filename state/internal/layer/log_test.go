@@ -51,6 +51,9 @@ func TestLog(t *testing.T) {
 		if l.Len() != 0 || l.Bytes() != 0 || len(sorted(t, &l)) != 0 {
 			t.Fatal("not empty after Reset")
 		}
+		if len(l.spare) > logSpare {
+			t.Fatalf("%d pieces of memory are kept", len(l.spare))
+		}
 	}
 }
 
@@ -200,5 +203,75 @@ func TestMap(t *testing.T) {
 				t.Fatal("the map differs")
 			}
 		}
+	}
+}
+
+// TestLogKeepsLittle: a log that has been large gives its memory up, above all that of large records.
+func TestLogKeepsLittle(t *testing.T) {
+	t.Parallel()
+	var l Log
+	for i := range 4 * logSpare {
+		l.Put(0, []byte{byte(i)}, make([]byte, (1+i%2)*logChunk*3/4), nil)
+	}
+	l.Reset()
+	room := 0
+	for _, c := range l.spare {
+		room = max(room, cap(c))
+	}
+	if len(l.spare) != logSpare || room > logChunk {
+		t.Errorf("%d pieces of memory are kept, the largest of %d bytes", len(l.spare), room)
+	}
+}
+
+// TestMapBytes: what entries hold counts, and does no more when they have left.
+func TestMapBytes(t *testing.T) {
+	t.Parallel()
+	const n, length = 100, 10_000
+	var m Map
+	key := func(i int) []byte { return fmt.Appendf(nil, "a key that is longer than a cell %d", i) }
+	for i := range n {
+		m.Put(Hash(key(i)), key(i), nil)
+		m.Put(Hash(key(i)), key(i), make([]byte, length/2))
+		m.Put(Hash(key(i)), key(i), make([]byte, length))
+	}
+	if got := m.Bytes(); got < n*length || got > 2*n*length {
+		t.Errorf("%d bytes, want those of %d values of %d", got, n, length)
+	}
+	for i := range n / 2 {
+		m.Bury(Hash(key(i)), key(i))
+	}
+	if got := m.Bytes(); got > n*length {
+		t.Errorf("%d bytes with half of the entries deleted", got)
+	}
+	for i := range n {
+		e, _ := m.Get(Hash(key(i)), key(i))
+		m.Remove(e.Slot)
+	}
+	if got := m.Bytes(); got != 0 {
+		t.Errorf("%d bytes when it is empty", got)
+	}
+}
+
+// TestMapWhatMayLeave: a tombstone leaves that is not too young, and nothing else in its place; an entry is evicted unless it is too young.
+func TestMapWhatMayLeave(t *testing.T) {
+	t.Parallel()
+	var m Map
+	m.RemoveTombstone(7, 1) // of a map that has been emptied
+	key := []byte("key")
+	has := func() bool { _, ok := m.Get(Hash(key), key); return ok }
+	s := m.Bury(Hash(key), key)
+	m.Mark(s).Epoch = 5
+	if m.RemoveTombstone(s, 4); !has() {
+		t.Error("a tombstone left too early")
+	}
+	m.Put(Hash(key), key, []byte("v"))
+	if m.RemoveTombstone(s, 5); !has() {
+		t.Error("a value left in place of the tombstone before it")
+	}
+	if n := m.Evict(0, 4, 10); n != 0 {
+		t.Error("an entry was evicted too early")
+	}
+	if n := m.Evict(0, 5, 10); n != 1 || has() {
+		t.Errorf("%d entries evicted, want the one", n)
 	}
 }

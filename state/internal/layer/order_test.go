@@ -104,3 +104,24 @@ func TestOrderAscending(t *testing.T) {
 		p = after
 	}
 }
+
+// TestWalkOverReset: a walk whose order is emptied is at its end, until something comes after where it stands.
+func TestWalkOverReset(t *testing.T) {
+	t.Parallel()
+	var o Order
+	o.Build([]Slot{1, 2, 3}, func(a, b Slot) int { return cmp.Compare(a, b) })
+	w := NewWalk(&o, number, nil, nil, false)
+	if s, ok := w.Next(); s != 1 || !ok {
+		t.Errorf("%d, %v, want 1", s, ok)
+	}
+	again := w
+	o.Reset()
+	if s, ok := w.Next(); ok {
+		t.Errorf("slot %d of an empty order", s)
+	}
+	w = again // had it not asked meanwhile
+	o.Insert(o.Seek(func(Slot) int { return 0 }), 2)
+	if s, ok := w.Next(); s != 2 || !ok {
+		t.Errorf("%d, %v, want 2", s, ok)
+	}
+}
