@@ -130,7 +130,7 @@ type Machine struct {
 	begun    time.Time
 	renewals int
 
-	lost      bool      // of the present recovery: it holds until one goes through, however many it takes
+	lost      bool      // it holds until a recovery goes through, however many it takes, and restarts between them
 	failures  int       // recoveries since the last commit, or since a minute went well
 	failing   time.Time // time of the first of them
 	recovered time.Time // when the last of them went through
@@ -258,7 +258,7 @@ func (m *Machine) recovering(now time.Time, ev Event) Effect {
 	case ev.Kind == Failed, ev.Kind == Recovered && ev.Err != nil:
 		return m.fail(now, ev.Err)
 	case ev.Kind == Recovered:
-		m.state, m.recovered = Idle, now
+		m.state, m.recovered, m.lost = Idle, now, false
 		return Effect{}
 	case ev.Kind == Dirty:
 		return Effect{}
@@ -267,7 +267,8 @@ func (m *Machine) recovering(now time.Time, ev Event) Effect {
 }
 
 func (m *Machine) recover(now time.Time, cause error, lost bool) Effect {
-	if m.state != Recovering && now.Sub(m.recovered) >= calm {
+	m.lost = lost || m.lost && !planted.Is(planted.LossForgotten)
+	if m.state != Recovering && m.well(now).Sub(m.recovered) >= calm {
 		m.failures = 0
 	}
 	if m.failures == 0 {
@@ -281,13 +282,20 @@ func (m *Machine) recover(now time.Time, cause error, lost bool) Effect {
 		wait = min(firstWait<<min(m.failures-1, 10), maxWait)
 	}
 	m.failures++
-	m.lost = lost || m.state == Recovering && m.lost && !planted.Is(planted.LossForgotten)
 	m.state = Recovering
 	return Effect{Kind: Recover, Wait: wait, Lost: m.lost, Err: cause}
 }
 
+// well returns until when nothing was wrong: a transaction that is lost after a long time has not gone well for so long.
+func (m *Machine) well(now time.Time) time.Time {
+	if m.state == Idle {
+		return now
+	}
+	return m.begun
+}
+
 // Restart takes a machine that has stopped into a recovery: somebody has decided to go on in spite of the failure. However often that
-// happens, it does not give up; failures that follow each other wait longer and longer.
+// happens, it does not give up; failures that follow each other wait longer and longer. What was lost when it stopped stays lost.
 func (m *Machine) Restart(now time.Time, cause error) Effect {
 	if m.state != Stopped {
 		panic(fmt.Sprintf("commit: restart in state %s", m.state))
@@ -296,7 +304,7 @@ func (m *Machine) Restart(now time.Time, cause error) Effect {
 	if m.failures > 0 {
 		m.failing = now // the budget begins anew
 	}
-	return m.recover(now, cause, false)
+	return m.recover(now, cause, m.lost)
 }
 
 func (m *Machine) stop(err error) Effect {
