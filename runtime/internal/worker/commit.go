@@ -326,7 +326,10 @@ func (w *Worker) apply(begun time.Time) error {
 func (w *Worker) recover(ctx context.Context, e commit.Effect) error {
 	w.log.Warn("transaction lost; recovering", "err", e.Err, "tasks", len(w.tasks), "in", e.Wait)
 	w.leaveGate()
-	w.totals.aborts++
+	if !w.recovering { // else it has been counted
+		w.totals.aborts++
+	}
+	w.recovering = true
 	specs := append(w.cancelAll(), w.parked...)
 	w.parked = nil
 	for _, r := range w.tasks {
@@ -350,7 +353,7 @@ func (w *Worker) recover(ctx context.Context, e commit.Effect) error {
 	if err := w.initProducer(ctx); err != nil {
 		return err
 	}
-	specs, w.parked = w.parked, nil
+	specs, w.parked, w.recovering = w.parked, nil, false
 	if !e.Lost {
 		w.prepare(ctx, specs)
 	}

@@ -99,20 +99,21 @@ type Worker struct {
 	done     chan struct{} // closed when Run has returned
 
 	// Owned by the goroutine of Run.
-	machine   *commit.Machine
-	policy    commit.Policy
-	out       *Collector
-	tasks     []*running // in the order of their ids
-	byInput   map[client.TopicPartition]*input
-	batches   []*preparation
-	preparing sync.WaitGroup
-	fetched   []client.Fetched
-	records   int             // that each task may process in a round
-	leave     func()          // of the membership gate, nil outside
-	refused   int32           // generation that was refused, 0 if none
-	identity  client.Identity // the one that the gate let in
-	parked    []restore.Task  // closed by a recovery that has not gone through yet
-	totals    totals
+	machine    *commit.Machine
+	policy     commit.Policy
+	out        *Collector
+	tasks      []*running // in the order of their ids
+	byInput    map[client.TopicPartition]*input
+	batches    []*preparation
+	preparing  sync.WaitGroup
+	fetched    []client.Fetched
+	records    int             // that each task may process in a round
+	leave      func()          // of the membership gate, nil outside
+	refused    int32           // generation that was refused, 0 if none
+	identity   client.Identity // the one that the gate let in
+	parked     []restore.Task  // closed by a recovery that has not gone through yet
+	recovering bool            // a recovery has begun that has not gone through yet
+	totals     totals
 
 	culprits    []parkedTask // failed, and not closed yet
 	failedTasks []parkedTask // failed and closed

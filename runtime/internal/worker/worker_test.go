@@ -256,31 +256,44 @@ func TestLose(t *testing.T) {
 	w.await("it runs again", func() bool { return len(r.Snapshot().Running) == 1 })
 }
 
-// What was lost stays lost though the new session takes more than one attempt: a task that came back by itself would be committed under
-// the next membership, beside the one that the group has given it to.
+// What was lost stays lost though the new session takes more than one attempt, or the worker starts again between them: a task that came back by
+// itself would be committed under the next membership, beside the one that the group has given it to.
 func TestLoseWithoutASession(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	r := w.run()
-	w.takeTrace()
-	w.failOnce("init", errors.New("cut off"))
-	w.feed(0, "a")
-	w.await("committed", func() bool { return w.committed() == 1 })
-	if err := r.Lose(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Release(t.Context(), nil); err != nil { // whatever the loss has left for later has been done by now
-		t.Fatal(err)
-	}
-	calls := w.takeTrace()
-	inits := 0
-	for _, c := range calls {
-		if c == "init" {
-			inits++
-		}
-	}
-	if inits != 2 || slices.Contains(calls, "prepare") || len(r.Snapshot().Running) != 0 {
-		t.Errorf("calls %q, %d tasks run", calls, len(r.Snapshot().Running))
+	for name, err := range map[string]error{
+		"it passes":               errors.New("cut off"),
+		"the worker starts again": commit.Fatal(errors.New("not authorised")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.uncaught = func(error) Verdict { return Replace }
+			r := w.run()
+			w.takeTrace()
+			w.failOnce("init", err)
+			w.feed(0, "a")
+			w.await("committed", func() bool { return w.committed() == 1 })
+			if err := r.Lose(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Release(t.Context(), nil); err != nil { // whatever the loss has left for later has been done by now
+				t.Fatal(err)
+			}
+			calls := w.takeTrace()
+			inits := 0
+			for _, c := range calls {
+				if c == "init" {
+					inits++
+				}
+			}
+			s := r.Snapshot()
+			if inits != 2 || slices.Contains(calls, "prepare") || len(s.Running) != 0 || len(s.Preparing) != 0 {
+				t.Errorf("calls %q; tasks %v run, %v are made ready", calls, s.Running, s.Preparing)
+			}
+			if s.Aborts != 1 {
+				t.Errorf("one loss is counted as %d", s.Aborts)
+			}
+		})
 	}
 }
 
