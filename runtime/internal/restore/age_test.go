@@ -99,8 +99,8 @@ func TestRestoreOutlivesDeletes(t *testing.T) {
 	}
 }
 
-// A copy that falls behind for too long begins anew; one that keeps up does not, however long nothing came before much came at once. Nor does one
-// that is read for the first seconds, however short the time is for which deletes stay.
+// A copy that falls behind for too long begins anew, also if it then gets all at once; one that keeps up does not, however long nothing came, which it
+// has heard, before much came at once. Nor does one that is read for the first seconds, however short the time is for which deletes stay.
 func TestCopyFallsBehind(t *testing.T) {
 	t.Parallel()
 	nothing, more := client.Fetched{TopicPartition: changelog}, client.Fetched{TopicPartition: changelog, Lag: 5, HighWatermark: 5}
@@ -112,7 +112,9 @@ func TestCopyFallsBehind(t *testing.T) {
 		resets    int
 		fresh     bool // it was complete, or emptied, since
 	}{
-		"keeps up":                     {31 * time.Minute, time.Hour, nil, 2, 1, true},
+		"keeps up":                     {29 * time.Minute, time.Hour, nil, 2, 1, true},
+		"keeps up, heard a minute ago": {61 * time.Second, time.Millisecond, nil, 2, 1, true},
+		"was cut off":                  {31 * time.Minute, time.Hour, nil, 2, 2, true},
 		"falls behind":                 {31 * time.Minute, time.Hour, nil, 5, 2, true},
 		"hears that there is more":     {31 * time.Minute, time.Hour, []client.Fetched{more}, 5, 2, true},
 		"heard that there was no more": {31 * time.Minute, time.Hour, []client.Fetched{nothing}, 5, 1, true},

@@ -256,7 +256,14 @@ func (k *Keeper) take(got *client.Fetched) error {
 	c.end = max(got.HighWatermark, c.next)
 	now := k.cfg.Now()
 	if got.Batch == nil {
-		c.judge(got, now)
+		c.complete(got, now)
+		return nil
+	}
+	if !c.inTime(got, now) { // looked up again, it will be found behind, as long as it has not got this
+		release(*got)
+		k.fetcher.Remove(got.TopicPartition)
+		c.state, c.known = unlocated, false
+		k.lookLater()
 		return nil
 	}
 	bad, err := c.load(got)
@@ -272,11 +279,7 @@ func (k *Keeper) take(got *client.Fetched) error {
 	}
 	c.end, k.wait = max(c.end, c.next), firstLook
 	tell(k.cfg.Listen, c.event(Progressed))
-	if !c.judge(got, now) { // looked up again, it will be found behind
-		k.fetcher.Remove(got.TopicPartition)
-		c.state, c.known = unlocated, false
-		k.lookLater()
-	}
+	c.complete(got, now)
 	return nil
 }
 
