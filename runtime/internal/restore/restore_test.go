@@ -181,6 +181,7 @@ type fakeStore struct {
 	bulk  bool
 	begin error // of BeginBulk
 	end   error // of EndBulk
+	fail  error // of RestoredTo
 	next  int64
 	note  func(format string, args ...any)
 }
@@ -205,6 +206,9 @@ func (s *fakeStore) Restore(_, value []byte, _ int64, headers ...topology.Header
 	return nil
 }
 func (s *fakeStore) RestoredTo(next int64) error {
+	if s.fail != nil {
+		return s.fail
+	}
 	if !s.bulk {
 		s.content, s.pending, s.pos.Next = append(s.content, s.pending...), nil, next
 	}
