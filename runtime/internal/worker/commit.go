@@ -27,7 +27,7 @@ const (
 func (w *Worker) pending(idle bool) commit.Pending {
 	p := commit.Pending{Dirty: w.out.Records() > 0, Drained: idle}
 	for _, r := range w.tasks {
-		p.Dirty = p.Dirty || r.task.Uncommitted()
+		p.Dirty = p.Dirty || r.fresh || r.task.Uncommitted()
 		p.Asked = p.Asked || r.task.CommitRequested()
 		dirty, _ := r.task.Bytes()
 		p.Bytes += dirty
@@ -35,25 +35,9 @@ func (w *Worker) pending(idle bool) commit.Pending {
 			p.Drained = p.Drained && in.known && in.lag == 0
 		}
 	}
-	p.Dirty = p.Dirty || w.positionsMoved() || w.untold()
+	p.Dirty = p.Dirty || w.untold()
 	p.Drained = p.Drained || idle && w.held // nothing comes of waiting, and others may wait for the commit
 	return p
-}
-
-// positionsMoved reports whether a task has come past control records, or records that it left out, since the last commit: that is
-// committed though there is nothing else, so that the group's lag goes to 0.
-func (w *Worker) positionsMoved() bool {
-	for _, r := range w.tasks {
-		if !r.offered {
-			continue
-		}
-		for _, p := range r.task.Progress() {
-			if p.Next != w.byInput[p.Input].committed {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // commitIfDue commits if the policy says so. idle: this round neither fetched nor processed anything.
@@ -308,7 +292,7 @@ func (w *Worker) apply(begun time.Time) error {
 		}
 	}
 	for _, r := range w.tasks {
-		r.offered = r.task.Buffered() > 0 // what is left of the batches may hold control records alone
+		r.fresh = false
 		for _, in := range r.inputs {
 			in.committed, in.told = in.position, in.next
 			r.spec.Known[in.tp] = true

@@ -128,15 +128,14 @@ type Worker struct {
 
 // running is a task that runs.
 type running struct {
-	spec   restore.Task
-	task   *task.Task
-	inputs []*input
-	wake   time.Time
-	next   map[string]int64 // by store name: changelog offsets after the transaction
-	// offered: there are batches whose ends may not be committed yet, or beginnings that are not.
-	offered bool
-	starved time.Time // since when an input is waited for, zero if none is
-	crowded bool      // its operators' times had no room in the metadata, which was said
+	spec    restore.Task
+	task    *task.Task
+	inputs  []*input
+	wake    time.Time
+	next    map[string]int64 // by store name: changelog offsets after the transaction
+	fresh   bool             // where an input begins, which is not the log's start, is to be committed, though nothing comes
+	starved time.Time        // since when an input is waited for, zero if none is
+	crowded bool             // its operators' times had no room in the metadata, which was said
 }
 
 // input is one partition that a running task reads.
@@ -300,7 +299,6 @@ func (w *Worker) offer(in *input, f *client.Fetched) error {
 		return inputError(in, f.Err)
 	}
 	if f.Batch != nil {
-		in.owner.offered = true
 		if err := in.owner.task.Offer(in.tp, f.Batch); err != nil {
 			return w.taskError(err)
 		}
