@@ -102,6 +102,9 @@ func TestEveryStepCanFail(t *testing.T) {
 			if len(w.complete) != 1 {
 				t.Errorf("the store was said to be complete %d times: a commit that failed says nothing", len(w.complete))
 			}
+			if !w.known {
+				t.Error("whoever makes the task ready is not told that an offset was committed")
+			}
 			w.mu.Unlock()
 			w.feed(1, "a", "b")
 			w.await("committed", func() bool { return w.committed() == 3 })
@@ -154,6 +157,118 @@ func TestNewerGeneration(t *testing.T) {
 	}
 }
 
+// A worker that waits for a newer generation is not in the gate, or the member could not join. If that ends in a loss, the old generation may commit
+// again: it may have been refused for a moment only.
+func TestWaitForAGeneration(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run()
+	w.takeTrace()
+	w.failOnce("offsets", kerr.RebalanceInProgress)
+	w.feed(0, "a")
+	count := func(call string) (n int) {
+		for _, c := range w.traced() {
+			if c == call {
+				n++
+			}
+		}
+		return n
+	}
+	w.await("it asks again", func() bool { return count("enter") > 3 })
+	if in := count("enter") - count("leave"); in > 1 { // it may be asking
+		t.Errorf("it has entered %d times without leaving", in)
+	}
+	w.failOnce("enter", errors.New("cut off"))
+	w.await("it begins anew", func() bool { return slices.Contains(w.traced(), "read in-0 from 0") })
+	w.feed(0, "a")
+	w.await("committed", func() bool { return w.committed() == 1 })
+}
+
+// A call that does not return is given up when the log has given the transaction up, whichever it is.
+func TestCommitIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, call := range []string{"enter", "offsets", "flush", "end"} {
+		t.Run(call, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.txnTimeout = 50 * time.Millisecond
+			w.hang = call
+			w.run()
+			w.takeTrace()
+			w.feed(0, "a")
+			w.await("it begins anew", func() bool { return slices.Contains(w.traced(), "read in-0 from 0") })
+			w.feed(0, "a")
+			w.await("committed", func() bool { return w.committed() == 1 })
+		})
+	}
+}
+
+// Where an input begins is committed though nothing comes, once, if it is not the log's start: another start would have another answer (D-09).
+func TestBeginningIsCommitted(t *testing.T) {
+	t.Parallel()
+	for name, reset := range map[string]topology.OffsetReset{"earliest": topology.Earliest(), "latest": topology.Latest()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStepped(t, 0)
+			spec := stepTask(0)
+			spec.Resets = map[client.TopicPartition]topology.OffsetReset{input0: reset}
+			s.order(t, func(ctx context.Context) error { return s.Assign(ctx, []restore.Task{spec}) })
+			for len(s.tasks) < 1 {
+				s.step(t)
+			}
+			if got := s.pending(true).Dirty; got != (name == "latest") {
+				t.Errorf("there is something to commit: %v", got)
+			}
+			if err := s.commitNow(t.Context()); err != nil || s.pending(true).Dirty {
+				t.Errorf("%v; then there is something to commit: %v", err, s.pending(true).Dirty)
+			}
+		})
+	}
+}
+
+// The store is complete as of when the commit began: what another wrote to its changelog since, if the tasks were taken away meanwhile, it has not got.
+func TestCompleteAsOfTheBeginning(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 0)
+	spec := stepTask(0)
+	row := func(key, value []byte, _ int64) ([]byte, []byte, bool) { return key, value, true }
+	spec.Stores = []restore.Store{{Name: "counts", Changelog: client.TopicPartition{Topic: "changelog"}, State: noted{w: s.w}},
+		{Name: "rows", Changelog: input0, Row: row, State: noted{w: s.w}}} // which is as complete as the task has come
+	s.order(t, func(ctx context.Context) error { return s.Assign(ctx, []restore.Task{spec}) })
+	for len(s.tasks) < 1 {
+		s.step(t)
+	}
+	s.asks, s.fetched = true, []int{0}
+	s.feed(0, 1)
+	begun := s.cfg.Now().UnixMilli()
+	s.w.during = func(string) { s.clock.Add(int64(time.Second)) }
+	s.step(t)
+	if s.w.committed() != 1 || !slices.Equal(s.w.complete, []int64{begun}) {
+		t.Errorf("committed %d, complete as of %v, want %d", s.w.committed(), s.w.complete, begun)
+	}
+}
+
+// An input is drained when the log has said that there is no more.
+func TestDrained(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 1)
+	for _, tc := range []struct {
+		lag  int64
+		want bool
+	}{{-1, false}, {5, false}, {0, true}} {
+		if tc.lag >= 0 {
+			s.w.fetched = append(s.w.fetched, client.Fetched{TopicPartition: input0, Lag: tc.lag})
+			s.step(t)
+		}
+		if got := s.pending(true).Drained; got != tc.want {
+			t.Errorf("lag %d: drained %v", tc.lag, got)
+		}
+		if s.pending(false).Drained {
+			t.Errorf("lag %d: a worker that has just worked is drained", tc.lag)
+		}
+	}
+}
+
 // The member was lost: nothing is committed, the task is closed, and it is not taken up again before the instance says so
 // (G1).
 func TestLostMember(t *testing.T) {
@@ -176,8 +291,15 @@ func TestLostMember(t *testing.T) {
 				defer w.mu.Unlock()
 				return len(w.dropped) == 1
 			})
-			if got := w.traced(); slices.Contains(got, "end commit=true") || !slices.Contains(got, "init") {
+			got := w.traced()
+			if slices.Contains(got, "end commit=true") || !slices.Contains(got, "init") {
 				t.Errorf("calls %q", got)
+			}
+			if told := name == "the coordinator says so"; slices.Contains(got, "refused") != told { // else the member knows
+				t.Errorf("the member is told: %v, want %v", !told, told)
+			}
+			if entered := name != "the gate says so"; slices.Contains(got, "leave") != entered {
+				t.Errorf("the gate was left: %v, want %v", !entered, entered)
 			}
 			if n := len(r.Snapshot().Running); n != 0 {
 				t.Errorf("%d tasks run", n)
