@@ -21,6 +21,8 @@ const (
 	initTimeout = 30 * time.Second
 	// renewalPoll is how often the gate is asked for a newer generation than the one that was refused.
 	renewalPoll = 5 * time.Millisecond
+	// restEvery is how often a worker that has nothing to commit notes that its stores are complete.
+	restEvery = time.Minute
 )
 
 // pending sums up what the policy needs to know.
@@ -48,10 +50,38 @@ func (w *Worker) commitIfDue(ctx context.Context, idle bool) (bool, error) {
 			return true, err
 		}
 	}
-	if due, _ := w.policy.Due(w.cfg.Now(), p); !due {
+	now := w.cfg.Now()
+	if due, _ := w.policy.Due(now, p); !due {
+		if !p.Dirty {
+			w.rest(now)
+		}
 		return false, nil
 	}
 	return true, w.commit(ctx)
+}
+
+// rest notes that the stores are complete though there was nothing to commit, or they would be taken for stores that have been behind since
+// the last commit. Nothing of theirs is outstanding, and nobody else writes to their changelogs as long as the tasks are this worker's: a worker that
+// is cut off cannot know that, so it goes by when the group was asked that has last answered.
+func (w *Worker) rest(now time.Time) {
+	if w.cfg.Heard == nil || w.machine.State() != commit.Idle || now.Sub(w.rested) < restEvery {
+		return
+	}
+	if ago, ok := w.cfg.Heard(); ok {
+		w.rested = now
+		w.completeAsOf(now.Add(-ago))
+	}
+}
+
+// completeAsOf notes when the stores had all of their changelogs.
+func (w *Worker) completeAsOf(at time.Time) {
+	for _, r := range w.tasks {
+		for _, s := range r.spec.Stores {
+			if s.Row == nil {
+				s.State.CompleteAsOf(at.UnixMilli())
+			}
+		}
+	}
 }
 
 // begin notes under which member the transaction begins (G1).
@@ -285,12 +315,8 @@ func (w *Worker) apply(begun time.Time) error {
 		if err := r.task.Committed(r.next); err != nil {
 			return commit.Fatal(err)
 		}
-		for _, s := range r.spec.Stores {
-			if s.Row == nil {
-				s.State.CompleteAsOf(begun.UnixMilli())
-			}
-		}
 	}
+	w.completeAsOf(begun)
 	for _, r := range w.tasks {
 		r.fresh = false
 		for _, in := range r.inputs {

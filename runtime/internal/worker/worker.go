@@ -51,6 +51,8 @@ type Config struct {
 	Producer Producer
 	Fetcher  Fetcher
 	Member   Membership
+	// Heard, if not nil, returns how long ago the group was asked, at the last time that it has answered, whether it knows the member; false: never.
+	Heard func() (ago time.Duration, ok bool)
 	// Prepare makes tasks ready (package restore).
 	Prepare func(ctx context.Context, tasks []restore.Task, ready func(restore.Ready)) error
 	// NewTask builds a task that starts at those positions.
@@ -118,6 +120,7 @@ type Worker struct {
 	culprits    []parkedTask // failed, and not closed yet
 	failedTasks []parkedTask // failed and closed
 	published   time.Time
+	rested      time.Time // when rest last noted something
 	paused      bool
 	heldBack    []restore.Task // that are to be made ready when it is not paused any more
 	bound       int64          // of the tasks, as it was published

@@ -248,6 +248,51 @@ func TestCompleteAsOfTheBeginning(t *testing.T) {
 	}
 }
 
+// A worker without anything to commit notes once a minute that its stores are complete, as of when the group last answered. While something is
+// uncommitted they are not, and where the group does not answer another may write to their changelogs.
+func TestRestingWorker(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 0)
+	spec := stepTask(0)
+	spec.Stores = []restore.Store{{Name: "counts", Changelog: client.TopicPartition{Topic: "changelog"}, State: noted{w: s.w}}}
+	s.order(t, func(ctx context.Context) error { return s.Assign(ctx, []restore.Task{spec}) })
+	for len(s.tasks) < 1 {
+		s.step(t)
+	}
+	ago, answers := 3*time.Second, false
+	s.cfg.Heard = func() (time.Duration, bool) { return ago, answers }
+	step := func(later time.Duration) (asOf []int64) {
+		s.clock.Add(int64(later))
+		s.step(t)
+		asOf, s.w.complete = s.w.complete, nil
+		return asOf
+	}
+	pause := func(on bool) { s.order(t, func(ctx context.Context) error { return s.Pause(ctx, on) }) }
+	pause(true) // its punctuation would be something to commit
+	if got := step(time.Hour); len(got) > 0 {
+		t.Errorf("the group has not answered yet, and it is complete as of %v", got)
+	}
+	answers = true
+	if got, want := step(0), []int64{s.cfg.Now().Add(-ago).UnixMilli()}; !slices.Equal(got, want) {
+		t.Errorf("it is complete as of %v, want %v", got, want)
+	}
+	if got := step(restEvery - 1); len(got) > 0 {
+		t.Errorf("it is complete as of %v, too soon", got)
+	}
+	ago = time.Hour
+	if got, want := step(1), []int64{s.cfg.Now().Add(-ago).UnixMilli()}; !slices.Equal(got, want) {
+		t.Errorf("cut off, it is complete as of %v, want %v", got, want)
+	}
+	pause(false)
+	s.fetched = []int{0}
+	s.feed(0, 1)
+	s.policy.MaxPause, s.policy.Interval = time.Hour, time.Hour
+	s.policy.Done(s.cfg.Now().Add(-time.Hour), s.cfg.Now()) // a commit so dear that the next one is not due
+	if got := step(restEvery); len(got) > 0 || s.took()[0] != 1 {
+		t.Errorf("what it has processed is not committed, and it is complete as of %v", got)
+	}
+}
+
 // An input is drained when the log has said that there is no more.
 func TestDrained(t *testing.T) {
 	t.Parallel()
