@@ -271,9 +271,10 @@ func (w *world) feed(offset int64, values ...string) {
 }
 
 type batch struct {
-	values []string
-	at     int64
-	i      int
+	values  []string
+	at      int64
+	i       int
+	release func() // may be nil
 }
 
 func (b *batch) Next(r *topology.Raw) (bool, error) {
@@ -287,7 +288,11 @@ func (b *batch) Next(r *topology.Raw) (bool, error) {
 func (b *batch) End() int64         { return b.at + int64(len(b.values)) }
 func (b *batch) LeaderEpoch() int32 { return 0 }
 func (b *batch) Bytes() int         { return len(b.values) }
-func (b *batch) Release()           {}
+func (b *batch) Release() {
+	if b.release != nil {
+		b.release()
+	}
+}
 
 // gatekeeper is the world as a Membership.
 type gatekeeper struct{ *world }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -98,4 +99,87 @@ func TestUnreadableInput(t *testing.T) {
 	w.mu.Unlock()
 	w.ready <- struct{}{}
 	w.await("it is parked", func() bool { return len(r.Snapshot().Failed) == 1 })
+}
+
+// A task that is released while it is made ready, or is to be, does not run; those that came with it do.
+func TestReleaseOfWhatIsNotReady(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 0)
+	prepare := s.cfg.Prepare
+	asked, ended := make(chan []restore.Task), 0
+	s.cfg.Prepare = func(ctx context.Context, tasks []restore.Task, _ func(restore.Ready)) error {
+		asked <- tasks
+		<-ctx.Done()
+		ended++
+		return ctx.Err()
+	}
+	s.order(t, func(ctx context.Context) error { return s.Assign(ctx, []restore.Task{stepTask(0), stepTask(1)}) })
+	if tasks := <-asked; len(tasks) != 2 {
+		t.Errorf("made ready: %v", tasks)
+	}
+	s.cfg.Prepare = prepare
+	s.order(t, func(ctx context.Context) error { return s.Release(ctx, []topology.TaskID{{Partition: 0}}) })
+	if ended != 1 {
+		t.Error("the preparation goes on")
+	}
+	for len(s.tasks) == 0 {
+		s.step(t)
+	}
+	s.order(t, func(ctx context.Context) error { return s.Pause(ctx, true) })
+	s.order(t, func(ctx context.Context) error { return s.Assign(ctx, []restore.Task{stepTask(2)}) })
+	s.order(t, func(ctx context.Context) error { return s.Release(ctx, []topology.TaskID{{Partition: 2}}) })
+	s.order(t, func(ctx context.Context) error { return s.Pause(ctx, false) })
+	if len(s.tasks) != 1 || s.tasks[0].spec.ID.Partition != 1 || len(s.batches) > 0 || len(s.heldBack) > 0 {
+		t.Errorf("%d tasks run, %d preparations go on, %d are held back", len(s.tasks), len(s.batches), len(s.heldBack))
+	}
+}
+
+// A task that is released does not come back if the commit before that fails, which has all tasks made ready anew.
+func TestReleaseThroughAFailedCommit(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 2)
+	s.feed(0, 1)
+	s.policy.MaxPause, s.policy.Interval = time.Hour, time.Hour
+	s.policy.Done(s.cfg.Now().Add(-time.Hour), s.cfg.Now()) // a commit so dear that the next one is not due by itself
+	s.step(t)
+	s.w.failOnce("end", errors.New("cut off"))
+	s.order(t, func(ctx context.Context) error { return s.Release(ctx, []topology.TaskID{{Partition: 0}}) })
+	for len(s.batches) > 0 {
+		s.step(t)
+	}
+	if len(s.tasks) != 1 || s.tasks[0].spec.ID.Partition != 1 {
+		t.Errorf("%d tasks run", len(s.tasks))
+	}
+}
+
+// Run ends after what it has begun to make ready: that writes to stores.
+func TestRunEndsLast(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	begun, end := make(chan struct{}), make(chan struct{})
+	r := w.run()
+	prepare := r.cfg.Prepare
+	err := r.do(t.Context(), func(context.Context) error {
+		r.cfg.Prepare = func(ctx context.Context, tasks []restore.Task, ready func(restore.Ready)) error {
+			close(begun)
+			<-end
+			return prepare(ctx, tasks, ready)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Assign(t.Context(), []restore.Task{w.second(always)}); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	w.feed(0, "bad") // ends it
+	select {
+	case <-r.done:
+		t.Error("it has ended")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(end)
+	<-r.done
 }
