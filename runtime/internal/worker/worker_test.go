@@ -421,6 +421,46 @@ func TestLose(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.await("it runs again", func() bool { return len(r.Snapshot().Running) == 1 })
+	w.mu.Lock()
+	w.lost = true // this time a commit finds out, and the instance has to be told
+	w.mu.Unlock()
+	w.feed(0, "a")
+	w.await("dropped", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.dropped) == 1
+	})
+}
+
+// A loss ends what is made ready, and what has failed for good is forgotten; the snapshot shows it, since copies of states wait for what is made ready.
+func TestLoseWhatDoesNotRun(t *testing.T) {
+	t.Parallel()
+	for name, unready := range map[string]bool{"a task is made ready": true, "a task has failed": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStepped(t, 0)
+			s.cfg.TaskTimeout = 0
+			s.cfg.Uncaught = func(error) Verdict { return Park }
+			asked := make(chan struct{}, 1)
+			s.cfg.Prepare = func(ctx context.Context, tasks []restore.Task, _ func(restore.Ready)) error {
+				asked <- struct{}{}
+				if unready {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return restore.Failed{{ID: tasks[0].ID, Err: errNoLeader}}
+			}
+			s.order(t, func(ctx context.Context) error { return s.Assign(ctx, []restore.Task{stepTask(0)}) })
+			<-asked
+			for !unready && len(s.Snapshot().Failed) == 0 {
+				s.step(t)
+			}
+			s.order(t, s.Lose)
+			if got := s.Snapshot(); len(got.Preparing) > 0 || len(got.Failed) > 0 || len(s.batches) > 0 {
+				t.Errorf("snapshot %+v", got)
+			}
+		})
+	}
 }
 
 // What was lost stays lost though the new session takes more than one attempt, or the worker starts again between them: a task that came back by
