@@ -135,7 +135,6 @@ type Machine struct {
 	failing   time.Time // time of the first of them
 	recovered time.Time // when the last of them went through
 	fencedAt  time.Time // last fencing, zero if none
-	everFence bool
 }
 
 // New returns a machine in state Idle.
@@ -210,7 +209,6 @@ func (m *Machine) Step(now time.Time, ev Event) Effect {
 	effect := Effect{Kind: t.effect}
 	switch {
 	case t.effect == SendOffsets:
-		m.member = ev.Member
 		effect.Member = ev.Member
 	case ev.Kind == Applied:
 		m.failures = 0
@@ -223,7 +221,7 @@ func (m *Machine) failedStep(now time.Time, ev Event) Effect {
 	if ev.Kind == OffsetsSent && client.ClassOf(ev.Err) == client.ClassGeneration && m.renewals < maxRenewals {
 		m.renewals++
 		m.state = Entering
-		return Effect{Kind: Enter, Member: m.member}
+		return Effect{Kind: Enter}
 	}
 	return m.fail(now, ev.Err)
 }
@@ -245,8 +243,8 @@ func (m *Machine) fenced(now time.Time, err error) Effect {
 	if m.state != Idle && m.state != Recovering && now.Sub(m.begun) >= m.cfg.TransactionTimeout {
 		return m.recover(now, fmt.Errorf("transaction was open for %v and timed out: %w", now.Sub(m.begun).Round(time.Millisecond), err), false)
 	}
-	again := m.everFence && now.Sub(m.fencedAt) < fenceWindow
-	m.everFence, m.fencedAt = true, now
+	again := now.Sub(m.fencedAt) < fenceWindow
+	m.fencedAt = now
 	if again {
 		return m.stop(fmt.Errorf("%w: fenced twice within %v: %w", ErrInstanceInUse, fenceWindow, err))
 	}
@@ -260,8 +258,6 @@ func (m *Machine) recovering(now time.Time, ev Event) Effect {
 	case ev.Kind == Recovered:
 		m.state, m.recovered, m.lost = Idle, now, false
 		return Effect{}
-	case ev.Kind == Dirty:
-		return Effect{}
 	}
 	panic(fmt.Sprintf("commit: event %s in state %s", ev.Kind, m.state))
 }
@@ -274,7 +270,7 @@ func (m *Machine) recover(now time.Time, cause error, lost bool) Effect {
 	if m.failures == 0 {
 		m.failing = now
 	}
-	if m.failures > 0 && m.cfg.GiveUpAfter > 0 && now.Sub(m.failing) >= m.cfg.GiveUpAfter {
+	if m.cfg.GiveUpAfter > 0 && now.Sub(m.failing) >= m.cfg.GiveUpAfter {
 		return m.stop(fmt.Errorf("no commit for %v after %d recoveries: %w", now.Sub(m.failing).Round(time.Second), m.failures, cause))
 	}
 	var wait time.Duration
@@ -301,9 +297,7 @@ func (m *Machine) Restart(now time.Time, cause error) Effect {
 		panic(fmt.Sprintf("commit: restart in state %s", m.state))
 	}
 	m.state = Idle
-	if m.failures > 0 {
-		m.failing = now // the budget begins anew
-	}
+	m.failing = now // the budget begins anew
 	return m.recover(now, cause, m.lost)
 }
 

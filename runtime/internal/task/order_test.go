@@ -57,6 +57,9 @@ func TestIdlingForAWhile(t *testing.T) {
 	h := start(t, merged(), func(c *task.Config) { c.MaxIdle = 100 * time.Millisecond })
 	h.Lag(inA, true, 0)
 	h.Lag(inB, true, 0)
+	if _, wake, err := h.Step(h.now, 10); !wake.IsZero() || err != nil {
+		t.Fatalf("without data it wakes up at %v, %v", wake, err)
+	}
 	h.offer("a", "0:k=a1@1", "1:k=a2@2")
 	n, wake, err := h.Step(h.now, 10)
 	if n != 0 || err != nil || !wake.Equal(h.now.Add(100*time.Millisecond)) {
@@ -65,6 +68,11 @@ func TestIdlingForAWhile(t *testing.T) {
 	h.now = h.now.Add(99 * time.Millisecond)
 	h.expect(h.run(), "")
 	h.now = h.now.Add(time.Millisecond)
+	h.SetLimit(0)
+	if n, wake, err := h.Step(h.now, 10); n != 0 || !wake.IsZero() || err != nil {
+		t.Fatalf("Step = %d, %v, %v; what holds it now is no wait", n, wake, err)
+	}
+	h.SetLimit(10)
 	h.expect(h.run(), lines("out-0 k=a1@1", "out-0 k=a2@2")) // the wait is over until b has had a record
 	h.offer("b", "0:k=b3@3")
 	h.now = h.now.Add(99 * time.Millisecond)
@@ -142,4 +150,18 @@ func TestInputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.expect(h.run(), "out-0 k=a1@1")
+}
+
+// A batch that ends before the start, as one may that is fetched whole, does not take the position back.
+func TestBatchBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	in := task.Input{Topic: "in"}
+	h := start(t, pipe(proc{}), func(c *task.Config) { c.Start = []task.Progress{{Input: in, Next: 10, PartitionTime: -1}} })
+	h.offer("in", "5:k=1@1", "6:k=2@2")
+	h.expect(h.run(), "")
+	if got := h.Progress(); len(got) != 1 || got[0].Next != 10 || h.Uncommitted() {
+		t.Errorf("progress %+v, uncommitted %v", got, h.Uncommitted())
+	}
+	h.offer("in", "9:k=3@3", "10:k=4@4")
+	h.expect(h.run(), "out-0 k=4@4")
 }
