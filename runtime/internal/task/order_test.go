@@ -79,6 +79,10 @@ func TestIdlingForAWhile(t *testing.T) {
 	h.expect(h.run(), "") // a is waited for since it was seen empty
 	h.now = h.now.Add(time.Millisecond)
 	h.expect(h.run(), "out-0 k=b3@3")
+	h.offer("a", "2:k=a5@5")
+	h.expect(h.run(), "") // b has had a record, and is waited for again
+	h.now = h.now.Add(100 * time.Millisecond)
+	h.expect(h.run(), "out-0 k=a5@5")
 }
 
 func TestNeverIdling(t *testing.T) {
@@ -164,4 +168,15 @@ func TestBatchBeforeTheStart(t *testing.T) {
 	}
 	h.offer("in", "9:k=3@3", "10:k=4@4")
 	h.expect(h.run(), "out-0 k=4@4")
+}
+
+// A record that is dropped moves the position, which is to be committed though nothing else is.
+func TestDroppedRecordMovesThePosition(t *testing.T) {
+	t.Parallel()
+	h := start(t, pipe(proc{}), func(c *task.Config) { c.Deserialization = func(task.Failure) task.Response { return task.Continue } })
+	h.offer("in", "0:k=bad@1")
+	h.expect(h.run(), "")
+	if p := h.Progress(); !h.Uncommitted() || len(p) != 1 || p[0].Next != 1 {
+		t.Errorf("uncommitted %v, progress %+v", h.Uncommitted(), p)
+	}
 }

@@ -368,3 +368,26 @@ func TestWhatIsNotTaken(t *testing.T) {
 		t.Errorf("%d batches are held", held)
 	}
 }
+
+// A worker that is cut off inside the gate leaves it: the member could not join, nor say farewell.
+func TestCutOffInTheGate(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 1)
+	s.asks = true
+	s.feed(0, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.w.during = func(call string) {
+		if call == "enter" {
+			cancel()
+		}
+	}
+	if _, err := s.round(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a round: %v", err)
+	}
+	if err := s.abandon(); err != nil {
+		t.Error(err)
+	}
+	if got := s.w.takeTrace(); !slices.Contains(got, "leave") || slices.Contains(got, "end commit=true") {
+		t.Errorf("calls %q", got)
+	}
+}
