@@ -180,3 +180,14 @@ func TestDroppedRecordMovesThePosition(t *testing.T) {
 		t.Errorf("uncommitted %v, progress %+v", h.Uncommitted(), p)
 	}
 }
+
+// T4: a record that cannot be decoded stops the task before those that could be processed.
+func TestUndecodableHeadStopsAll(t *testing.T) {
+	t.Parallel()
+	h := start(t, merged())
+	h.offer("a", "0:k=a1@1")
+	h.offer("b", "0:k=bad@2")
+	if n, _, err := h.Step(h.now, 10); n != 0 || err == nil || h.StreamTime() != -1 {
+		t.Errorf("Step = %d, %v; stream time %d", n, err, h.StreamTime())
+	}
+}

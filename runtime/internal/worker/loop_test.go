@@ -391,3 +391,22 @@ func TestCutOffInTheGate(t *testing.T) {
 		t.Errorf("calls %q", got)
 	}
 }
+
+// Lag counts from what is committed, or from where the task begins; a replica may know less than that.
+func TestLagOfAnInput(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		in   input
+		want int64
+	}{
+		{input{known: true, lastStable: 15, start: 12, committed: -1}, 3},
+		{input{known: true, lastStable: 15, start: 12, committed: 14}, 1},
+		{input{known: true, lastStable: 5, start: 12, committed: 14}, 0},
+		{input{start: 12, committed: 14}, -1},
+	} {
+		r := running{inputs: []*input{&tc.in}}
+		if got := r.snapshot().Inputs[0].Lag; got != tc.want {
+			t.Errorf("%+v: lag %d, want %d", tc.in, got, tc.want)
+		}
+	}
+}

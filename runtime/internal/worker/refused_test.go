@@ -225,3 +225,23 @@ func TestRetryForgives(t *testing.T) {
 		t.Errorf("class %v of a failure that is to be tried again: %v", commit.Classify(err), send())
 	}
 }
+
+// A refused record of which nobody knows where it came from is nobody's to let pass.
+func TestRefusedRecordOfUnknownOrigin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	answering(w, task.Continue)
+	w.refuse = func(tp client.TopicPartition, _ *recordbatch.Builder) []client.Refusal {
+		return []client.Refusal{{TopicPartition: tp, Records: []client.Refused{{Err: kerr.InvalidRecord}}}}
+	}
+	r := w.run()
+	w.feed(0, "a")
+	err := <-r.ended
+	r.ended <- err
+	if !errors.Is(err, kerr.InvalidRecord) || commit.Classify(err) != commit.ClassFatal {
+		t.Errorf("Run: %v", err)
+	}
+	if calls := w.traced(); slices.ContainsFunc(calls, func(c string) bool { return strings.HasPrefix(c, "asked") }) {
+		t.Errorf("calls %q", calls)
+	}
+}
