@@ -112,6 +112,9 @@ func TestReleaseOfWhatIsNotReady(t *testing.T) {
 	s.cfg.Prepare = func(ctx context.Context, tasks []restore.Task, _ func(restore.Ready)) error {
 		asked <- tasks
 		<-ctx.Done()
+		for range 1000 { // it is not done at once
+			goruntime.Gosched()
+		}
 		ended++
 		return ctx.Err()
 	}
