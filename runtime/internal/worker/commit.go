@@ -52,9 +52,7 @@ func (w *Worker) commitIfDue(ctx context.Context, idle bool) (bool, error) {
 	}
 	now := w.cfg.Now()
 	if due, _ := w.policy.Due(now, p); !due {
-		if !p.Dirty {
-			w.rest(now)
-		}
+		w.rest(now)
 		return false, nil
 	}
 	return true, w.commit(ctx)
