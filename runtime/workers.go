@@ -138,6 +138,7 @@ func (in *instance) openWorker(number int, p *client.Producer) error {
 		Producer: p,
 		Fetcher:  f,
 		Member:   lateMember{in},
+		Heard:    func() (time.Duration, bool) { return in.member.Heard() },
 		Prepare:  restorer.Prepare,
 		NewTask:  in.newTask,
 		Partitions: func(topic string) int32 {

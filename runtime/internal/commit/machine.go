@@ -130,12 +130,11 @@ type Machine struct {
 	begun    time.Time
 	renewals int
 
-	lost      bool      // of the present recovery: it holds until one goes through, however many it takes
+	lost      bool      // it holds until a recovery goes through, however many it takes, and restarts between them
 	failures  int       // recoveries since the last commit, or since a minute went well
 	failing   time.Time // time of the first of them
 	recovered time.Time // when the last of them went through
 	fencedAt  time.Time // last fencing, zero if none
-	everFence bool
 }
 
 // New returns a machine in state Idle.
@@ -210,7 +209,6 @@ func (m *Machine) Step(now time.Time, ev Event) Effect {
 	effect := Effect{Kind: t.effect}
 	switch {
 	case t.effect == SendOffsets:
-		m.member = ev.Member
 		effect.Member = ev.Member
 	case ev.Kind == Applied:
 		m.failures = 0
@@ -223,7 +221,7 @@ func (m *Machine) failedStep(now time.Time, ev Event) Effect {
 	if ev.Kind == OffsetsSent && client.ClassOf(ev.Err) == client.ClassGeneration && m.renewals < maxRenewals {
 		m.renewals++
 		m.state = Entering
-		return Effect{Kind: Enter, Member: m.member}
+		return Effect{Kind: Enter}
 	}
 	return m.fail(now, ev.Err)
 }
@@ -245,8 +243,8 @@ func (m *Machine) fenced(now time.Time, err error) Effect {
 	if m.state != Idle && m.state != Recovering && now.Sub(m.begun) >= m.cfg.TransactionTimeout {
 		return m.recover(now, fmt.Errorf("transaction was open for %v and timed out: %w", now.Sub(m.begun).Round(time.Millisecond), err), false)
 	}
-	again := m.everFence && now.Sub(m.fencedAt) < fenceWindow
-	m.everFence, m.fencedAt = true, now
+	again := now.Sub(m.fencedAt) < fenceWindow
+	m.fencedAt = now
 	if again {
 		return m.stop(fmt.Errorf("%w: fenced twice within %v: %w", ErrInstanceInUse, fenceWindow, err))
 	}
@@ -258,22 +256,21 @@ func (m *Machine) recovering(now time.Time, ev Event) Effect {
 	case ev.Kind == Failed, ev.Kind == Recovered && ev.Err != nil:
 		return m.fail(now, ev.Err)
 	case ev.Kind == Recovered:
-		m.state, m.recovered = Idle, now
-		return Effect{}
-	case ev.Kind == Dirty:
+		m.state, m.recovered, m.lost = Idle, now, false
 		return Effect{}
 	}
 	panic(fmt.Sprintf("commit: event %s in state %s", ev.Kind, m.state))
 }
 
 func (m *Machine) recover(now time.Time, cause error, lost bool) Effect {
-	if m.state != Recovering && now.Sub(m.recovered) >= calm {
+	m.lost = lost || m.lost && !planted.Is(planted.LossForgotten)
+	if m.state != Recovering && m.well(now).Sub(m.recovered) >= calm {
 		m.failures = 0
 	}
 	if m.failures == 0 {
 		m.failing = now
 	}
-	if m.failures > 0 && m.cfg.GiveUpAfter > 0 && now.Sub(m.failing) >= m.cfg.GiveUpAfter {
+	if m.cfg.GiveUpAfter > 0 && now.Sub(m.failing) >= m.cfg.GiveUpAfter {
 		return m.stop(fmt.Errorf("no commit for %v after %d recoveries: %w", now.Sub(m.failing).Round(time.Second), m.failures, cause))
 	}
 	var wait time.Duration
@@ -281,22 +278,27 @@ func (m *Machine) recover(now time.Time, cause error, lost bool) Effect {
 		wait = min(firstWait<<min(m.failures-1, 10), maxWait)
 	}
 	m.failures++
-	m.lost = lost || m.state == Recovering && m.lost && !planted.Is(planted.LossForgotten)
 	m.state = Recovering
 	return Effect{Kind: Recover, Wait: wait, Lost: m.lost, Err: cause}
 }
 
+// well returns until when nothing was wrong: a transaction that is lost after a long time has not gone well for so long.
+func (m *Machine) well(now time.Time) time.Time {
+	if m.state == Idle {
+		return now
+	}
+	return m.begun
+}
+
 // Restart takes a machine that has stopped into a recovery: somebody has decided to go on in spite of the failure. However often that
-// happens, it does not give up; failures that follow each other wait longer and longer.
+// happens, it does not give up; failures that follow each other wait longer and longer. What was lost when it stopped stays lost.
 func (m *Machine) Restart(now time.Time, cause error) Effect {
 	if m.state != Stopped {
 		panic(fmt.Sprintf("commit: restart in state %s", m.state))
 	}
 	m.state = Idle
-	if m.failures > 0 {
-		m.failing = now // the budget begins anew
-	}
-	return m.recover(now, cause, false)
+	m.failing = now // the budget begins anew
+	return m.recover(now, cause, m.lost)
 }
 
 func (m *Machine) stop(err error) Effect {

@@ -137,3 +137,11 @@ func scriptedEvent(t *testing.T, words []string) Event {
 	t.Fatalf("no event %q", words[0])
 	return Event{}
 }
+
+// An instance id that is in use stays the reason, though a fencing is what told.
+func TestClassOfAnInstanceInUse(t *testing.T) {
+	t.Parallel()
+	if class := Classify(fmt.Errorf("%w: %w", ErrInstanceInUse, kerr.ProducerFenced)); class != ClassFatal {
+		t.Errorf("class %v", class)
+	}
+}

@@ -64,3 +64,22 @@ func TestPolicySmoothsTheCost(t *testing.T) {
 		t.Errorf("cost %v, want 9ms", got)
 	}
 }
+
+// The interval counts from the first record that is not committed: a commit, a loss, or that nothing is to be committed after all, begins it anew.
+func TestPolicyBeginsAnew(t *testing.T) {
+	t.Parallel()
+	start, dirty := time.Unix(1000, 0), Pending{Dirty: true}
+	for name, happens := range map[string]func(p *Policy, now time.Time){
+		"a commit":                func(p *Policy, now time.Time) { p.Done(now, now) },
+		"a loss":                  func(p *Policy, now time.Time) { p.Reset(now) },
+		"nothing to be committed": func(p *Policy, now time.Time) { p.Due(now, Pending{}) },
+	} {
+		p := Policy{Interval: 100 * time.Millisecond, MaxPause: time.Second} // no bound of memory
+		p.Due(start, dirty)
+		happens(&p, start.Add(50*time.Millisecond))
+		now := start.Add(99 * time.Millisecond)
+		if due, next := p.Due(now, dirty); due || !next.Equal(now.Add(p.Interval)) {
+			t.Errorf("after %s: due %v, next %v later", name, due, next.Sub(now))
+		}
+	}
+}

@@ -151,6 +151,7 @@ type Member struct {
 
 	capacity atomic.Int64
 	stay     atomic.Bool
+	heard    atomic.Pointer[time.Time] // when the last heartbeat was sent that the group has answered, nil: none
 
 	core *core // Run's
 
@@ -193,6 +194,16 @@ func (m *Member) Identity() client.Identity {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.mu.identity
+}
+
+// Heard returns how long ago the last heartbeat was sent that the group has answered well: then the member was known, and what it was given was nobody
+// else's. ok is false if there is none.
+func (m *Member) Heard() (ago time.Duration, ok bool) {
+	at := m.heard.Load()
+	if at == nil {
+		return 0, false
+	}
+	return time.Since(*at), true
 }
 
 // Release says that the instance no longer runs revoked tasks, and that every transaction with their offsets has ended. When

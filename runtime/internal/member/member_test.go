@@ -10,7 +10,10 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace-io/millrace/broker/brokertest"
 	"github.com/millrace-io/millrace/runtime/internal/assign"
@@ -471,4 +474,41 @@ func FuzzDecodeWire(f *testing.F) {
 		}
 		_, _ = decodeAssignment(data)
 	})
+}
+
+// Heard goes by when a heartbeat was sent: what the group says of a member may be over when the answer arrives. One that fails says nothing.
+func TestHeard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &beaten{}
+		m, err := New(c, Config{Group: "app", Plan: func(context.Context, []Info) ([]TaskInputs, error) { return nil, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &runner{Member: m, ctx: t.Context()}
+		if _, ok := m.Heard(); ok {
+			t.Error("nothing was asked yet")
+		}
+		for _, beat := range []struct {
+			answer error
+			heard  time.Duration
+		}{{nil, time.Second}, {errors.New("cut off"), 2 * time.Second}, {kerr.UnknownMemberID, 3 * time.Second}, {nil, time.Second}} {
+			c.answer = beat.answer
+			r.heartbeat(client.Identity{MemberID: "m1"})
+			if ago, ok := m.Heard(); !ok || ago != beat.heard {
+				t.Errorf("after %v: heard %v ago, want %v", beat.answer, ago, beat.heard)
+			}
+		}
+	})
+}
+
+// beaten answers heartbeats after a second.
+type beaten struct {
+	Coordinator
+	answer error
+}
+
+func (c *beaten) Heartbeat(context.Context, client.Identity) error {
+	time.Sleep(time.Second)
+	return c.answer
 }

@@ -176,7 +176,10 @@ func (r *runner) heartbeat(id client.Identity) event {
 	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.SessionTimeout/3) // leaves time for another try
 	defer cancel()
 	ev := event{kind: evHeartbeat, memberID: id.MemberID, generation: id.Generation}
-	ev.verdict, ev.err = judge(r.c.Heartbeat(ctx, id))
+	sent := time.Now()
+	if ev.verdict, ev.err = judge(r.c.Heartbeat(ctx, id)); ev.verdict == fine {
+		r.heard.Store(&sent)
+	}
 	return ev
 }
 

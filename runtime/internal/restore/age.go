@@ -93,14 +93,25 @@ func (c *catchUp) inTime(now time.Time) error {
 		took.Round(time.Second), time.Duration(c.age), c.store.Changelog.Topic))
 }
 
-// judge notes when a copy has all that is committed, and reports whether it has been behind for no longer than it may.
-func (c *kept) judge(got *client.Fetched, now time.Time) (inTime bool) {
+// silence is after what a copy that nothing comes for has heard so: the fetcher says it every minute.
+const silence = age(2 * time.Minute)
+
+// inTime reports whether a copy has been behind for no longer than it may when records come for it. How long it has kept up counts as well: one that was
+// cut off hears nothing, and may get all that is left of what it has missed at once.
+func (c *kept) inTime(got *client.Fetched, now time.Time) bool {
+	longest := max(c.age/2, leastAge)
 	if got.Lag == 0 {
-		c.store.State.CompleteAsOf(now.UnixMilli())
-		return true
+		longest = max(longest, silence)
 	}
 	have, _ := c.store.State.Position()
-	return c.age == 0 || now.Sub(time.UnixMilli(have.AsOf)) <= time.Duration(max(c.age/2, leastAge))
+	return c.age == 0 || now.Sub(time.UnixMilli(have.AsOf)) <= time.Duration(longest)
+}
+
+// complete notes when a copy has all that is committed.
+func (c *kept) complete(got *client.Fetched, now time.Time) {
+	if got.Lag == 0 {
+		c.store.State.CompleteAsOf(now.UnixMilli())
+	}
 }
 
 // complete notes when the store had all of its changelog.

@@ -1,11 +1,14 @@
 package restore
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
@@ -93,14 +96,88 @@ func TestRestoreOutlivesDeletes(t *testing.T) {
 		t.Errorf("the store has %v, and goes on from %d", store.content, store.pos.Next)
 	}
 	l.retention = time.Hour
-	ready := false
+	ready, began := false, now
 	if err := r.Prepare(t.Context(), []Task{task}, func(Ready) { ready = true }); err != nil || !ready || len(store.content) != 3 {
 		t.Errorf("it is ready: %v, with %v: %v", ready, store.content, err)
 	}
+	if want := began.Add(20 * time.Second).UnixMilli(); store.asOf != want { // the clock's first reading
+		t.Errorf("it is complete as of %v, want %v: before its end was asked for", time.UnixMilli(store.asOf), time.UnixMilli(want))
+	}
 }
 
-// A copy that falls behind for too long begins anew; one that keeps up does not, however long nothing came before much came at once. Nor does one
-// that is read for the first seconds, however short the time is for which deletes stay.
+// However short the time is for which deletes stay, a store may be read for some seconds.
+func TestRestoreTakesSeconds(t *testing.T) {
+	t.Parallel()
+	l := &fakeLog{committed: committedAt(40), retention: time.Millisecond, records: map[client.TopicPartition][]string{changelog: {"a1", "b1", "a2"}}}
+	now := time.Now()
+	r := New(Config{
+		Group: "app", ClusterID: "c1", Log: l, NewFetcher: l.fetcher, ExactlyOnce: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now: func() time.Time { now = now.Add(time.Second); return now },
+	})
+	task := Task{
+		Inputs: []client.TopicPartition{orders}, Stores: []Store{{Name: "counts", Changelog: changelog, TopicID: topicID, State: &fakeStore{}}},
+	}
+	if err := r.Prepare(t.Context(), []Task{task}, func(Ready) {}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where the log does not tell for how long deletes stay, it is taken to be a day.
+func TestRetentionIsNotTold(t *testing.T) {
+	t.Parallel()
+	for behind, resets := range map[time.Duration]int{11 * time.Hour: 0, 13 * time.Hour: 1} {
+		l := &fakeLog{committed: committedAt(40), untold: io.ErrUnexpectedEOF, records: map[client.TopicPartition][]string{changelog: {"a1", "b1", "a2"}}}
+		store := &fakeStore{pos: here(1), known: true, content: []string{"a1"}, asOf: time.Now().Add(-behind).UnixMilli()}
+		if _, err := prepare(t, l, store, nil); err != nil || store.resets != resets || len(store.content) != 3 {
+			t.Errorf("behind for %v: %d resets, content %v, %v", behind, store.resets, store.content, err)
+		}
+	}
+}
+
+func TestMisses(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		next                     int64
+		exactlyOnce, atLeastOnce bool
+	}{{5, false, false}, {4, false, true}, {3, true, true}} {
+		log := bounds{end: 5}
+		if e, a := misses(here(tc.next), log, true), misses(here(tc.next), log, false); e != tc.exactlyOnce || a != tc.atLeastOnce {
+			t.Errorf("at %d of 5: misses %v under exactly-once, %v else", tc.next, e, a)
+		}
+	}
+}
+
+// A restore that waits for an open transaction says so once.
+func TestStalledRestoreIsNamed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &fakeLog{committed: committedAt(40), dry: true, records: map[client.TopicPartition][]string{changelog: {"a1"}}}
+		var logged strings.Builder
+		r := New(Config{
+			Group: "app", ClusterID: "c1", Log: l, ExactlyOnce: true, Logger: slog.New(slog.NewTextHandler(&logged, nil)), Now: time.Now,
+			NewFetcher: func() (Fetcher, error) {
+				return &fakeFetcher{log: l, at: make(map[client.TopicPartition]int64), ready: make(chan struct{})}, nil
+			},
+		})
+		task := Task{
+			Inputs: []client.TopicPartition{orders}, Stores: []Store{{Name: "counts", Changelog: changelog, TopicID: topicID, State: &fakeStore{}}},
+		}
+		for within, want := range map[time.Duration]int{stalled - time.Second: 0, 3 * stalled: 1} {
+			logged.Reset()
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			if err := r.Prepare(ctx, []Task{task}, func(Ready) { t.Error("ready") }); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Prepare: %v", err)
+			}
+			cancel()
+			if n := strings.Count(logged.String(), "open transaction"); n != want {
+				t.Errorf("within %v it was said %d times", within, n)
+			}
+		}
+	})
+}
+
+// A copy that falls behind for too long begins anew, also if it then gets all at once; one that keeps up does not, however long nothing came, which it
+// has heard, before much came at once. Nor does one that is read for the first seconds, however short the time is for which deletes stay.
 func TestCopyFallsBehind(t *testing.T) {
 	t.Parallel()
 	nothing, more := client.Fetched{TopicPartition: changelog}, client.Fetched{TopicPartition: changelog, Lag: 5, HighWatermark: 5}
@@ -112,7 +189,9 @@ func TestCopyFallsBehind(t *testing.T) {
 		resets    int
 		fresh     bool // it was complete, or emptied, since
 	}{
-		"keeps up":                     {31 * time.Minute, time.Hour, nil, 2, 1, true},
+		"keeps up":                     {29 * time.Minute, time.Hour, nil, 2, 1, true},
+		"keeps up, heard a minute ago": {61 * time.Second, time.Millisecond, nil, 2, 1, true},
+		"was cut off":                  {31 * time.Minute, time.Hour, nil, 2, 2, true},
 		"falls behind":                 {31 * time.Minute, time.Hour, nil, 5, 2, true},
 		"hears that there is more":     {31 * time.Minute, time.Hour, []client.Fetched{more}, 5, 2, true},
 		"heard that there was no more": {31 * time.Minute, time.Hour, []client.Fetched{nothing}, 5, 1, true},

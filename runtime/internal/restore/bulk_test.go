@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/commit"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -19,7 +20,7 @@ func bulkTask() (l *fakeLog, task Task, stores map[string]*fakeStore) {
 	l = &fakeLog{committed: committedAt(40), records: map[client.TopicPartition][]string{}}
 	task = Task{ID: topology.TaskID{Partition: 1}, Inputs: []client.TopicPartition{orders}}
 	stores = map[string]*fakeStore{}
-	for _, name := range []string{"large-a", "large-b", "small"} {
+	for _, name := range []string{"small", "large-a", "large-b"} {
 		large := strings.HasPrefix(name, "large")
 		n := 4
 		if large {
@@ -43,7 +44,7 @@ func bulkRestorer(l *fakeLog, listen func(Event)) *Restorer {
 	})
 }
 
-// TestBulkTakesTurns: a lane restores one large store at a time, and small ones beside it. Listeners learn rate and remaining time.
+// TestBulkTakesTurns: a lane restores one large store at a time, the longest first, and small ones beside it. Listeners learn rate and remaining time.
 func TestBulkTakesTurns(t *testing.T) {
 	t.Parallel()
 	l, task, stores := bulkTask()
@@ -115,5 +116,91 @@ func TestBulkIsInterrupted(t *testing.T) {
 	}
 	if !slices.Equal(suspended, []string{"large-a"}) {
 		t.Errorf("suspended: %v", suspended)
+	}
+}
+
+// TestBulkFails: a large store that cannot be restored makes way for the next one, which is another task's; nothing more of its own task is begun.
+func TestBulkFails(t *testing.T) {
+	t.Parallel()
+	a, b := client.TopicPartition{Topic: "large-a", Partition: 1}, client.TopicPartition{Topic: "large-b", Partition: 1}
+	cause := errors.New("disk is full")
+	for name, tc := range map[string]struct {
+		harm    func(l *fakeLog, s *fakeStore)
+		started bool
+		fatal   bool
+	}{
+		"its changelog cannot be read": {func(l *fakeLog, _ *fakeStore) {
+			l.unreadable = map[client.TopicPartition]error{a: cause}
+		}, true, false},
+		"it cannot begin":     {func(_ *fakeLog, s *fakeStore) { s.begin = cause }, false, false},
+		"it cannot end":       {func(_ *fakeLog, s *fakeStore) { s.end = cause }, true, false},
+		"a record is not its": {func(l *fakeLog, s *fakeStore) { l.records[a][bulkRecords] = "x"; s.refuses = "x" }, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, first, stores := bulkTask()
+			own := first.Stores[1:] // the large ones
+			second := Task{ID: topology.TaskID{Partition: 2}, Inputs: first.Inputs, Stores: []Store{own[1]}}
+			own[1].Changelog.Topic = "large-c"
+			l.records[own[1].Changelog] = l.records[b][:bulkRecords+1]
+			other := &fakeStore{large: true, note: l.note}
+			own[1].State, own[1].Name = other, "large-c"
+			first.Stores = own
+			tc.harm(l, stores["large-a"])
+			events := map[string][]string{}
+			r := bulkRestorer(l, func(e Event) {
+				if e.Kind != Progressed {
+					events[e.Store] = append(events[e.Store], e.Kind.String())
+				}
+			})
+			var ready []topology.TaskID
+			err := r.Prepare(t.Context(), []Task{first, second}, func(r Ready) { ready = append(ready, r.ID) })
+			failed, _ := errors.AsType[Failed](err)
+			if len(failed) != 1 || failed[0].ID != first.ID || !strings.Contains(err.Error(), "large-a") || (commit.Classify(failed[0]) == commit.ClassFatal) != tc.fatal {
+				t.Errorf("Prepare: %v", err)
+			}
+			if !tc.fatal && !errors.Is(err, cause) {
+				t.Errorf("Prepare: %v, want %v", err, cause)
+			}
+			if !slices.Equal(ready, []topology.TaskID{second.ID}) || len(stores["large-b"].content) != bulkRecords+4 {
+				t.Errorf("ready %v, with %d records", ready, len(stores["large-b"].content))
+			}
+			var of []string
+			if tc.started {
+				of = []string{"started", "suspended"}
+			}
+			if !slices.Equal(events["large-a"], of) || len(events["large-c"]) > 0 {
+				t.Errorf("events %v", events)
+			}
+			if stores["large-a"].bulk || l.held != 0 || slices.Contains(l.calls, "closed while large-a-1 is fetched") {
+				t.Errorf("in bulk still: %v, %d batches are not released", stores["large-a"].bulk, l.held)
+			}
+		})
+	}
+}
+
+// TestBulkCannotBeKept: that what was read of an interrupted restore is lost is named in the log.
+func TestBulkCannotBeKept(t *testing.T) {
+	t.Parallel()
+	l, task, stores := bulkTask()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stop := errors.New("stop")
+	stores["large-a"].end = errors.New("disk is full")
+	r := bulkRestorer(l, func(e Event) {
+		if e.Kind == Progressed {
+			l.mu.Lock()
+			l.dry = true
+			l.mu.Unlock()
+			cancel(stop)
+		}
+	})
+	var logged strings.Builder
+	r.cfg.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+	err := r.Prepare(ctx, []Task{task}, func(Ready) { t.Error("a task is ready") })
+	if !errors.Is(err, stop) {
+		t.Errorf("Prepare: %v", err)
+	}
+	if !strings.Contains(logged.String(), "disk is full") {
+		t.Errorf("logged %q", logged.String())
 	}
 }

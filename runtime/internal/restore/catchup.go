@@ -79,7 +79,7 @@ func (l *lane) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer l.fetcher.Close()
-	defer func() { err = errors.Join(err, l.suspend()) }()
+	defer l.suspend()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var got []client.Fetched
@@ -147,16 +147,15 @@ func (l *lane) drop(c *catchUp, err error) {
 	l.jobs.fail(c.task.ID, err)
 }
 
-// suspend leaves what is not at its end where it stands: what was read of it is kept.
-func (l *lane) suspend() error {
-	var errs []error
+// suspend leaves what is not at its end where it stands: what was read of it is kept. If it cannot be, that is no more than said: the lane has
+// another reason to end, and what is lost is read again.
+func (l *lane) suspend() {
 	for _, c := range l.reading {
 		if err := c.settle(); err != nil {
-			errs = append(errs, &TaskError{c.task.ID, l.failed(c, err)})
+			l.cfg.Logger.Warn("what was read of a changelog is lost", "task", c.task.ID.String(), "err", l.failed(c, err))
 		}
 		tell(l.cfg.Listen, c.event(Suspended))
 	}
-	return errors.Join(errs...)
 }
 
 // settle makes what was read part of the store.

@@ -115,6 +115,50 @@ func TestLogIsDown(t *testing.T) {
 	}
 }
 
+// Tasks that the log answers for run, whatever tasks stand between them: only many in a row are taken for the log itself, and none that are themselves to
+// blame.
+func TestSomeTasksFail(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		harm  func(l *fakeLog, task *Task)
+		fails []int32
+		ready []int32
+	}{
+		"two in a row": {func(l *fakeLog, task *Task) {
+			delete(l.committed, task.Inputs[0])
+			l.broken[task.Inputs[0]] = kerr.LeaderNotAvailable
+		}, []int32{0, 1, 3, 4}, []int32{2, 5}},
+		"their own fault": {func(l *fakeLog, task *Task) {
+			delete(l.committed, task.Inputs[0])
+			task.Resets = map[client.TopicPartition]topology.OffsetReset{task.Inputs[0]: topology.NoReset()}
+		}, []int32{0, 1, 2, 3}, []int32{4, 5}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &fakeLog{committed: map[client.TopicPartition]client.Committed{}, broken: map[client.TopicPartition]error{}}
+			tasks := make([]Task, 6)
+			for i := range tasks {
+				in := client.TopicPartition{Topic: "in", Partition: int32(i)}
+				l.committed[in] = client.Committed{Offset: 5}
+				tasks[i] = Task{ID: topology.TaskID{Partition: int32(i)}, Inputs: []client.TopicPartition{in}}
+			}
+			for _, i := range c.fails {
+				c.harm(l, &tasks[i])
+			}
+			r := New(Config{Group: "app", Log: l, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now})
+			var ready, failed []int32
+			err := r.Prepare(t.Context(), tasks, func(r Ready) { ready = append(ready, r.ID.Partition) })
+			failures, _ := errors.AsType[Failed](err)
+			for _, f := range failures {
+				failed = append(failed, f.ID.Partition)
+			}
+			if !slices.Equal(ready, c.ready) || !slices.Equal(failed, c.fails) {
+				t.Errorf("ready %v, failed %v: %v", ready, failed, err)
+			}
+		})
+	}
+}
+
 // downLog does not answer.
 type downLog struct{ calls int }
 

@@ -76,9 +76,8 @@ type kept struct {
 	store    *Store
 	state    keptState
 	next     int64
-	end      int64
-	known    bool // end is
-	age      age  // of the changelog's deletes
+	end      int64 // while it follows
+	age      age   // of the changelog's deletes
 	restored int64
 	near     bool // was caught up once
 }
@@ -249,14 +248,21 @@ func (k *Keeper) take(got *client.Fetched) error {
 		k.cfg.Logger.Warn("changelog of a standby task cannot be read on; it is looked up again",
 			"task", c.task.ID.String(), "store", c.store.Name, "err", got.Err)
 		k.fetcher.Remove(got.TopicPartition)
-		c.state, c.known = unlocated, false
+		c.state = unlocated
 		k.lookLater()
 		return nil
 	}
 	c.end = max(got.HighWatermark, c.next)
 	now := k.cfg.Now()
 	if got.Batch == nil {
-		c.judge(got, now)
+		c.complete(got, now)
+		return nil
+	}
+	if !c.inTime(got, now) { // looked up again, it will be found behind, as long as it has not got this
+		release(*got)
+		k.fetcher.Remove(got.TopicPartition)
+		c.state = unlocated
+		k.lookLater()
 		return nil
 	}
 	bad, err := c.load(got)
@@ -272,11 +278,7 @@ func (k *Keeper) take(got *client.Fetched) error {
 	}
 	c.end, k.wait = max(c.end, c.next), firstLook
 	tell(k.cfg.Listen, c.event(Progressed))
-	if !c.judge(got, now) { // looked up again, it will be found behind
-		k.fetcher.Remove(got.TopicPartition)
-		c.state, c.known = unlocated, false
-		k.lookLater()
-	}
+	c.complete(got, now)
 	return nil
 }
 
@@ -308,12 +310,12 @@ func (k *Keeper) publish() {
 	for _, c := range k.kept {
 		lag, ok := lags[c.task.ID]
 		switch {
-		case ok && lag < 0, !c.known || c.state != following:
+		case ok && lag < 0, c.state != following:
 			lags[c.task.ID] = -1
 		default:
 			lags[c.task.ID] = lag + c.end - c.next
 		}
-		if !c.near && c.known && c.state == following && c.end-c.next <= k.cfg.Near {
+		if !c.near && c.state == following && c.end-c.next <= k.cfg.Near {
 			c.near, near = true, true
 		}
 	}

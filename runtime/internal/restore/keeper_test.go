@@ -306,3 +306,17 @@ func (l *flakyLog) ListOffsets(ctx context.Context, spec client.OffsetSpec, tps 
 	}
 	return found, nil
 }
+
+// slowLog answers the question about ends when it is told to.
+type slowLog struct {
+	*fakeLog
+	asked, answer chan struct{}
+}
+
+func (l *slowLog) ListOffsets(ctx context.Context, spec client.OffsetSpec, tps []client.TopicPartition) (map[client.TopicPartition]int64, error) {
+	if spec == client.HighWatermark {
+		l.asked <- struct{}{}
+		<-l.answer
+	}
+	return l.fakeLog.ListOffsets(ctx, spec, tps)
+}

@@ -124,7 +124,7 @@ func (k *Keeper) begin(c *kept, log bounds) error {
 		}
 		c.next = log.start
 	}
-	c.state, c.end, c.known, c.restored = following, log.end, true, 0
+	c.state, c.end, c.restored = following, log.end, 0
 	tell(k.cfg.Listen, c.event(Started))
 	k.fetcher.Add(c.store.Changelog, c.next)
 	if k.held {

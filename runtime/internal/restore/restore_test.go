@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/commit"
+	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
 )
@@ -27,6 +29,9 @@ type fakeLog struct {
 	calls     []string
 	dry       bool          // there is nothing to fetch any more
 	retention time.Duration // of deletes
+	untold    error         // why retention cannot be asked for
+	beyond    bool          // the last batch of a partition comes twice
+	held      int           // batches that were handed out and not released
 	// What cannot be asked for, and what cannot be read.
 	broken, unreadable map[client.TopicPartition]error
 }
@@ -71,6 +76,9 @@ func (l *fakeLog) TombstoneRetention(_ context.Context, topics []string) (map[st
 	for _, topic := range topics {
 		found[topic] = l.retention
 	}
+	if l.untold != nil {
+		return nil, l.untold
+	}
 	return found, nil
 }
 
@@ -93,7 +101,11 @@ func (f *fakeFetcher) Add(tp client.TopicPartition, offset int64) {
 }
 func (f *fakeFetcher) Remove(tp client.TopicPartition) { delete(f.at, tp) }
 func (f *fakeFetcher) Ready() <-chan struct{}          { return f.ready }
-func (f *fakeFetcher) Close()                          {}
+func (f *fakeFetcher) Close() {
+	for tp := range f.at {
+		f.log.note("closed while %s is fetched", partitionName(tp))
+	}
+}
 
 func (f *fakeFetcher) Take(dst []client.Fetched) []client.Fetched {
 	f.log.mu.Lock()
@@ -111,17 +123,27 @@ func (f *fakeFetcher) Take(dst []client.Fetched) []client.Fetched {
 		if at >= end {
 			continue
 		}
-		dst = append(dst, client.Fetched{TopicPartition: tp, Batch: &fakeBatch{values: all[at:end], at: at}})
+		dst = append(dst, client.Fetched{TopicPartition: tp, Batch: f.log.batch(all[at:end], at)})
 		f.at[tp] = end
+		if f.log.beyond && end == int64(len(all)) {
+			dst = append(dst, client.Fetched{TopicPartition: tp, Batch: f.log.batch(all[at:end], at)})
+		}
 	}
 	return dst
 }
 
-// fakeBatch is a batch of values; the key is the value's first letter.
+// batch hands out a batch; mu is held.
+func (l *fakeLog) batch(values []string, at int64) *fakeBatch {
+	l.held++
+	return &fakeBatch{values: values, at: at, release: func() { l.mu.Lock(); l.held--; l.mu.Unlock() }}
+}
+
+// fakeBatch is a batch of values; the key is the value's first letter. Each record has a header.
 type fakeBatch struct {
-	values []string
-	at     int64
-	i      int
+	values  []string
+	at      int64
+	i       int
+	release func() // may be nil
 }
 
 func (b *fakeBatch) Next(r *topology.Raw) (bool, error) {
@@ -129,7 +151,7 @@ func (b *fakeBatch) Next(r *topology.Raw) (bool, error) {
 		v := b.values[b.i]
 		b.i++
 		if v != "" {
-			*r = topology.Raw{Key: []byte(v[:1]), Value: []byte(v), Offset: b.at + int64(b.i) - 1}
+			*r = topology.Raw{Key: []byte(v[:1]), Value: []byte(v), Offset: b.at + int64(b.i) - 1, Headers: []topology.Header{{Key: "h"}}}
 			return true, nil
 		}
 	}
@@ -138,7 +160,11 @@ func (b *fakeBatch) Next(r *topology.Raw) (bool, error) {
 func (b *fakeBatch) End() int64         { return b.at + int64(len(b.values)) }
 func (b *fakeBatch) LeaderEpoch() int32 { return 3 }
 func (b *fakeBatch) Bytes() int         { return len(b.values) }
-func (b *fakeBatch) Release()           {}
+func (b *fakeBatch) Release() {
+	if b.release != nil {
+		b.release()
+	}
+}
 
 // fakeStore is a store partition.
 type fakeStore struct {
@@ -146,11 +172,16 @@ type fakeStore struct {
 	known   bool
 	content []string
 	pending []string
+	headers int // of records that were restored
+	refuses string
 	resets  int
 	asOf    int64 // of pos, apart from it
 
 	large bool // is restored in bulk: pending becomes content with EndBulk
 	bulk  bool
+	begin error // of BeginBulk
+	end   error // of EndBulk
+	fail  error // of RestoredTo
 	next  int64
 	note  func(format string, args ...any)
 }
@@ -166,11 +197,18 @@ func (s *fakeStore) Reset(pos state.Position) error {
 	s.resets++
 	return nil
 }
-func (s *fakeStore) Restore(_, value []byte, _ int64, _ ...topology.Header) error {
+func (s *fakeStore) Restore(_, value []byte, _ int64, headers ...topology.Header) error {
+	if s.refuses != "" && string(value) == s.refuses {
+		return errors.New("not a row of this store")
+	}
+	s.headers += len(headers)
 	s.pending = append(s.pending, string(value))
 	return nil
 }
 func (s *fakeStore) RestoredTo(next int64) error {
+	if s.fail != nil {
+		return s.fail
+	}
 	if !s.bulk {
 		s.content, s.pending, s.pos.Next = append(s.content, s.pending...), nil, next
 	}
@@ -179,13 +217,16 @@ func (s *fakeStore) RestoredTo(next int64) error {
 }
 func (s *fakeStore) CompleteAsOf(ms int64) { s.asOf = max(s.asOf, ms) }
 func (s *fakeStore) BeginBulk(int64) (bool, error) {
-	s.bulk = s.large
-	return s.bulk, nil
+	s.bulk = s.large && s.begin == nil
+	return s.bulk, s.begin
 }
 func (s *fakeStore) EndBulk() error {
 	if s.bulk {
 		s.note("end of bulk at %d", s.next)
 		s.bulk = false
+		if s.end != nil {
+			return s.end
+		}
 		return s.RestoredTo(s.next)
 	}
 	return nil
@@ -238,8 +279,8 @@ func TestPrepareAsksInOrder(t *testing.T) {
 	if got := strings.Join(l.calls, ", "); got != want {
 		t.Errorf("asked %s\nwant  %s", got, want)
 	}
-	if !slices.Equal(store.content, []string{"a1", "b1", "a2"}) || store.pos != here(5) {
-		t.Errorf("store holds %v at %+v", store.content, store.pos)
+	if !slices.Equal(store.content, []string{"a1", "b1", "a2"}) || store.pos != here(5) || store.headers != 3 {
+		t.Errorf("store holds %v with %d headers at %+v", store.content, store.headers, store.pos)
 	}
 	if len(ready) != 1 || ready[0].Offsets[orders].Offset != 40 || ready[0].Restored != 3 || len(ready[0].Fresh) != 0 {
 		t.Errorf("ready %+v", ready)
@@ -321,6 +362,52 @@ func TestPrepareRefusesLostOffsets(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Without transactions a changelog is written before the offsets are: what it holds is trusted where there are none yet.
+func TestPrepareWithoutOffsetsAtLeastOnce(t *testing.T) {
+	t.Parallel()
+	l := &fakeLog{records: map[client.TopicPartition][]string{changelog: {"a1", "b1"}}}
+	store := &fakeStore{pos: here(1), known: true, content: []string{"a1"}}
+	r := New(Config{
+		Group: "app", ClusterID: "c1", Log: l, NewFetcher: l.fetcher, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+	})
+	task := Task{
+		Inputs: []client.TopicPartition{orders}, Stores: []Store{{Name: "counts", Changelog: changelog, TopicID: topicID, State: store}},
+	}
+	ready := 0
+	if err := r.Prepare(t.Context(), []Task{task}, func(Ready) { ready++ }); err != nil || ready != 1 {
+		t.Errorf("%d tasks are ready: %v", ready, err)
+	}
+	if !slices.Equal(store.content, []string{"a1", "b1"}) || store.resets != 0 {
+		t.Errorf("store holds %v after %d resets", store.content, store.resets)
+	}
+}
+
+// What is fetched beyond a changelog's end is given back unread.
+func TestBeyondTheEnd(t *testing.T) {
+	t.Parallel()
+	l := &fakeLog{committed: committedAt(40), beyond: true, records: map[client.TopicPartition][]string{changelog: {"a1", "b1", "a2"}}}
+	store := &fakeStore{}
+	if _, err := prepare(t, l, store, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(store.content, []string{"a1", "b1", "a2"}) || l.held != 0 {
+		t.Errorf("store holds %v, %d batches are not released", store.content, l.held)
+	}
+}
+
+func TestOwnHeaders(t *testing.T) {
+	t.Parallel()
+	own, mark := topology.Header{Key: "h"}, topology.Header{Key: task.PositionHeader}
+	for _, tc := range []struct {
+		headers []topology.Header
+		own     int
+	}{{nil, 0}, {[]topology.Header{mark}, 0}, {[]topology.Header{own}, 1}, {[]topology.Header{own, mark}, 1}} {
+		if got := ownHeaders(tc.headers); len(got) != tc.own {
+			t.Errorf("of %v: %v", tc.headers, got)
+		}
+	}
 }
 
 func TestJudge(t *testing.T) {
@@ -411,6 +498,9 @@ func TestPrepareFromAnInput(t *testing.T) {
 		if err != nil || len(ready) != 1 {
 			t.Errorf("%s: %v, %d tasks are ready", c.name, err, len(ready))
 			continue
+		}
+		if store.headers != 0 {
+			t.Errorf("%s: rows got %d headers of the input's records", c.name, store.headers)
 		}
 		if !slices.Equal(store.content, c.want) || store.pos.Next != c.next || store.resets != c.resets {
 			t.Errorf("%s: the store holds %v at %d after %d resets, want %v at %d after %d", c.name, store.content, store.pos.Next, store.resets, c.want, c.next, c.resets)

@@ -275,3 +275,24 @@ func TestInternalTopics(t *testing.T) {
 	second.offer("app-by-key-repartition", "0:k=v@1")
 	second.expect(second.run(), "by-key-0 k=v@1")
 }
+
+// How many partitions a topic has is asked once in a transaction, so that a key does not move within it, and again in the next: it may have grown.
+func TestTopicGrows(t *testing.T) {
+	t.Parallel()
+	h := start(t, pipe(proc{}))
+	h.offer("in", "0:k=1@1")
+	h.expect(h.run(), "out-0 k=1@1")
+	h.out.partitions = 7
+	h.offer("in", "1:k=2@2")
+	h.expect(h.run(), "out-0 k=2@2")
+	h.flush()
+	if err := h.Committed(nil); err != nil {
+		t.Fatal(err)
+	}
+	h.offer("in", "2:k=3@3")
+	to := topology.PartitionOf([]byte("k"), 7)
+	if to == 0 {
+		t.Fatal("the key tells nothing")
+	}
+	h.expect(h.run(), fmt.Sprintf("out-%d k=3@3", to))
+}

@@ -57,6 +57,9 @@ func TestIdlingForAWhile(t *testing.T) {
 	h := start(t, merged(), func(c *task.Config) { c.MaxIdle = 100 * time.Millisecond })
 	h.Lag(inA, true, 0)
 	h.Lag(inB, true, 0)
+	if _, wake, err := h.Step(h.now, 10); !wake.IsZero() || err != nil {
+		t.Fatalf("without data it wakes up at %v, %v", wake, err)
+	}
 	h.offer("a", "0:k=a1@1", "1:k=a2@2")
 	n, wake, err := h.Step(h.now, 10)
 	if n != 0 || err != nil || !wake.Equal(h.now.Add(100*time.Millisecond)) {
@@ -65,12 +68,21 @@ func TestIdlingForAWhile(t *testing.T) {
 	h.now = h.now.Add(99 * time.Millisecond)
 	h.expect(h.run(), "")
 	h.now = h.now.Add(time.Millisecond)
+	h.SetLimit(0)
+	if n, wake, err := h.Step(h.now, 10); n != 0 || !wake.IsZero() || err != nil {
+		t.Fatalf("Step = %d, %v, %v; what holds it now is no wait", n, wake, err)
+	}
+	h.SetLimit(10)
 	h.expect(h.run(), lines("out-0 k=a1@1", "out-0 k=a2@2")) // the wait is over until b has had a record
 	h.offer("b", "0:k=b3@3")
 	h.now = h.now.Add(99 * time.Millisecond)
 	h.expect(h.run(), "") // a is waited for since it was seen empty
 	h.now = h.now.Add(time.Millisecond)
 	h.expect(h.run(), "out-0 k=b3@3")
+	h.offer("a", "2:k=a5@5")
+	h.expect(h.run(), "") // b has had a record, and is waited for again
+	h.now = h.now.Add(100 * time.Millisecond)
+	h.expect(h.run(), "out-0 k=a5@5")
 }
 
 func TestNeverIdling(t *testing.T) {
@@ -142,4 +154,40 @@ func TestInputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.expect(h.run(), "out-0 k=a1@1")
+}
+
+// A batch that ends before the start, as one may that is fetched whole, does not take the position back.
+func TestBatchBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	in := task.Input{Topic: "in"}
+	h := start(t, pipe(proc{}), func(c *task.Config) { c.Start = []task.Progress{{Input: in, Next: 10, PartitionTime: -1}} })
+	h.offer("in", "5:k=1@1", "6:k=2@2")
+	h.expect(h.run(), "")
+	if got := h.Progress(); len(got) != 1 || got[0].Next != 10 || h.Uncommitted() {
+		t.Errorf("progress %+v, uncommitted %v", got, h.Uncommitted())
+	}
+	h.offer("in", "9:k=3@3", "10:k=4@4")
+	h.expect(h.run(), "out-0 k=4@4")
+}
+
+// A record that is dropped moves the position, which is to be committed though nothing else is.
+func TestDroppedRecordMovesThePosition(t *testing.T) {
+	t.Parallel()
+	h := start(t, pipe(proc{}), func(c *task.Config) { c.Deserialization = func(task.Failure) task.Response { return task.Continue } })
+	h.offer("in", "0:k=bad@1")
+	h.expect(h.run(), "")
+	if p := h.Progress(); !h.Uncommitted() || len(p) != 1 || p[0].Next != 1 {
+		t.Errorf("uncommitted %v, progress %+v", h.Uncommitted(), p)
+	}
+}
+
+// T4: a record that cannot be decoded stops the task before those that could be processed.
+func TestUndecodableHeadStopsAll(t *testing.T) {
+	t.Parallel()
+	h := start(t, merged())
+	h.offer("a", "0:k=a1@1")
+	h.offer("b", "0:k=bad@2")
+	if n, _, err := h.Step(h.now, 10); n != 0 || err == nil || h.StreamTime() != -1 {
+		t.Errorf("Step = %d, %v; stream time %d", n, err, h.StreamTime())
+	}
 }

@@ -39,7 +39,6 @@ type Collector struct {
 	last    *outTopic
 	err     error
 	records int64 // since Discard or the last commit
-	bytes   int64
 	// Partitions that could not be written, and that a handler wants done without: until the next commit, however often the transaction
 	// is begun anew.
 	givenUp map[client.TopicPartition]error
@@ -162,13 +161,13 @@ func (c *Collector) Records() int64 { return c.records }
 // Err returns the failure that stuck.
 func (c *Collector) Err() error { return c.err }
 
-// Committed notes that what was written is committed.
+// Committed notes that what was written is committed. Partition counts of topics that did not exist are asked for anew.
 func (c *Collector) Committed() {
 	for _, t := range c.topics {
 		t.total += t.records
 		t.records = 0
 	}
-	c.records, c.bytes, c.givenUp = 0, 0, nil
+	c.last, c.records, c.givenUp = nil, 0, nil
 }
 
 // Discard drops the open batches and the failure: the transaction is over and lost. Partition counts are asked for anew.
@@ -176,7 +175,7 @@ func (c *Collector) Discard() {
 	for _, t := range c.topics {
 		t.open, t.dirty, t.records = nil, nil, 0
 	}
-	c.last, c.err, c.records, c.bytes = nil, nil, 0, 0
+	c.last, c.err, c.records = nil, nil, 0
 }
 
 // Written calls f with the committed record count of each topic.
@@ -231,7 +230,6 @@ func (c *Collector) flush(t *outTopic, partition int32) error {
 	if b.Len() == 0 {
 		return nil
 	}
-	c.bytes += int64(b.Bytes())
 	if err := c.sender.Send(c.ctx, client.TopicPartition{Topic: t.name, Partition: partition}, b); err != nil {
 		return c.fail(err)
 	}

@@ -66,6 +66,12 @@ func TestCollectorSendsInOrderOfFirstWrites(t *testing.T) {
 	if c.Records() != 0 || total != 4 {
 		t.Errorf("after the commit: %d open, %d written", c.Records(), total)
 	}
+	c.Committed()
+	total = 0
+	c.Written(func(_ string, n int64) { total += n })
+	if total != 4 {
+		t.Errorf("after a commit without records: %d written", total)
+	}
 	if c.Partitions("a") != 2 || c.Partitions("unknown") != 0 {
 		t.Errorf("partitions of a: %d, of an unknown topic: %d", c.Partitions("a"), c.Partitions("unknown"))
 	}
@@ -134,6 +140,9 @@ func TestCollectorRefusesForGood(t *testing.T) {
 			if commit.Classify(err) != commit.ClassFatal {
 				t.Errorf("class %s, want fatal", commit.Classify(err))
 			}
+			if !errors.Is(c.Flush(), err) {
+				t.Errorf("it does not stick: %v", c.Flush())
+			}
 		})
 	}
 }
@@ -168,6 +177,48 @@ func TestCollectorTooLarge(t *testing.T) {
 	if c.Records() != 3 {
 		t.Errorf("%d records, want 3", c.Records())
 	}
+}
+
+// A topic that did not exist may do so in the next transaction, also if nothing else is written meanwhile.
+func TestCollectorAsksAgain(t *testing.T) {
+	t.Parallel()
+	counts := map[string]int32{}
+	c := NewCollector(t.Context(), &fakeSender{}, func(topic string) int32 { return counts[topic] })
+	if n := c.Partitions("late"); n != 0 {
+		t.Fatalf("%d partitions", n)
+	}
+	counts["late"] = 3
+	c.Committed()
+	if n := c.Partitions("late"); n != 3 {
+		t.Errorf("%d partitions", n)
+	}
+}
+
+// A partition that was given up is done without until the next commit, by sinks alone: a dead letter, or a store's change, that does not go there would
+// be lost unasked.
+func TestCollectorDoesWithout(t *testing.T) {
+	t.Parallel()
+	c := newTestCollector(t, &fakeSender{})
+	cause := errors.New("no leader")
+	c.GiveUp(client.TopicPartition{Topic: "a", Partition: 1}, cause)
+	err := c.Send("a", 1, &topology.Raw{}, &task.Origin{})
+	if w, ok := errors.AsType[*topology.WriteError](err); !ok || !w.Retriable || !errors.Is(err, cause) || c.Err() != nil {
+		t.Errorf("Send: %v, which sticks: %v", err, c.Err())
+	}
+	if err := c.Send("a", 1, &topology.Raw{}, &task.Origin{Node: -1}); err != nil {
+		t.Errorf("of no sink: %v", err)
+	}
+	send(t, c, "a", 0, 1)
+	c.Dropped("a", 1)
+	if c.Records() != 1 {
+		t.Errorf("%d records, want 1", c.Records())
+	}
+	c.Discard() // the transaction is begun anew, without it
+	if err := c.Send("a", 1, &topology.Raw{}, &task.Origin{}); !errors.Is(err, cause) {
+		t.Errorf("Send: %v", err)
+	}
+	c.Committed()
+	send(t, c, "a", 1, 1)
 }
 
 // Per record the collector costs no allocation once its batch has grown.

@@ -101,6 +101,7 @@ func (w *Worker) Lose(ctx context.Context) error {
 		w.cancelAll()
 		w.failedTasks = nil
 		if len(w.tasks) == 0 && w.machine.State() == commit.Idle {
+			w.publish() // copies wait for what is made ready
 			return nil
 		}
 		w.losing = true

@@ -21,13 +21,15 @@ const (
 	initTimeout = 30 * time.Second
 	// renewalPoll is how often the gate is asked for a newer generation than the one that was refused.
 	renewalPoll = 5 * time.Millisecond
+	// restEvery is how often a worker that has nothing to commit notes that its stores are complete.
+	restEvery = time.Minute
 )
 
 // pending sums up what the policy needs to know.
 func (w *Worker) pending(idle bool) commit.Pending {
 	p := commit.Pending{Dirty: w.out.Records() > 0, Drained: idle}
 	for _, r := range w.tasks {
-		p.Dirty = p.Dirty || r.task.Uncommitted()
+		p.Dirty = p.Dirty || r.fresh || r.task.Uncommitted()
 		p.Asked = p.Asked || r.task.CommitRequested()
 		dirty, _ := r.task.Bytes()
 		p.Bytes += dirty
@@ -35,25 +37,9 @@ func (w *Worker) pending(idle bool) commit.Pending {
 			p.Drained = p.Drained && in.known && in.lag == 0
 		}
 	}
-	p.Dirty = p.Dirty || w.positionsMoved() || w.untold()
+	p.Dirty = p.Dirty || w.untold()
 	p.Drained = p.Drained || idle && w.held // nothing comes of waiting, and others may wait for the commit
 	return p
-}
-
-// positionsMoved reports whether a task has come past control records, or records that it left out, since the last commit: that is
-// committed though there is nothing else, so that the group's lag goes to 0.
-func (w *Worker) positionsMoved() bool {
-	for _, r := range w.tasks {
-		if !r.offered {
-			continue
-		}
-		for _, p := range r.task.Progress() {
-			if p.Next != w.byInput[p.Input].committed {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // commitIfDue commits if the policy says so. idle: this round neither fetched nor processed anything.
@@ -64,10 +50,36 @@ func (w *Worker) commitIfDue(ctx context.Context, idle bool) (bool, error) {
 			return true, err
 		}
 	}
-	if due, _ := w.policy.Due(w.cfg.Now(), p); !due {
+	now := w.cfg.Now()
+	if due, _ := w.policy.Due(now, p); !due {
+		w.rest(now)
 		return false, nil
 	}
 	return true, w.commit(ctx)
+}
+
+// rest notes that the stores are complete though there was nothing to commit, or they would be taken for stores that have been behind since
+// the last commit. Nothing of theirs is outstanding, and nobody else writes to their changelogs as long as the tasks are this worker's: a worker that
+// is cut off cannot know that, so it goes by when the group was asked that has last answered.
+func (w *Worker) rest(now time.Time) {
+	if w.cfg.Heard == nil || w.machine.State() != commit.Idle || now.Sub(w.rested) < restEvery {
+		return
+	}
+	if ago, ok := w.cfg.Heard(); ok {
+		w.rested = now
+		w.completeAsOf(now.Add(-ago))
+	}
+}
+
+// completeAsOf notes when the stores had all of their changelogs.
+func (w *Worker) completeAsOf(at time.Time) {
+	for _, r := range w.tasks {
+		for _, s := range r.spec.Stores {
+			if s.Row == nil {
+				s.State.CompleteAsOf(at.UnixMilli())
+			}
+		}
+	}
 }
 
 // begin notes under which member the transaction begins (G1).
@@ -301,14 +313,10 @@ func (w *Worker) apply(begun time.Time) error {
 		if err := r.task.Committed(r.next); err != nil {
 			return commit.Fatal(err)
 		}
-		for _, s := range r.spec.Stores {
-			if s.Row == nil {
-				s.State.CompleteAsOf(begun.UnixMilli())
-			}
-		}
 	}
+	w.completeAsOf(begun)
 	for _, r := range w.tasks {
-		r.offered = r.task.Buffered() > 0 // what is left of the batches may hold control records alone
+		r.fresh = false
 		for _, in := range r.inputs {
 			in.committed, in.told = in.position, in.next
 			r.spec.Known[in.tp] = true
@@ -326,7 +334,10 @@ func (w *Worker) apply(begun time.Time) error {
 func (w *Worker) recover(ctx context.Context, e commit.Effect) error {
 	w.log.Warn("transaction lost; recovering", "err", e.Err, "tasks", len(w.tasks), "in", e.Wait)
 	w.leaveGate()
-	w.totals.aborts++
+	if !w.recovering { // else it has been counted
+		w.totals.aborts++
+	}
+	w.recovering = true
 	specs := append(w.cancelAll(), w.parked...)
 	w.parked = nil
 	for _, r := range w.tasks {
@@ -350,7 +361,7 @@ func (w *Worker) recover(ctx context.Context, e commit.Effect) error {
 	if err := w.initProducer(ctx); err != nil {
 		return err
 	}
-	specs, w.parked = w.parked, nil
+	specs, w.parked, w.recovering = w.parked, nil, false
 	if !e.Lost {
 		w.prepare(ctx, specs)
 	}

@@ -47,12 +47,16 @@ type world struct {
 	refuse   func(client.TopicPartition, *recordbatch.Builder) []client.Refusal // of a batch that is sent
 	refusals []client.Refusal
 	complete []int64 // when the store was said to have all of its changelog, in milliseconds
+	known    bool    // when a task was last made ready, it was known that the input has an offset
+	hang     string  // call that does not return before its context ends, once
+	during   func(call string)
 
 	configure   func(*task.Config)
 	align       *skew.Board
 	unready     func(restore.Task) *restore.TaskError
 	uncaught    func(error) Verdict
 	taskTimeout time.Duration
+	txnTimeout  time.Duration
 	unbuildable topology.TaskID // if its partition is not 0
 }
 
@@ -79,6 +83,9 @@ func newWorld(t *testing.T) *world {
 
 // note records a call and returns the failure that is planned for it.
 func (w *world) note(call string) error {
+	if w.during != nil {
+		w.during(call)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.trace = append(w.trace, call)
@@ -92,6 +99,23 @@ func (w *world) failOnce(call string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.fail[call] = err
+}
+
+// hangs is note for a call that may hang.
+func (w *world) hangs(ctx context.Context, call string) error {
+	err := w.note(call)
+	name, _, _ := strings.Cut(call, " ")
+	w.mu.Lock()
+	hang := w.hang == name
+	if hang {
+		w.hang = ""
+	}
+	w.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return err
 }
 
 // takeTrace returns the calls since the last takeTrace.
@@ -142,11 +166,11 @@ func (p producer) Send(_ context.Context, tp client.TopicPartition, b *recordbat
 	return err
 }
 
-func (p producer) Flush(context.Context) error {
+func (p producer) Flush(ctx context.Context) error {
 	p.mu.Lock()
 	waits := len(p.refusals) > 0
 	p.mu.Unlock()
-	if err := p.note("flush"); err != nil || !waits {
+	if err := p.hangs(ctx, "flush"); err != nil || !waits {
 		return err
 	}
 	return client.ErrRefused
@@ -172,8 +196,8 @@ func (p producer) Next(tp client.TopicPartition) (int64, bool) {
 	return n, ok
 }
 
-func (p producer) CommitOffsets(_ context.Context, id client.Identity, offsets map[client.TopicPartition]client.Committed) error {
-	err := p.note(fmt.Sprintf("offsets %s/%d at %d", id.MemberID, id.Generation, offsets[input0].Offset))
+func (p producer) CommitOffsets(ctx context.Context, id client.Identity, offsets map[client.TopicPartition]client.Committed) error {
+	err := p.hangs(ctx, fmt.Sprintf("offsets %s/%d at %d", id.MemberID, id.Generation, offsets[input0].Offset))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open = true
@@ -189,8 +213,8 @@ func (p producer) InTransaction() bool {
 	return p.open
 }
 
-func (p producer) End(_ context.Context, commit bool) error {
-	err := p.note(fmt.Sprintf("end commit=%v", commit))
+func (p producer) End(ctx context.Context, commit bool) error {
+	err := p.hangs(ctx, fmt.Sprintf("end commit=%v", commit))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
@@ -247,9 +271,10 @@ func (w *world) feed(offset int64, values ...string) {
 }
 
 type batch struct {
-	values []string
-	at     int64
-	i      int
+	values  []string
+	at      int64
+	i       int
+	release func() // may be nil
 }
 
 func (b *batch) Next(r *topology.Raw) (bool, error) {
@@ -263,7 +288,11 @@ func (b *batch) Next(r *topology.Raw) (bool, error) {
 func (b *batch) End() int64         { return b.at + int64(len(b.values)) }
 func (b *batch) LeaderEpoch() int32 { return 0 }
 func (b *batch) Bytes() int         { return len(b.values) }
-func (b *batch) Release()           {}
+func (b *batch) Release() {
+	if b.release != nil {
+		b.release()
+	}
+}
 
 // gatekeeper is the world as a Membership.
 type gatekeeper struct{ *world }
@@ -274,8 +303,8 @@ func (m gatekeeper) Identity() client.Identity {
 	return m.identity
 }
 
-func (m gatekeeper) Enter(context.Context) (client.Identity, func(), error) {
-	if err := m.note("enter"); err != nil {
+func (m gatekeeper) Enter(ctx context.Context) (client.Identity, func(), error) {
+	if err := m.hangs(ctx, "enter"); err != nil {
 		return client.Identity{}, nil, err
 	}
 	m.mu.Lock()
@@ -300,6 +329,7 @@ func (w *world) prepare(_ context.Context, tasks []restore.Task, ready func(rest
 	var failed restore.Failed
 	for _, t := range tasks {
 		w.mu.Lock()
+		w.known = len(t.Inputs) > 0 && t.Known[t.Inputs[0]]
 		if w.unready != nil {
 			if err := w.unready(t); err != nil {
 				failed = append(failed, err)
@@ -453,7 +483,7 @@ func (w *world) run() *runningWorker {
 		},
 		Changed:            func() {},
 		CommitInterval:     time.Millisecond,
-		TransactionTimeout: 5 * time.Second,
+		TransactionTimeout: cmp.Or(w.txnTimeout, 5*time.Second),
 		TaskTimeout:        cmp.Or(w.taskTimeout, time.Minute),
 		MaxDirtyBytes:      1 << 20,
 		Logger:             discard,

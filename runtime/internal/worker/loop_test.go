@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	goruntime "runtime"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/runtime/internal/skew"
 	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/serde"
 	"github.com/millrace-io/millrace/topology"
@@ -297,5 +299,114 @@ func TestPausedWorker(t *testing.T) {
 	}
 	if n := int64(s.took()[0]); n != 15-processed || s.fired == 0 {
 		t.Errorf("resumed, it has processed %d records and punctuated %d times", n, s.fired)
+	}
+}
+
+// A paused worker has nothing to wake up for, whatever its tasks would have; whoever it is aligned with does not wait for it.
+func TestPausedWorkerSleeps(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 1)
+	board := skew.New(100*time.Millisecond, time.Hour, time.Now())
+	s.cfg.Align = board
+	s.asks = true
+	board.Observe(s.cfg.Now(), nil)
+	s.feed(0, 1) // at 1000
+	s.step(t)
+	if got := board.Limit(7, 5000); got != 1100 {
+		t.Fatalf("others go on up to %d", got)
+	}
+	if s.nextWake().IsZero() {
+		t.Fatal("it does not wake up for its punctuation")
+	}
+	s.order(t, func(ctx context.Context) error { return s.Pause(ctx, true) })
+	s.step(t)
+	if wake := s.nextWake(); !wake.IsZero() {
+		t.Errorf("it wakes up at %v", wake)
+	}
+	if got := board.Limit(7, 5000); got != 5100 {
+		t.Errorf("others go on up to %d", got)
+	}
+}
+
+// A worker that waits shows what it has learnt of its lag, now and then.
+func TestWaitingWorkerShowsItsLag(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 1)
+	s.w.fetched = append(s.w.fetched, client.Fetched{TopicPartition: input0, Lag: 5, LastStable: 5})
+	for _, tc := range []struct {
+		later time.Duration
+		lag   int64
+	}{{publishEvery - 1, -1}, {1, 5}} {
+		s.clock.Add(int64(tc.later))
+		s.step(t)
+		s.w.ready <- struct{}{}
+		if err := s.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Snapshot().Running[0].Inputs[0].Lag; got != tc.lag {
+			t.Errorf("lag %d, want %d", got, tc.lag)
+		}
+	}
+}
+
+// What is fetched for nobody is given back, and so is what comes behind an input that cannot be read, whose failure is not lost.
+func TestWhatIsNotTaken(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 2)
+	held := 0
+	fetched := func(partition int32) client.Fetched {
+		held++
+		return client.Fetched{
+			TopicPartition: client.TopicPartition{Topic: "in", Partition: partition}, Batch: &batch{values: []string{"v"}, release: func() { held-- }},
+		}
+	}
+	s.w.fetched = append(s.w.fetched, fetched(9), client.Fetched{TopicPartition: input0, Err: errors.New("corrupt")}, fetched(1), fetched(9))
+	if _, err := s.round(t.Context()); err == nil || !strings.Contains(err.Error(), "task 0_0: read in-0: corrupt") {
+		t.Errorf("a round: %v", err)
+	}
+	if held != 0 {
+		t.Errorf("%d batches are held", held)
+	}
+}
+
+// A worker that is cut off inside the gate leaves it: the member could not join, nor say farewell.
+func TestCutOffInTheGate(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 1)
+	s.asks = true
+	s.feed(0, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.w.during = func(call string) {
+		if call == "enter" {
+			cancel()
+		}
+	}
+	if _, err := s.round(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a round: %v", err)
+	}
+	if err := s.abandon(); err != nil {
+		t.Error(err)
+	}
+	if got := s.w.takeTrace(); !slices.Contains(got, "leave") || slices.Contains(got, "end commit=true") {
+		t.Errorf("calls %q", got)
+	}
+}
+
+// Lag counts from what is committed, or from where the task begins; a replica may know less than that.
+func TestLagOfAnInput(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		in   input
+		want int64
+	}{
+		{input{known: true, lastStable: 15, start: 12, committed: -1}, 3},
+		{input{known: true, lastStable: 15, start: 12, committed: 14}, 1},
+		{input{known: true, lastStable: 5, start: 12, committed: 14}, 0},
+		{input{start: 12, committed: 14}, -1},
+	} {
+		r := running{inputs: []*input{&tc.in}}
+		if got := r.snapshot().Inputs[0].Lag; got != tc.want {
+			t.Errorf("%+v: lag %d, want %d", tc.in, got, tc.want)
+		}
 	}
 }

@@ -171,7 +171,7 @@ func (w *Worker) run(spec restore.Task, ready restore.Ready) error {
 		in := &input{tp: p.Input, owner: r, start: p.Next, position: p.Next, committed: p.Next, next: -1, told: -1}
 		if ready.Fresh[p.Input] {
 			in.committed = -1
-			r.offered = r.offered || spec.Resets[p.Input] != topology.Earliest() // where it begins is committed, though nothing comes
+			r.fresh = r.fresh || spec.Resets[p.Input] != topology.Earliest()
 		} else {
 			spec.Known[p.Input] = true
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
+	"github.com/millrace-io/millrace/runtime/internal/commit"
 	"github.com/millrace-io/millrace/runtime/internal/recordbatch"
 	"github.com/millrace-io/millrace/runtime/internal/task"
 	"github.com/millrace-io/millrace/topology"
@@ -208,5 +209,39 @@ func TestUnwritablePartitionTimesOut(t *testing.T) {
 			}
 			w.await("begun anew, or ended", func() bool { return len(r.ended) > 0 || slices.Contains(w.takeTrace(), "read in-0 from 0") })
 		}
+	}
+}
+
+// Retry tries again what was given up: the handler has changed its mind, or another one was asked.
+func TestRetryForgives(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 1)
+	s.out.GiveUp(client.TopicPartition{Topic: "out"}, errNoLeader)
+	send := func() error { return s.out.Send("out", 0, &topology.Raw{}, &task.Origin{}) }
+	if err := s.taskError(&task.Error{Err: errNoLeader}); commit.Classify(err) != commit.ClassFatal || send() == nil {
+		t.Errorf("class %v of a failure, and it is tried again", commit.Classify(err))
+	}
+	if err := s.taskError(&task.Error{Err: errNoLeader, Retry: true}); commit.Classify(err) == commit.ClassFatal || send() != nil {
+		t.Errorf("class %v of a failure that is to be tried again: %v", commit.Classify(err), send())
+	}
+}
+
+// A refused record of which nobody knows where it came from is nobody's to let pass.
+func TestRefusedRecordOfUnknownOrigin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	answering(w, task.Continue)
+	w.refuse = func(tp client.TopicPartition, _ *recordbatch.Builder) []client.Refusal {
+		return []client.Refusal{{TopicPartition: tp, Records: []client.Refused{{Err: kerr.InvalidRecord}}}}
+	}
+	r := w.run()
+	w.feed(0, "a")
+	err := <-r.ended
+	r.ended <- err
+	if !errors.Is(err, kerr.InvalidRecord) || commit.Classify(err) != commit.ClassFatal {
+		t.Errorf("Run: %v", err)
+	}
+	if calls := w.traced(); slices.ContainsFunc(calls, func(c string) bool { return strings.HasPrefix(c, "asked") }) {
+		t.Errorf("calls %q", calls)
 	}
 }

@@ -122,4 +122,22 @@ func TestUncaughtOfTheBuild(t *testing.T) {
 	}
 }
 
+// Nobody is asked where there is nothing to go on with: another process uses the instance's id, or the worker is to stop.
+func TestUncaughtIsNotAsked(t *testing.T) {
+	t.Parallel()
+	s := newStepped(t, 1)
+	s.cfg.Uncaught = func(err error) Verdict {
+		t.Errorf("asked about %v", err)
+		return Replace
+	}
+	inUse := fmt.Errorf("fenced: %w", commit.ErrInstanceInUse)
+	if _, err := s.uncaught(t.Context(), inUse); !errors.Is(err, inUse) {
+		t.Errorf("in use: %v", err)
+	}
+	s.stopping = true
+	if _, err := s.uncaught(t.Context(), errUnbuildable); !errors.Is(err, errUnbuildable) {
+		t.Errorf("stopping: %v", err)
+	}
+}
+
 var errUnbuildable = fmt.Errorf("no such serde")

@@ -51,6 +51,8 @@ type Config struct {
 	Producer Producer
 	Fetcher  Fetcher
 	Member   Membership
+	// Heard, if not nil, returns how long ago the group was asked, at the last time that it has answered, whether it knows the member; false: never.
+	Heard func() (ago time.Duration, ok bool)
 	// Prepare makes tasks ready (package restore).
 	Prepare func(ctx context.Context, tasks []restore.Task, ready func(restore.Ready)) error
 	// NewTask builds a task that starts at those positions.
@@ -99,24 +101,26 @@ type Worker struct {
 	done     chan struct{} // closed when Run has returned
 
 	// Owned by the goroutine of Run.
-	machine   *commit.Machine
-	policy    commit.Policy
-	out       *Collector
-	tasks     []*running // in the order of their ids
-	byInput   map[client.TopicPartition]*input
-	batches   []*preparation
-	preparing sync.WaitGroup
-	fetched   []client.Fetched
-	records   int             // that each task may process in a round
-	leave     func()          // of the membership gate, nil outside
-	refused   int32           // generation that was refused, 0 if none
-	identity  client.Identity // the one that the gate let in
-	parked    []restore.Task  // closed by a recovery that has not gone through yet
-	totals    totals
+	machine    *commit.Machine
+	policy     commit.Policy
+	out        *Collector
+	tasks      []*running // in the order of their ids
+	byInput    map[client.TopicPartition]*input
+	batches    []*preparation
+	preparing  sync.WaitGroup
+	fetched    []client.Fetched
+	records    int             // that each task may process in a round
+	leave      func()          // of the membership gate, nil outside
+	refused    int32           // generation that was refused, 0 if none
+	identity   client.Identity // the one that the gate let in
+	parked     []restore.Task  // closed by a recovery that has not gone through yet
+	recovering bool            // a recovery has begun that has not gone through yet
+	totals     totals
 
 	culprits    []parkedTask // failed, and not closed yet
 	failedTasks []parkedTask // failed and closed
 	published   time.Time
+	rested      time.Time // when rest last noted something
 	paused      bool
 	heldBack    []restore.Task // that are to be made ready when it is not paused any more
 	bound       int64          // of the tasks, as it was published
@@ -127,15 +131,14 @@ type Worker struct {
 
 // running is a task that runs.
 type running struct {
-	spec   restore.Task
-	task   *task.Task
-	inputs []*input
-	wake   time.Time
-	next   map[string]int64 // by store name: changelog offsets after the transaction
-	// offered: there are batches whose ends may not be committed yet, or beginnings that are not.
-	offered bool
-	starved time.Time // since when an input is waited for, zero if none is
-	crowded bool      // its operators' times had no room in the metadata, which was said
+	spec    restore.Task
+	task    *task.Task
+	inputs  []*input
+	wake    time.Time
+	next    map[string]int64 // by store name: changelog offsets after the transaction
+	fresh   bool             // where an input begins, which is not the log's start, is to be committed, though nothing comes
+	starved time.Time        // since when an input is waited for, zero if none is
+	crowded bool             // its operators' times had no room in the metadata, which was said
 }
 
 // input is one partition that a running task reads.
@@ -299,7 +302,6 @@ func (w *Worker) offer(in *input, f *client.Fetched) error {
 		return inputError(in, f.Err)
 	}
 	if f.Batch != nil {
-		in.owner.offered = true
 		if err := in.owner.task.Offer(in.tp, f.Batch); err != nil {
 			return w.taskError(err)
 		}
