@@ -217,6 +217,32 @@ func TestBuilderLimits(t *testing.T) {
 	}
 }
 
+// Whether a record is too large does not depend on what is in the batch already, though it takes more bytes behind others.
+func TestLargestRecord(t *testing.T) {
+	t.Parallel()
+	const limit = HeaderBytes + 2 + 1 + 1 + 1 + 1 + 2 + 200 + 1 // length, attributes, two deltas, no key, value and its length, no headers
+	b := NewBuilder(0, limit)
+	largest := make([]byte, 200)
+	for _, others := range []int{0, 1} {
+		for range others {
+			if err := b.Append(nil, nil, 0, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.Append(nil, make([]byte, 201), 1<<40, nil); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("one byte too many, behind %d: %v", others, err)
+		}
+		err := b.Append(nil, largest, 1<<40, nil)
+		switch {
+		case others == 0 && (err != nil || b.Bytes() != limit):
+			t.Errorf("alone: %v, %d bytes", err, b.Bytes())
+		case others > 0 && !errors.Is(err, ErrFull):
+			t.Errorf("behind another: %v, want ErrFull", err)
+		}
+		b.Reset()
+	}
+}
+
 func TestTimestamps(t *testing.T) {
 	t.Parallel()
 	b := NewBuilder(0, 0)
