@@ -2,8 +2,10 @@ package journal
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -443,5 +445,30 @@ func TestPrepareFails(t *testing.T) {
 		if got, err := replayAll(fs, Start{1, 0}); err != nil || got.Last != 15 {
 			t.Errorf("%s: %+v, %v", op, got, err)
 		}
+	}
+}
+
+// TestLaterFormat: a file of a format to come, whose groups cannot even be told from nothing, is refused, and not taken for a file that a
+// crash left unready.
+func TestLaterFormat(t *testing.T) {
+	t.Parallel()
+	fs := newDir(t)
+	j := openJournal(t, fs, 1, 0)
+	enqueue(t, j, 3, true)
+	closeJournal(t, j)
+	h := fileHeader{epoch: 2, owner: owner}
+	b := h.encode()
+	b[7]++
+	binary.LittleEndian.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
+	write(t, fs, fileName(2), append(b, "groups of another form"...))
+	_, err := replayAll(fs, Start{1, 0})
+	if corrupt, ok := errors.AsType[*CorruptionError](err); !ok || corrupt.Advice != adviceVersion || corrupt.Path != "j/"+fileName(2) {
+		t.Errorf("replay: %v", err)
+	}
+	if err := fs.Remove("j/" + fileName(1)); err != nil {
+		t.Fatal(err)
+	}
+	if used, err := Used(fs, "j"); err != nil || used != "j/"+fileName(2) {
+		t.Errorf("used: %q, %v", used, err)
 	}
 }
