@@ -248,6 +248,35 @@ func TestTopicIsGone(t *testing.T) {
 	})
 }
 
+// A topic that goes while it is written to is refused as one that was never there; what was sent along with it to others is written.
+func TestTopicGoes(t *testing.T) {
+	t.Parallel()
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		stays, goes := TopicPartition{Topic: createTopic(t, c, 1)}, TopicPartition{Topic: createTopic(t, c, 1)} // in the order of requests
+		p := newProducer(t, c, ProducerConfig{TransactionalID: unique("id"), DeliveryTimeout: 2 * time.Second})
+		sendKeyed(t, p, stays, "x")
+		sendKeyed(t, p, goes, "a")
+		flush(t, p)
+		end(t, p, true)
+		deleteTopic(t, c, goes.Topic)
+		sendKeyed(t, p, stays, "y")
+		sendKeyed(t, p, goes, "b")
+		got := decide(t, p, func(r *Refusal) {
+			if r.TopicPartition != goes || !r.Retriable || r.Unknown {
+				t.Errorf("refusal %+v", r)
+			}
+		})
+		if !slices.Equal(got, []string{"0"}) {
+			t.Errorf("refused %v", got)
+		}
+		end(t, p, true)
+		if got := read(t, c, FetcherConfig{}, stays, 0, 2); !slices.Equal(got, []string{"x", "y"}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
 // What is sent after a partition was refused, but before anybody has asked why, is refused with the rest; what is sent while it is decided is
 // not dropped with it, but tried.
 func TestSentWhileRefused(t *testing.T) {
