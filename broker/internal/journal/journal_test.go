@@ -203,6 +203,9 @@ func TestTornTail(t *testing.T) {
 	after := read(t, fs, fileName(2))
 	end := int(j.FileSize())
 	closeJournal(t, j)
+	if end < size+groupSize+3*entryHeader {
+		t.Fatalf("%d bytes, then %d: the last group is not cut", size, end)
+	}
 	for cut := size; cut < end; cut++ {
 		for kind, tail := range map[string][]byte{"cut": nil, "zeros": make([]byte, end-cut), "stale": before[cut:]} {
 			write(t, fs, fileName(2), append(slices.Clone(after[:cut]), tail...))
@@ -326,6 +329,27 @@ func TestMissingFile(t *testing.T) {
 	}
 }
 
+// TestOwnerIsTold: the owner hears of a durable LSN before anybody that waits for it goes on.
+func TestOwnerIsTold(t *testing.T) {
+	t.Parallel()
+	var j *Journal
+	told := LSN(0)
+	j, err := Open(Config{FS: newDir(t), Dir: "j", Owner: owner, FileBytes: 1 << 20, Durable: func(lsn LSN) {
+		if j.Durable() != told {
+			t.Errorf("entry %d is durable, and the owner was told of %d", j.Durable(), told)
+		}
+		told = lsn
+	}}, 1, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enqueue(t, j, 10, true)
+	closeJournal(t, j)
+	if told != 10 {
+		t.Errorf("told of %d", told)
+	}
+}
+
 // failingFS fails writes or syncs once told to.
 type failingFS struct {
 	vfs.FS
@@ -374,6 +398,15 @@ func (f *failingFile) SyncData() error {
 	return f.File.SyncData()
 }
 
+func openAsync(t *testing.T, fs vfs.FS) *Journal {
+	t.Helper()
+	j, err := Open(Config{FS: fs, Dir: "j", Owner: owner, FileBytes: 1 << 20, Async: true}, 1, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
 // TestFailure fails one write or sync. Everybody that waits is told, nothing is written any more although the disk is well again, and
 // what was acknowledged before is there.
 func TestFailure(t *testing.T) {
@@ -420,10 +453,7 @@ func TestPrepareFails(t *testing.T) {
 	for _, op := range []string{"write", "sync"} {
 		fs := &failingFS{FS: newDir(t)}
 		// Async: nothing is written after the last entry, when the disk fails already.
-		j, err := Open(Config{FS: fs, Dir: "j", Owner: owner, FileBytes: 1 << 20, Async: true}, 1, 0, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		j := openAsync(t, fs)
 		enqueue(t, j, 5, true)
 		fs.set(op)
 		if err := j.Prepare(2); !errors.Is(err, errDisk) {
