@@ -219,6 +219,11 @@ func TestDeliveryTimeout(t *testing.T) {
 	}
 	away.Store(false)
 	end(t, p, false)
+	p.mu.Lock()
+	if l := p.mu.lanes[tp]; l.unsure || l.tries != 0 || !l.notBefore.IsZero() { // the next transaction is not held to what became of this one
+		t.Errorf("after the abort: %+v", l)
+	}
+	p.mu.Unlock()
 	send(t, p, tp, "v")
 	flush(t, p)
 	end(t, p, true)
