@@ -301,6 +301,37 @@ func TestBitFlip(t *testing.T) {
 	}
 }
 
+// TestVouchedFar: the group that vouches for a damaged one is found wherever it begins, also where the search reads in two parts.
+func TestVouchedFar(t *testing.T) {
+	t.Parallel()
+	for _, before := range []int{0, 1, groupSize / 2, groupSize - 1, groupSize} {
+		h := fileHeader{epoch: 1, owner: owner}
+		first := make([]byte, searchChunk-before-groupSize-entryHeader)
+		var p pending
+		for lsn, body := range [][]byte{first, nil} {
+			e := NewEntry(nil, body)
+			p.add(LSN(1+lsn), &e)
+		}
+		b := h.encode()
+		one := pending{first: 1, entries: p.entries[:1]}
+		b, _ = one.appendGroup(b, 0, 1, 0)
+		if at := len(b) - fileHeaderSize; at != searchChunk-before {
+			t.Fatalf("the second group begins at %d", at)
+		}
+		b, _ = p.appendGroup(b, 1, 1, 1)
+		b[fileHeaderSize]++
+		fs := newDir(t)
+		write(t, fs, fileName(1), b)
+		_, err := Replay(fs, "j", owner, Start{1, 0}, func(lsn LSN, _ []byte) error {
+			t.Errorf("entry %d is applied", lsn)
+			return nil
+		}, func() error { return nil })
+		if !isCorruption(err) {
+			t.Errorf("%d bytes before the next part: %v", before, err)
+		}
+	}
+}
+
 // TestMissingFile takes one file away.
 func TestMissingFile(t *testing.T) {
 	t.Parallel()

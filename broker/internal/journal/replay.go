@@ -260,15 +260,17 @@ func (r *replay) bad(path string, at int64, err error) {
 	r.tornAt = CorruptionError{Path: path, Offset: at, Err: err, Advice: adviceRestore}
 }
 
+// searchChunk is how much a search reads at once.
+const searchChunk = 1 << 20
+
 // search looks for group headers from a position on, wherever they may begin, and fails if one vouches for the entry that was
 // found to be bad (J2, J5), or, if the file's own header is bad, if there is any.
 func (r *replay) search(src *source, epoch uint64, at int64, any bool) error {
-	const chunk = 1 << 20
 	var magic [4]byte
 	binary.LittleEndian.PutUint32(magic[:], groupMagic)
 	for at < src.size {
 		var err error
-		r.scratch, err = src.read(at, int(min(chunk, src.size-at)), r.scratch[:0])
+		r.scratch, err = src.read(at, int(min(searchChunk, src.size-at)), r.scratch[:0])
 		if err != nil {
 			return err
 		}
