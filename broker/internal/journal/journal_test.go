@@ -381,6 +381,75 @@ func TestOwnerIsTold(t *testing.T) {
 	}
 }
 
+// TestMissingStart: the file that a replay begins with has to be there, though a later one may be as empty as it.
+func TestMissingStart(t *testing.T) {
+	t.Parallel()
+	fs := newDir(t)
+	j := openJournal(t, fs, 1, 0)
+	enqueue(t, j, 3, true)
+	if err := j.Prepare(2); err != nil {
+		t.Fatal(err)
+	}
+	closeJournal(t, j)
+	if err := fs.Remove("j/" + fileName(1)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := replayAll(fs, Start{1, 0}); !isCorruption(err) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestBadFileHeader: a file with a bad header was never in use if there is no group in it, and else holds what may have been acknowledged,
+// though nothing vouches for it.
+func TestBadFileHeader(t *testing.T) {
+	t.Parallel()
+	for _, entries := range []LSN{0, 1} {
+		fs := newDir(t)
+		j := openAsync(t, fs) // so that nothing is written after the last entry
+		enqueue(t, j, entries, false)
+		closeJournal(t, j)
+		good := read(t, fs, fileName(1))
+		for what, change := range map[string]func(b []byte) []byte{
+			"damaged": func(b []byte) []byte { b[20]++; return b },
+			"another's": func(b []byte) []byte {
+				return append((&fileHeader{epoch: 7, owner: owner}).encode(), b[fileHeaderSize:]...)
+			},
+			"cut off": func(b []byte) []byte { return b[:fileHeaderSize-1] },
+		} {
+			bad := change(slices.Clone(good))
+			write(t, fs, fileName(1), bad)
+			got, err := replayAll(fs, Start{1, 0})
+			if refused := entries > 0 && len(bad) > fileHeaderSize; isCorruption(err) != refused || !refused && (err != nil || got.Last != 0) {
+				t.Errorf("%s, with %d entries: %+v, %v", what, entries, got, err)
+			}
+		}
+	}
+	fs := newDir(t)
+	j := openJournal(t, fs, 1, 0)
+	closeJournal(t, j)
+	if _, err := Replay(fs, "j", [16]byte{9}, Start{1, 0}, nil, nil); !isCorruption(err) {
+		t.Errorf("of another directory: %v", err)
+	}
+}
+
+// TestReplayedTells: of the highest epoch, and of any file that was not synced as it was written.
+func TestReplayedTells(t *testing.T) {
+	t.Parallel()
+	fs := newDir(t)
+	j := openAsync(t, fs)
+	enqueue(t, j, 3, false)
+	closeJournal(t, j)
+	j = openJournal(t, fs, 2, 3)
+	enqueue(t, j, 5, true)
+	closeJournal(t, j)
+	if got, err := replayAll(fs, Start{1, 0}); err != nil || !got.Async || got.Epoch != 2 || got.Last != 5 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := replayAll(fs, Start{2, 3}); err != nil || got.Async || got.Epoch != 2 {
+		t.Errorf("from the second file: %+v, %v", got, err)
+	}
+}
+
 // failingFS fails writes or syncs once told to.
 type failingFS struct {
 	vfs.FS

@@ -43,17 +43,7 @@ func (n *twoNodes) refuse(frame []byte, node int32) ([]byte, error) {
 	switch req := req.(type) {
 	case *kmsg.ProduceRequest:
 		n.refused[0].Add(1)
-		resp := resp.(*kmsg.ProduceResponse)
-		for _, rt := range req.Topics {
-			t := kmsg.NewProduceResponseTopic()
-			t.Topic, t.TopicID = rt.Topic, rt.TopicID
-			for _, rp := range rt.Partitions {
-				p := kmsg.NewProduceResponseTopicPartition()
-				p.Partition, p.ErrorCode, p.BaseOffset = rp.Partition, kerr.NotLeaderForPartition.Code, -1
-				t.Partitions = append(t.Partitions, p)
-			}
-			resp.Topics = append(resp.Topics, t)
-		}
+		resp = refuseBatches(req, kerr.NotLeaderForPartition.Code)
 	case *kmsg.FetchRequest:
 		n.refused[1].Add(1)
 		resp = answerFetch(req, func(p *kmsg.FetchResponseTopicPartition) { p.ErrorCode = kerr.NotLeaderForPartition.Code })
