@@ -60,7 +60,7 @@ func (d *Decoder) Bool() bool { return d.Byte() == 1 }
 // Int reads an integer.
 func (d *Decoder) Int() int64 {
 	v, n := binary.Varint(d.src)
-	if n <= 0 {
+	if d.bad || n <= 0 {
 		d.bad = true
 		return 0
 	}
