@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"slices"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type heldLog struct {
 	produced atomic.Int32
 	ended    atomic.Int32
 	refuse   atomic.Int32 // the code that batches are answered with instead, 0: none
+	silent   atomic.Bool  // answers leave the partitions out
 }
 
 func (l *heldLog) Dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -42,7 +44,11 @@ func (l *heldLog) hold(frame []byte, _ int32) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			return respond(frame, refuseBatches(req.(*kmsg.ProduceRequest), int16(code))), nil
+			resp := refuseBatches(req.(*kmsg.ProduceRequest), int16(code))
+			if l.silent.Load() {
+				resp.Topics = nil
+			}
+			return respond(frame, resp), nil
 		}
 	}
 	return nil, nil
@@ -110,6 +116,70 @@ func TestEndWaitsForBatches(t *testing.T) {
 	end(t, p, true)
 	if got := read(t, c, FetcherConfig{}, tp, 0, 1); !slices.Equal(got, []string{"kept"}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// What became of a batch is unknown once one answer was missing, or may have followed an append, whatever the log says after that.
+func TestUnsureForGood(t *testing.T) {
+	t.Parallel()
+	for what, first := range map[string]func(*heldLog){
+		"left out":      func(l *heldLog) { l.silent.Store(true); l.refuse.Store(1) },
+		"not leader":    func(l *heldLog) { l.refuse.Store(int32(kerr.NotLeaderForPartition.Code)) },
+		"certainly not": func(l *heldLog) { l.refuse.Store(int32(kerr.NotEnoughReplicas.Code)) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			l := &heldLog{b: brokertest.Start(t), goOn: make(chan struct{})}
+			c := connect(t, Config{Brokers: []string{"node-0:1"}, Dial: l.Dial})
+			tp := TopicPartition{Topic: createTopic(t, c, 1)}
+			p := newProducer(t, c, ProducerConfig{TransactionalID: "id", DeliveryTimeout: 5 * time.Second})
+			first(l)
+			send(t, p, tp, "a")
+			l.goOn <- struct{}{}
+			l.sees(t, 2)
+			l.silent.Store(false)
+			l.refuse.Store(int32(kerr.InvalidRecord.Code))
+			close(l.goOn)
+			if err := p.Flush(testContext(t)); !errors.Is(err, ErrRefused) {
+				t.Fatalf("Flush = %v", err)
+			}
+			list := p.Refusals()
+			if len(list) != 1 || list[0].Retriable || list[0].Unknown != (what != "certainly not") {
+				t.Errorf("refusals %+v", list)
+			}
+		})
+	}
+}
+
+// A partition without a leader is looked for until the delivery time-out, and not known to be anywhere meanwhile.
+func TestNoLeader(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	open := connect(t, Config{Brokers: b.Brokers(), Dial: b.Dial})
+	tp := TopicPartition{Topic: createTopic(t, open, 1)}
+	var asked atomic.Int32
+	c := connect(t, Config{Brokers: []string{"node-0:1"}, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dialNode(ctx, b, network, address, func([]byte, int32) ([]byte, error) { return nil, nil }, func(request, answer []byte) ([]byte, error) {
+			return asTwoNodes(request, answer, func(resp *kmsg.MetadataResponse, _ int32) {
+				for i := range resp.Topics {
+					resp.Topics[i].Partitions[0].Leader = -1
+					asked.Add(1)
+				}
+			})
+		})
+	}})
+	p := newProducer(t, c, ProducerConfig{TransactionalID: "id", DeliveryTimeout: 300 * time.Millisecond})
+	sendKeyed(t, p, tp, "a")
+	got := decide(t, p, func(r *Refusal) {
+		if !r.Retriable || r.Unknown || !errors.Is(r.Records[0].Err, errNoLeader) {
+			t.Errorf("refusal %+v", r)
+		}
+	})
+	if !slices.Equal(got, []string{"0"}) {
+		t.Errorf("refused %v", got)
+	}
+	if n := asked.Load(); n < 2 || n > 20 {
+		t.Errorf("the log was asked %d times", n)
 	}
 }
 

@@ -253,6 +253,25 @@ func TestTopicIsGone(t *testing.T) {
 	})
 }
 
+// A transaction of which nothing was sent, because all of it was refused before, is none for the log, which would refuse its end.
+func TestNothingWasSent(t *testing.T) {
+	t.Parallel()
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		p := newProducer(t, c, ProducerConfig{TransactionalID: unique("id"), DeliveryTimeout: 200 * time.Millisecond})
+		for _, commit := range []bool{true, false} {
+			sendKeyed(t, p, TopicPartition{Topic: unique("missing")}, "a")
+			if got := decide(t, p, func(*Refusal) {}); !slices.Equal(got, []string{"0"}) {
+				t.Errorf("refused %v", got)
+			}
+			if !p.InTransaction() {
+				t.Error("not in a transaction")
+			}
+			end(t, p, commit)
+		}
+	})
+}
+
 // A topic that goes while it is written to is refused as one that was never there; what was sent along with it to others is written.
 func TestTopicGoes(t *testing.T) {
 	t.Parallel()
