@@ -51,6 +51,12 @@ func TestRotateAsync(t *testing.T) {
 	if _, err := j.Rotate(); err != nil {
 		t.Fatal(err)
 	}
+	if err := j.Prepare(3); err != nil { // waits until that is over
+		t.Fatal(err)
+	}
+	if got := j.FileSize(); got != fileHeaderSize {
+		t.Errorf("the next file has %d bytes", got)
+	}
 	enqueue(t, j, 13, true)
 	closeJournal(t, j)
 	bad := read(t, fs, fileName(1))
