@@ -28,11 +28,11 @@ func TestDamaged(t *testing.T) {
 	for what, damaged := range map[string][]byte{
 		"not compressed as it says": func() []byte { b := build(2, "b"); b[22] |= byte(batch.CodecZstd); return seal(b) }(),
 		"a record without an end":   func() []byte { b := build(2, "b"); b[len(b)-10] = 0x7f; return seal(b) }(),
-		"the first of two is sound": func() []byte { b := build(2, "b"); b[len(b)-2]++; return seal(b) }(),
+		"the first of two is sound": func() []byte { b := build(2, "b"); b[len(b)-1]++; return seal(b) }(),
 		"a marker":                  func() []byte { b := marker(); b[22] |= byte(batch.CodecZstd); return seal(b) }(),
 	} {
 		keys := NewKeys(10, math.MaxInt32)
-		log := [][]byte{build(0, "a"), damaged}
+		log := [][]byte{build(0, "a"), damaged, build(4, "c")} // the last one has what supersedes the others
 		scan := NewScan(keys, nil, 0)
 		f := Filter{Keys: keys, Active: func(*batch.Header) bool { return false }}
 		f.Begin(nil)

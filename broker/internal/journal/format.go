@@ -95,7 +95,7 @@ func decodeGroupHeader(b []byte) (h groupHeader, ok bool) {
 		epoch: le.Uint64(b[8:]), first: LSN(le.Uint64(b[16:])), durable: LSN(le.Uint64(b[24:])),
 		count: le.Uint32(b[32:]), bytes: le.Uint32(b[36:]),
 	}
-	return h, h.first > 0 && h.durable < h.first && uint64(h.bytes) >= entryHeader*uint64(h.count)
+	return h, h.durable < h.first && uint64(h.bytes) >= entryHeader*uint64(h.count)
 }
 
 // sealEntry returns an entry's checksum: of its payload, whose own checksum is given, and of where it belongs, so that an

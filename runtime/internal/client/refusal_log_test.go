@@ -409,6 +409,24 @@ func TestFinalRefusals(t *testing.T) {
 	}
 }
 
+// An answer that names records that are not in the batch is about all of it.
+func TestNamesNoRecord(t *testing.T) {
+	t.Parallel()
+	p := &Producer{}
+	l := &lane{pending: []*recordbatch.Builder{oneRecord(t)}}
+	a := kmsg.NewProduceResponseTopicPartition()
+	a.ErrorCode = kerr.InvalidRecord.Code
+	for _, i := range []int32{-1, 1} {
+		e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+		e.RelativeOffset = i
+		a.ErrorRecords = append(a.ErrorRecords, e)
+	}
+	p.refuseLocked(l, &a, kerr.InvalidRecord)
+	if len(l.refusal.Records) != 1 || !l.refusal.named[0] {
+		t.Errorf("refusal %+v", l.refusal)
+	}
+}
+
 // A record can be read again by its offset; one that is gone is none.
 func TestReadRecord(t *testing.T) {
 	t.Parallel()

@@ -237,6 +237,25 @@ func TestLastTry(t *testing.T) {
 	})
 }
 
+// The time to be delivered is each batch's own.
+func TestTriesBeginAnew(t *testing.T) {
+	inBubble(t, func(t *testing.T, l *quotaLog) {
+		p := newProducer(t, l.connect(), ProducerConfig{DeliveryTimeout: 2500 * time.Millisecond})
+		set := func(code int16) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.mu.code = code
+		}
+		for range 3 {
+			set(kerr.NotEnoughReplicas.Code)
+			send(t, p, first, "a")
+			time.Sleep(2 * time.Second)
+			set(0)
+			flush(t, p)
+		}
+	})
+}
+
 // A node that asks for an absurd time is tried after maxThrottle.
 func TestThrottleIsBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, l *quotaLog) {
