@@ -71,7 +71,7 @@ func (d *Decoder) Int() int64 {
 // Count reads a number of elements, each of which takes at least size bytes, so that loops and memory are bounded by the input.
 func (d *Decoder) Count(size int) int64 {
 	n := d.Int()
-	if d.bad || n < 0 || n > int64(len(d.src)/size) {
+	if n < 0 || n > int64(len(d.src)/size) {
 		d.bad = true
 		return 0
 	}
