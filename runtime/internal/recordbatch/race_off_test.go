@@ -2,5 +2,5 @@
 
 package recordbatch
 
-// raceEnabled has long tests do less: under the race detector they look for races, not for every crash point.
+// raceEnabled leaves out what takes too long under the race detector.
 const raceEnabled = false
