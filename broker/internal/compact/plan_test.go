@@ -33,6 +33,7 @@ func TestPlan(t *testing.T) {
 		{"unstable from the start", old, 0, 9, none, Round{}, false},
 		{"young", old, 0, 30, Policy{MinLag: 995, MaxLag: math.MaxInt64}, Round{2, 0, 1, false}, true},
 		{"young, but compacted before", old, 20, 30, Policy{MinLag: 1000, MaxLag: math.MaxInt64}, Round{}, false},
+		{"from the future, without a lag", []Segment{segment(0, 100, 1, 2000)}, 0, 30, none, Round{1, 0, 1, false}, true},
 		{"overdue", old, 20, 30, Policy{MaxLag: 994, MinDirtyRatio: 1}, Round{3, 20, 1. / 3, true}, true},
 		{"not yet overdue", old, 20, 30, Policy{MaxLag: 995, MinDirtyRatio: 1}, Round{3, 20, 1. / 3, false}, false},
 		{"of unknown age", []Segment{segment(0, 100, -1, -1)}, 0, 30, Policy{MaxLag: 1, MinDirtyRatio: 1}, Round{1, 0, 1, false}, false},

@@ -60,7 +60,7 @@ func (d *Decoder) Bool() bool { return d.Byte() == 1 }
 // Int reads an integer.
 func (d *Decoder) Int() int64 {
 	v, n := binary.Varint(d.src)
-	if n <= 0 {
+	if d.bad || n <= 0 {
 		d.bad = true
 		return 0
 	}
@@ -71,7 +71,7 @@ func (d *Decoder) Int() int64 {
 // Count reads a number of elements, each of which takes at least size bytes, so that loops and memory are bounded by the input.
 func (d *Decoder) Count(size int) int64 {
 	n := d.Int()
-	if d.bad || n < 0 || n > int64(len(d.src)/size) {
+	if n < 0 || n > int64(len(d.src)/size) {
 		d.bad = true
 		return 0
 	}

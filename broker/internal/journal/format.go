@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"strconv"
@@ -21,6 +22,9 @@ const (
 	// MaxEntryBytes bounds one entry.
 	MaxEntryBytes = 1 << 30
 )
+
+// errVersion is the error of a sound header of a format that is not known: nothing can be said of what the file holds.
+var errVersion = errors.New("journal format version is not known")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -54,7 +58,7 @@ func decodeFileHeader(b []byte) (h fileHeader, err error) {
 		return h, fmt.Errorf("file header checksum %08x, stored %08x", got, want)
 	}
 	if b[7] != fileMagic[7] {
-		return h, fmt.Errorf("journal format version %q is not known", b[7])
+		return h, fmt.Errorf("%w: %q", errVersion, b[7])
 	}
 	h.epoch = binary.LittleEndian.Uint64(b[8:])
 	copy(h.owner[:], b[16:])
@@ -91,7 +95,7 @@ func decodeGroupHeader(b []byte) (h groupHeader, ok bool) {
 		epoch: le.Uint64(b[8:]), first: LSN(le.Uint64(b[16:])), durable: LSN(le.Uint64(b[24:])),
 		count: le.Uint32(b[32:]), bytes: le.Uint32(b[36:]),
 	}
-	return h, h.first > 0 && h.durable < h.first && uint64(h.bytes) >= entryHeader*uint64(h.count)
+	return h, h.durable < h.first && uint64(h.bytes) >= entryHeader*uint64(h.count)
 }
 
 // sealEntry returns an entry's checksum: of its payload, whose own checksum is given, and of where it belongs, so that an

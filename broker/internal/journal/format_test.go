@@ -62,3 +62,67 @@ func TestEntryBelongsSomewhere(t *testing.T) {
 		t.Error("the size is not sealed")
 	}
 }
+
+// TestGroupHeader: it comes back as it was written, and not if any bit of it is another, or if it says what cannot be.
+func TestGroupHeader(t *testing.T) {
+	t.Parallel()
+	sound := groupHeader{epoch: 3, first: 8, durable: 7, count: 2, bytes: 16}
+	var b [groupSize]byte
+	sound.put(b[:])
+	if got, ok := decodeGroupHeader(b[:]); !ok || got != sound {
+		t.Errorf("%+v, %v", got, ok)
+	}
+	if _, ok := decodeGroupHeader(b[:groupSize-1]); ok {
+		t.Error("a header that is cut off is taken")
+	}
+	for bit := range 8 * len(b) {
+		b[bit/8] ^= 1 << (bit % 8)
+		if _, ok := decodeGroupHeader(b[:]); ok {
+			t.Errorf("bit %d of byte %d is not looked at", bit%8, bit/8)
+		}
+		b[bit/8] ^= 1 << (bit % 8)
+	}
+	for what, change := range map[string]func(*groupHeader){
+		"before the first entry": func(h *groupHeader) { h.first, h.durable = 0, 0 },
+		"vouches for itself":     func(h *groupHeader) { h.durable = h.first },
+		"entries without a size": func(h *groupHeader) { h.bytes-- },
+	} {
+		h := sound
+		change(&h)
+		h.put(b[:])
+		if _, ok := decodeGroupHeader(b[:]); ok {
+			t.Errorf("%s: %+v is taken", what, h)
+		}
+	}
+}
+
+// TestGroupsAreBounded: a group ends before it is too large, unless its first entry is.
+func TestGroupsAreBounded(t *testing.T) {
+	t.Parallel()
+	body := make([]byte, maxGroupBytes)
+	fits := maxGroupBytes - groupSize - 2*entryHeader // of the bodies of two entries
+	for _, c := range []struct{ sizes, groups []int }{
+		{[]int{1, 2, 3}, []int{3}},
+		{[]int{fits - 1, 1}, []int{2}},
+		{[]int{fits - 1, 2}, []int{1, 1}},
+		{[]int{1, len(body), len(body), 1}, []int{1, 1, 1, 1}},
+	} {
+		var p pending
+		for i, size := range c.sizes {
+			p.add(LSN(1+i), &Entry{body: body[:size]})
+		}
+		var groups []int
+		for i := 0; i < len(c.sizes); {
+			var b []byte
+			from := i
+			b, i = p.appendGroup(nil, i, 1, 0)
+			groups = append(groups, i-from)
+			if h, ok := decodeGroupHeader(b); !ok || int(h.count) != i-from || h.first != LSN(1+from) || int(h.bytes) != len(b)-groupSize {
+				t.Fatalf("entries of %v bytes: header %+v, %v", c.sizes, h, ok)
+			}
+		}
+		if !slices.Equal(groups, c.groups) {
+			t.Errorf("entries of %v bytes: groups of %v, want %v", c.sizes, groups, c.groups)
+		}
+	}
+}

@@ -2,8 +2,10 @@ package journal
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -201,6 +203,9 @@ func TestTornTail(t *testing.T) {
 	after := read(t, fs, fileName(2))
 	end := int(j.FileSize())
 	closeJournal(t, j)
+	if end < size+groupSize+3*entryHeader {
+		t.Fatalf("%d bytes, then %d: the last group is not cut", size, end)
+	}
 	for cut := size; cut < end; cut++ {
 		for kind, tail := range map[string][]byte{"cut": nil, "zeros": make([]byte, end-cut), "stale": before[cut:]} {
 			write(t, fs, fileName(2), append(slices.Clone(after[:cut]), tail...))
@@ -296,6 +301,37 @@ func TestBitFlip(t *testing.T) {
 	}
 }
 
+// TestVouchedFar: the group that vouches for a damaged one is found wherever it begins, also where the search reads in two parts.
+func TestVouchedFar(t *testing.T) {
+	t.Parallel()
+	for _, before := range []int{0, 1, groupSize / 2, groupSize - 1, groupSize} {
+		h := fileHeader{epoch: 1, owner: owner}
+		first := make([]byte, searchChunk-before-groupSize-entryHeader)
+		var p pending
+		for lsn, body := range [][]byte{first, nil} {
+			e := NewEntry(nil, body)
+			p.add(LSN(1+lsn), &e)
+		}
+		b := h.encode()
+		one := pending{first: 1, entries: p.entries[:1]}
+		b, _ = one.appendGroup(b, 0, 1, 0)
+		if at := len(b) - fileHeaderSize; at != searchChunk-before {
+			t.Fatalf("the second group begins at %d", at)
+		}
+		b, _ = p.appendGroup(b, 1, 1, 1)
+		b[fileHeaderSize]++
+		fs := newDir(t)
+		write(t, fs, fileName(1), b)
+		_, err := Replay(fs, "j", owner, Start{1, 0}, func(lsn LSN, _ []byte) error {
+			t.Errorf("entry %d is applied", lsn)
+			return nil
+		}, func() error { return nil })
+		if !isCorruption(err) {
+			t.Errorf("%d bytes before the next part: %v", before, err)
+		}
+	}
+}
+
 // TestMissingFile takes one file away.
 func TestMissingFile(t *testing.T) {
 	t.Parallel()
@@ -321,6 +357,96 @@ func TestMissingFile(t *testing.T) {
 		if !errors.As(err, &corrupt) {
 			t.Errorf("without file %d: %v", missing, err)
 		}
+	}
+}
+
+// TestOwnerIsTold: the owner hears of a durable LSN before anybody that waits for it goes on.
+func TestOwnerIsTold(t *testing.T) {
+	t.Parallel()
+	var j *Journal
+	told := LSN(0)
+	j, err := Open(Config{FS: newDir(t), Dir: "j", Owner: owner, FileBytes: 1 << 20, Durable: func(lsn LSN) {
+		if j.Durable() != told {
+			t.Errorf("entry %d is durable, and the owner was told of %d", j.Durable(), told)
+		}
+		told = lsn
+	}}, 1, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enqueue(t, j, 10, true)
+	closeJournal(t, j)
+	if told != 10 {
+		t.Errorf("told of %d", told)
+	}
+}
+
+// TestMissingStart: the file that a replay begins with has to be there, though a later one may be as empty as it.
+func TestMissingStart(t *testing.T) {
+	t.Parallel()
+	fs := newDir(t)
+	j := openJournal(t, fs, 1, 0)
+	enqueue(t, j, 3, true)
+	if err := j.Prepare(2); err != nil {
+		t.Fatal(err)
+	}
+	closeJournal(t, j)
+	if err := fs.Remove("j/" + fileName(1)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := replayAll(fs, Start{1, 0}); !isCorruption(err) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestBadFileHeader: a file with a bad header was never in use if there is no group in it, and else holds what may have been acknowledged,
+// though nothing vouches for it.
+func TestBadFileHeader(t *testing.T) {
+	t.Parallel()
+	for _, entries := range []LSN{0, 1} {
+		fs := newDir(t)
+		j := openAsync(t, fs) // so that nothing is written after the last entry
+		enqueue(t, j, entries, false)
+		closeJournal(t, j)
+		good := read(t, fs, fileName(1))
+		for what, change := range map[string]func(b []byte) []byte{
+			"damaged": func(b []byte) []byte { b[20]++; return b },
+			"another's": func(b []byte) []byte {
+				return append((&fileHeader{epoch: 7, owner: owner}).encode(), b[fileHeaderSize:]...)
+			},
+			"cut off": func(b []byte) []byte { return b[:fileHeaderSize-1] },
+		} {
+			bad := change(slices.Clone(good))
+			write(t, fs, fileName(1), bad)
+			got, err := replayAll(fs, Start{1, 0})
+			if refused := entries > 0 && len(bad) > fileHeaderSize; isCorruption(err) != refused || !refused && (err != nil || got.Last != 0) {
+				t.Errorf("%s, with %d entries: %+v, %v", what, entries, got, err)
+			}
+		}
+	}
+	fs := newDir(t)
+	j := openJournal(t, fs, 1, 0)
+	closeJournal(t, j)
+	if _, err := Replay(fs, "j", [16]byte{9}, Start{1, 0}, nil, nil); !isCorruption(err) {
+		t.Errorf("of another directory: %v", err)
+	}
+}
+
+// TestReplayedTells: of the highest epoch, and of any file that was not synced as it was written.
+func TestReplayedTells(t *testing.T) {
+	t.Parallel()
+	fs := newDir(t)
+	j := openAsync(t, fs)
+	enqueue(t, j, 3, false)
+	closeJournal(t, j)
+	j = openJournal(t, fs, 2, 3)
+	enqueue(t, j, 5, true)
+	closeJournal(t, j)
+	if got, err := replayAll(fs, Start{1, 0}); err != nil || !got.Async || got.Epoch != 2 || got.Last != 5 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := replayAll(fs, Start{2, 3}); err != nil || got.Async || got.Epoch != 2 {
+		t.Errorf("from the second file: %+v, %v", got, err)
 	}
 }
 
@@ -372,6 +498,15 @@ func (f *failingFile) SyncData() error {
 	return f.File.SyncData()
 }
 
+func openAsync(t *testing.T, fs vfs.FS) *Journal {
+	t.Helper()
+	j, err := Open(Config{FS: fs, Dir: "j", Owner: owner, FileBytes: 1 << 20, Async: true}, 1, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
 // TestFailure fails one write or sync. Everybody that waits is told, nothing is written any more although the disk is well again, and
 // what was acknowledged before is there.
 func TestFailure(t *testing.T) {
@@ -418,10 +553,7 @@ func TestPrepareFails(t *testing.T) {
 	for _, op := range []string{"write", "sync"} {
 		fs := &failingFS{FS: newDir(t)}
 		// Async: nothing is written after the last entry, when the disk fails already.
-		j, err := Open(Config{FS: fs, Dir: "j", Owner: owner, FileBytes: 1 << 20, Async: true}, 1, 0, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		j := openAsync(t, fs)
 		enqueue(t, j, 5, true)
 		fs.set(op)
 		if err := j.Prepare(2); !errors.Is(err, errDisk) {
@@ -443,5 +575,30 @@ func TestPrepareFails(t *testing.T) {
 		if got, err := replayAll(fs, Start{1, 0}); err != nil || got.Last != 15 {
 			t.Errorf("%s: %+v, %v", op, got, err)
 		}
+	}
+}
+
+// TestLaterFormat: a file of a format to come, whose groups cannot even be told from nothing, is refused, and not taken for a file that a
+// crash left unready.
+func TestLaterFormat(t *testing.T) {
+	t.Parallel()
+	fs := newDir(t)
+	j := openJournal(t, fs, 1, 0)
+	enqueue(t, j, 3, true)
+	closeJournal(t, j)
+	h := fileHeader{epoch: 2, owner: owner}
+	b := h.encode()
+	b[7]++
+	binary.LittleEndian.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
+	write(t, fs, fileName(2), append(b, "groups of another form"...))
+	_, err := replayAll(fs, Start{1, 0})
+	if corrupt, ok := errors.AsType[*CorruptionError](err); !ok || corrupt.Advice != adviceVersion || corrupt.Path != "j/"+fileName(2) {
+		t.Errorf("replay: %v", err)
+	}
+	if err := fs.Remove("j/" + fileName(1)); err != nil {
+		t.Fatal(err)
+	}
+	if used, err := Used(fs, "j"); err != nil || used != "j/"+fileName(2) {
+		t.Errorf("used: %q, %v", used, err)
 	}
 }

@@ -38,7 +38,7 @@ func List(fs vfs.FS, dir string) ([]FileInfo, error) {
 	return files, nil
 }
 
-// Used returns the path of a journal file in dir that holds a group, or "" if there is none.
+// Used returns the path of a journal file in dir that holds a group, or is of a format that is not known, or "" if there is none.
 func Used(fs vfs.FS, dir string) (string, error) {
 	files, err := List(fs, dir)
 	if err != nil {
@@ -47,7 +47,12 @@ func Used(fs vfs.FS, dir string) (string, error) {
 	for _, f := range files {
 		r := replay{fs: fs, dir: dir, torn: true}
 		r.tornAt.Path = fs.PathJoin(dir, f.Name)
-		err := r.look(f, func(src *source) error { return r.search(src, f.Epoch, 0, true) })
+		err := r.look(f, func(src *source) error {
+			if _, _, err := src.header(); err != nil {
+				return err
+			}
+			return r.search(src, f.Epoch, 0, true)
+		})
 		var found *CorruptionError
 		if errors.As(err, &found) {
 			return found.Path, nil
@@ -102,6 +107,8 @@ func Replay(fs vfs.FS, dir string, owner [16]byte, from Start,
 const adviceRestore = "nothing was changed: restore the data directory from a copy, " +
 	"or, to give up what it holds, move it away and start with an empty one"
 
+const adviceVersion = "nothing was changed: open the directory with the version of millrace that wrote it, or a later one"
+
 // replay is one run over the files. Once it has met a bad entry it only looks for a header that vouches for it.
 type replay struct {
 	fs    vfs.FS
@@ -135,20 +142,19 @@ func (r *replay) look(f FileInfo, with func(*source) error) error {
 
 // file replays one file.
 func (r *replay) file(f FileInfo, src *source) error {
-	head, err := src.read(0, int(min(fileHeaderSize, src.size)), nil)
+	h, bad, err := src.header()
 	if err != nil {
 		return err
 	}
-	h, err := decodeFileHeader(head)
-	if err == nil && h.epoch != f.Epoch {
-		err = fmt.Errorf("file header has epoch %d", h.epoch)
+	if bad == nil && h.epoch != f.Epoch {
+		bad = fmt.Errorf("file header has epoch %d", h.epoch)
 	}
-	if err == nil && h.owner != r.owner {
+	if bad == nil && h.owner != r.owner {
 		return &CorruptionError{Path: src.path, Err: fmt.Errorf("the file belongs to another data directory"), Advice: adviceRestore}
 	}
-	if err != nil {
+	if bad != nil {
 		// A crash left a file that was not yet ready to be used, and then nothing is in it (J3).
-		r.bad(src.path, 0, err)
+		r.bad(src.path, 0, bad)
 		return r.search(src, f.Epoch, 0, true)
 	}
 	r.found.Async = r.found.Async || h.async
@@ -254,15 +260,17 @@ func (r *replay) bad(path string, at int64, err error) {
 	r.tornAt = CorruptionError{Path: path, Offset: at, Err: err, Advice: adviceRestore}
 }
 
+// searchChunk is how much a search reads at once.
+const searchChunk = 1 << 20
+
 // search looks for group headers from a position on, wherever they may begin, and fails if one vouches for the entry that was
 // found to be bad (J2, J5), or, if the file's own header is bad, if there is any.
 func (r *replay) search(src *source, epoch uint64, at int64, any bool) error {
-	const chunk = 1 << 20
 	var magic [4]byte
 	binary.LittleEndian.PutUint32(magic[:], groupMagic)
 	for at < src.size {
 		var err error
-		r.scratch, err = src.read(at, int(min(chunk, src.size-at)), r.scratch[:0])
+		r.scratch, err = src.read(at, int(min(searchChunk, src.size-at)), r.scratch[:0])
 		if err != nil {
 			return err
 		}
@@ -293,6 +301,19 @@ type source struct {
 	r    io.ReaderAt
 	size int64
 	path string
+}
+
+// header reads the file's header; bad is why there is none. A format that is not known is an error: what looks like nothing, or like a
+// torn tail, may be acknowledged data.
+func (s *source) header() (h fileHeader, bad, err error) {
+	head, err := s.read(0, int(min(fileHeaderSize, s.size)), nil)
+	if err != nil {
+		return h, nil, err
+	}
+	if h, bad = decodeFileHeader(head); errors.Is(bad, errVersion) {
+		return h, nil, &CorruptionError{Path: s.path, Err: bad, Advice: adviceVersion}
+	}
+	return h, bad, nil
 }
 
 // read reads n bytes, all within the file, into buf.

@@ -293,6 +293,10 @@ func (f *Fetcher) lookUp(ctx context.Context, round []ask) {
 		if d.ended {
 			continue
 		}
+		if of, ok := errors.AsType[*topicError](err); ok && of.topic == d.tp.Topic && ClassOf(err) == ClassFatal {
+			f.endLocked(d, err) // the others are looked for without it
+			continue
+		}
 		if err != nil {
 			f.againLocked(d, err)
 			continue

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/topology"
 )
@@ -291,14 +290,7 @@ func TestTopicIsRecreated(t *testing.T) {
 		f := newFetcher(t, c, FetcherConfig{})
 		f.Add(tp, 0)
 		next(t, f, "the first one", func(n *Fetched) bool { return n.Err == nil })
-		req := kmsg.NewPtrDeleteTopicsRequest()
-		rt := kmsg.NewDeleteTopicsRequestTopic()
-		rt.Topic = kmsg.StringPtr(tp.Topic)
-		req.Topics, req.TopicNames, req.TimeoutMillis = append(req.Topics, rt), []string{tp.Topic}, 10_000
-		resp, err := req.RequestWith(ctx, c.conn)
-		if err != nil || resp.Topics[0].ErrorCode != 0 {
-			t.Fatalf("delete topic: %+v, %v", resp, err)
-		}
+		deleteTopic(t, c, tp.Topic)
 		if err := retry(ctx, func() error { return c.CreateTopics(ctx, NewTopic{Name: tp.Topic, Partitions: 1}) }); err != nil {
 			t.Fatal(err)
 		}

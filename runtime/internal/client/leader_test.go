@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -42,17 +43,7 @@ func (n *twoNodes) refuse(frame []byte, node int32) ([]byte, error) {
 	switch req := req.(type) {
 	case *kmsg.ProduceRequest:
 		n.refused[0].Add(1)
-		resp := resp.(*kmsg.ProduceResponse)
-		for _, rt := range req.Topics {
-			t := kmsg.NewProduceResponseTopic()
-			t.Topic, t.TopicID = rt.Topic, rt.TopicID
-			for _, rp := range rt.Partitions {
-				p := kmsg.NewProduceResponseTopicPartition()
-				p.Partition, p.ErrorCode, p.BaseOffset = rp.Partition, kerr.NotLeaderForPartition.Code, -1
-				t.Partitions = append(t.Partitions, p)
-			}
-			resp.Topics = append(resp.Topics, t)
-		}
+		resp = refuseBatches(req, kerr.NotLeaderForPartition.Code)
 	case *kmsg.FetchRequest:
 		n.refused[1].Add(1)
 		resp = answerFetch(req, func(p *kmsg.FetchResponseTopicPartition) { p.ErrorCode = kerr.NotLeaderForPartition.Code })
@@ -73,6 +64,41 @@ func (n *twoNodes) disguise(request, answer []byte) ([]byte, error) {
 			}
 		}
 	})
+}
+
+// A topic whose leaders the log does not tell for good ends with what the log says; partitions of others are read all the same.
+func TestHiddenTopic(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	open := connect(t, Config{Brokers: b.Brokers(), Dial: b.Dial})
+	hidden, shown := TopicPartition{Topic: createTopic(t, open, 1)}, TopicPartition{Topic: createTopic(t, open, 1)}
+	p := newProducer(t, open, ProducerConfig{})
+	send(t, p, shown, "v")
+	flush(t, p)
+	hide := func(request, answer []byte) ([]byte, error) {
+		return asTwoNodes(request, answer, func(resp *kmsg.MetadataResponse, _ int32) {
+			for i := range resp.Topics {
+				if rt := &resp.Topics[i]; *rt.Topic == hidden.Topic {
+					rt.ErrorCode, rt.Partitions = kerr.TopicAuthorizationFailed.Code, nil
+				}
+			}
+		})
+	}
+	c := connect(t, Config{Brokers: []string{"node-0:1"}, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dialNode(ctx, b, network, address, func([]byte, int32) ([]byte, error) { return nil, nil }, hide)
+	}})
+	f := newFetcher(t, c, FetcherConfig{})
+	f.Add(hidden, 0)
+	f.Add(shown, 0)
+	got := next(t, f, "the hidden one", func(n *Fetched) bool { return n.Err != nil })
+	if got.TopicPartition != hidden || !errors.Is(got.Err, kerr.TopicAuthorizationFailed) || ClassOf(got.Err) != ClassFatal {
+		t.Errorf("got %+v (%v)", got, ClassOf(got.Err))
+	}
+	f.Remove(hidden)
+	f.Add(shown, 0)
+	if values := readValues(t, f, 1); !slices.Equal(values, []string{"v"}) {
+		t.Errorf("read %q", values)
+	}
 }
 
 // Leaders that move are found again by producers, in the middle of a transaction too, and by fetchers, even where the metadata lags behind;

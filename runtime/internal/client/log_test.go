@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/millrace-io/millrace/broker/brokertest"
 )
 
@@ -79,6 +81,18 @@ func createTopic(t *testing.T, c *Client, partitions int32) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+func deleteTopic(t *testing.T, c *Client, topic string) {
+	t.Helper()
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	rt := kmsg.NewDeleteTopicsRequestTopic()
+	rt.Topic = kmsg.StringPtr(topic)
+	req.Topics, req.TopicNames, req.TimeoutMillis = append(req.Topics, rt), []string{topic}, 10_000
+	resp, err := req.RequestWith(testContext(t), c.conn)
+	if err != nil || resp.Topics[0].ErrorCode != 0 {
+		t.Fatalf("delete topic: %+v, %v", resp, err)
+	}
 }
 
 func newProducer(t *testing.T, c *Client, cfg ProducerConfig) *Producer {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -164,11 +165,20 @@ func requestMetadata(ctx context.Context, conn *kgo.Client, names []string) (*km
 	for i := range resp.Topics {
 		rt := &resp.Topics[i]
 		if err := kerr.ErrorForCode(rt.ErrorCode); rt.Topic != nil && err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
-			return nil, doing(err, "topic %q", *rt.Topic)
+			return nil, &topicError{*rt.Topic, err}
 		}
 	}
 	return resp, nil
 }
+
+// topicError is what the log says against one of the topics that it was asked about.
+type topicError struct {
+	topic string
+	err   error
+}
+
+func (e *topicError) Error() string { return fmt.Sprintf("topic %q: %v", e.topic, e.err) }
+func (e *topicError) Unwrap() error { return e.err }
 
 func topicOf(rt *kmsg.MetadataResponseTopic) Topic {
 	t := Topic{Name: *rt.Topic, ID: rt.TopicID, Internal: rt.IsInternal, Partitions: make([]PartitionLeader, len(rt.Partitions))}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -199,5 +198,4 @@ func (p *Producer) replaceLocked(l *lane, batches ...*recordbatch.Builder) {
 		p.mu.buffered += b.Bytes()
 	}
 	l.pending = slices.Insert(l.pending, 0, batches...)
-	l.since = time.Now()
 }

@@ -219,6 +219,11 @@ func TestDeliveryTimeout(t *testing.T) {
 	}
 	away.Store(false)
 	end(t, p, false)
+	p.mu.Lock()
+	if l := p.mu.lanes[tp]; l.unsure || l.tries != 0 || !l.notBefore.IsZero() { // the next transaction is not held to what became of this one
+		t.Errorf("after the abort: %+v", l)
+	}
+	p.mu.Unlock()
 	send(t, p, tp, "v")
 	flush(t, p)
 	end(t, p, true)
@@ -243,6 +248,54 @@ func TestTopicIsGone(t *testing.T) {
 		}
 		end(t, p, true)
 		if got := read(t, c, FetcherConfig{}, other, 0, 1); !slices.Equal(got, []string{"x"}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// A transaction of which nothing was sent, because all of it was refused before, is none for the log, which would refuse its end.
+func TestNothingWasSent(t *testing.T) {
+	t.Parallel()
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		p := newProducer(t, c, ProducerConfig{TransactionalID: unique("id"), DeliveryTimeout: 200 * time.Millisecond})
+		for _, commit := range []bool{true, false} {
+			sendKeyed(t, p, TopicPartition{Topic: unique("missing")}, "a")
+			if got := decide(t, p, func(*Refusal) {}); !slices.Equal(got, []string{"0"}) {
+				t.Errorf("refused %v", got)
+			}
+			if !p.InTransaction() {
+				t.Error("not in a transaction")
+			}
+			end(t, p, commit)
+		}
+	})
+}
+
+// A topic that goes while it is written to is refused as one that was never there; what was sent along with it to others is written.
+func TestTopicGoes(t *testing.T) {
+	t.Parallel()
+	onEachLogAndVersion(t, func(t *testing.T, cfg Config) {
+		c := connect(t, cfg)
+		stays, goes := TopicPartition{Topic: createTopic(t, c, 1)}, TopicPartition{Topic: createTopic(t, c, 1)} // in the order of requests
+		p := newProducer(t, c, ProducerConfig{TransactionalID: unique("id"), DeliveryTimeout: 2 * time.Second})
+		sendKeyed(t, p, stays, "x")
+		sendKeyed(t, p, goes, "a")
+		flush(t, p)
+		end(t, p, true)
+		deleteTopic(t, c, goes.Topic)
+		sendKeyed(t, p, stays, "y")
+		sendKeyed(t, p, goes, "b")
+		got := decide(t, p, func(r *Refusal) {
+			if r.TopicPartition != goes || !r.Retriable || r.Unknown {
+				t.Errorf("refusal %+v", r)
+			}
+		})
+		if !slices.Equal(got, []string{"0"}) {
+			t.Errorf("refused %v", got)
+		}
+		end(t, p, true)
+		if got := read(t, c, FetcherConfig{}, stays, 0, 2); !slices.Equal(got, []string{"x", "y"}) {
 			t.Errorf("got %v", got)
 		}
 	})
@@ -353,6 +406,24 @@ func TestFinalRefusals(t *testing.T) {
 		if l.refusal.Final != want || l.refusal.Retriable || len(l.refusal.Records) != 1 || p.refused.Load() != 1 {
 			t.Errorf("%v: refusal %+v", err, l.refusal)
 		}
+	}
+}
+
+// An answer that names records that are not in the batch is about all of it.
+func TestNamesNoRecord(t *testing.T) {
+	t.Parallel()
+	p := &Producer{}
+	l := &lane{pending: []*recordbatch.Builder{oneRecord(t)}}
+	a := kmsg.NewProduceResponseTopicPartition()
+	a.ErrorCode = kerr.InvalidRecord.Code
+	for _, i := range []int32{-1, 1} {
+		e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+		e.RelativeOffset = i
+		a.ErrorRecords = append(a.ErrorRecords, e)
+	}
+	p.refuseLocked(l, &a, kerr.InvalidRecord)
+	if len(l.refusal.Records) != 1 || !l.refusal.named[0] {
+		t.Errorf("refusal %+v", l.refusal)
 	}
 }
 

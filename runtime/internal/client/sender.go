@@ -297,7 +297,7 @@ func (p *Producer) settle(l *lane, a *kmsg.ProduceResponseTopicPartition, err er
 func (p *Producer) dequeueLocked(l *lane) {
 	b, lent := l.pending[0], l.unsure
 	l.pending = slices.Delete(l.pending, 0, 1)
-	l.tries, l.unsure, l.notBefore = 0, false, time.Time{}
+	l.tries, l.unsure = 0, false
 	p.mu.buffered -= b.Bytes()
 	if !lent {
 		p.recycleLocked(b)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -26,6 +27,7 @@ type quotaLog struct {
 		throttles map[string][]time.Duration // of the next answers, by node and kind of request
 		trace     []string
 		offsets   [2]int64
+		code      int16 // of the answers to batches
 	}
 }
 
@@ -114,7 +116,7 @@ func (l *quotaLog) answer(req kmsg.Request, node int) kmsg.Response {
 			t.Topic, t.TopicID = rt.Topic, rt.TopicID
 			for _, rp := range rt.Partitions {
 				p := kmsg.NewProduceResponseTopicPartition()
-				p.Partition, p.BaseOffset = rp.Partition, l.mu.offsets[rp.Partition]
+				p.Partition, p.BaseOffset, p.ErrorCode = rp.Partition, l.mu.offsets[rp.Partition], l.mu.code
 				l.mu.offsets[rp.Partition]++
 				t.Partitions = append(t.Partitions, p)
 			}
@@ -214,6 +216,42 @@ func TestThrottleIsNoTry(t *testing.T) {
 		p.throttle.OnBrokerThrottle(kgo.BrokerMetadata{NodeID: 1}, time.Minute, false) // it has waited itself
 		if hold, other := p.throttle.hold(0, time.Now()), p.throttle.hold(1, time.Now()); hold != time.Minute || other != 0 {
 			t.Errorf("held for %v and %v", hold, other)
+		}
+	})
+}
+
+// A batch that is not taken is tried again, less and less often, and for the last time as its time to be delivered ends.
+func TestLastTry(t *testing.T) {
+	inBubble(t, func(t *testing.T, l *quotaLog) {
+		p := newProducer(t, l.connect(), ProducerConfig{DeliveryTimeout: 2500 * time.Millisecond})
+		l.mu.code = kerr.NotEnoughReplicas.Code
+		send(t, p, first, "a")
+		if err := p.Flush(testContext(t)); !errors.Is(err, ErrRefused) {
+			t.Errorf("Flush = %v", err)
+		}
+		wantAsked(t, l, "0s produce at 0", "10ms produce at 0", "30ms produce at 0", "70ms produce at 0", "150ms produce at 0", "310ms produce at 0",
+			"630ms produce at 0", "1.27s produce at 0", "2.27s produce at 0", "2.5s produce at 0")
+		if r := p.Refusals(); len(r) != 1 || !r[0].Retriable || r[0].Unknown {
+			t.Errorf("refusals %+v", r)
+		}
+	})
+}
+
+// The time to be delivered is each batch's own.
+func TestTriesBeginAnew(t *testing.T) {
+	inBubble(t, func(t *testing.T, l *quotaLog) {
+		p := newProducer(t, l.connect(), ProducerConfig{DeliveryTimeout: 2500 * time.Millisecond})
+		set := func(code int16) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.mu.code = code
+		}
+		for range 3 {
+			set(kerr.NotEnoughReplicas.Code)
+			send(t, p, first, "a")
+			time.Sleep(2 * time.Second)
+			set(0)
+			flush(t, p)
 		}
 	})
 }

@@ -86,17 +86,27 @@ func (p *Producer) addPartitions(ctx context.Context, s session, lanes []*lane) 
 	if err != nil {
 		return doing(answered(err, 0), "add partitions to the transaction")
 	}
-	for _, rt := range resp.Topics {
-		for _, rp := range rt.Partitions {
-			if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
-				return doing(err, "add %s-%d to the transaction", rt.Topic, rp.Partition)
-			}
-		}
+	if err := notAdded(resp); err != nil {
+		return err
 	}
 	for _, l := range lanes {
 		l.inTxn = true
 	}
 	return nil
+}
+
+// notAdded returns why partitions are not in the transaction. A coordinator that refuses one of them adds none, and says of the others only
+// that it has not tried: that is no reason.
+func notAdded(resp *kmsg.AddPartitionsToTxnResponse) (reason error) {
+	for _, rt := range resp.Topics {
+		for _, rp := range rt.Partitions {
+			err := doing(kerr.ErrorForCode(rp.ErrorCode), "add %s-%d to the transaction", rt.Topic, rp.Partition)
+			if reason == nil || err != nil && errors.Is(reason, kerr.OperationNotAttempted) {
+				reason = err
+			}
+		}
+	}
+	return reason
 }
 
 // CommitOffsets adds the offsets to the transaction. It tries again, while the coordinator moves, until ctx ends. After a

@@ -217,6 +217,62 @@ func TestBuilderLimits(t *testing.T) {
 	}
 }
 
+// A batch is as long as its bound at most, and may be just that long; Limit lowers the bound of an empty one, and raises it no higher than
+// it was.
+func TestBuilderBounds(t *testing.T) {
+	t.Parallel()
+	const record = 1 + 1 + 1 + 1 + 1 + 1 + 20 + 1 // length, attributes, two deltas, no key, value and its length, no headers
+	for what, tc := range map[string]struct{ target, most, limit, want int }{
+		"target":             {HeaderBytes + 3*record, 1000, 0, 3},
+		"one byte less":      {HeaderBytes + 3*record - 1, 1000, 0, 2},
+		"target above most":  {1000, HeaderBytes + 2*record, 0, 2},
+		"limit below target": {1000, 2000, HeaderBytes + 2*record, 2},
+		"limit above target": {HeaderBytes + 3*record, 1000, 2000, 3},
+	} {
+		b := NewBuilder(tc.target, tc.most)
+		if tc.limit > 0 {
+			b.Limit(1)
+			if err := b.Append(nil, nil, 0, nil); !errors.Is(err, ErrTooLarge) {
+				t.Errorf("%s: a record in a batch of a byte: %v", what, err)
+			}
+			b.Limit(tc.limit)
+		}
+		var err error
+		for err == nil {
+			err = b.Append(nil, make([]byte, 20), 0, nil)
+		}
+		if !errors.Is(err, ErrFull) || b.Len() != tc.want || b.Bytes() != HeaderBytes+tc.want*record {
+			t.Errorf("%s: %d records, %d bytes, %v, want %d", what, b.Len(), b.Bytes(), err, tc.want)
+		}
+	}
+}
+
+// Whether a record is too large does not depend on what is in the batch already, though it takes more bytes behind others.
+func TestLargestRecord(t *testing.T) {
+	t.Parallel()
+	const limit = HeaderBytes + 2 + 1 + 1 + 1 + 1 + 2 + 200 + 1 // length, attributes, two deltas, no key, value and its length, no headers
+	b := NewBuilder(0, limit)
+	largest := make([]byte, 200)
+	for _, others := range []int{0, 1} {
+		for range others {
+			if err := b.Append(nil, nil, 0, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.Append(nil, make([]byte, 201), 1<<40, nil); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("one byte too many, behind %d: %v", others, err)
+		}
+		err := b.Append(nil, largest, 1<<40, nil)
+		switch {
+		case others == 0 && (err != nil || b.Bytes() != limit):
+			t.Errorf("alone: %v, %d bytes", err, b.Bytes())
+		case others > 0 && !errors.Is(err, ErrFull):
+			t.Errorf("behind another: %v, want ErrFull", err)
+		}
+		b.Reset()
+	}
+}
+
 func TestTimestamps(t *testing.T) {
 	t.Parallel()
 	b := NewBuilder(0, 0)
@@ -234,6 +290,43 @@ func TestTimestamps(t *testing.T) {
 	got, _, err := readAllRecords(t, Fetched{Records: seal(batch)})
 	if err != nil || len(got) != 4 || got[1].Timestamp != 90 {
 		t.Fatalf("log append time: %v, %v", got, err)
+	}
+}
+
+// Times before the epoch are times.
+func TestNegativeTimestamps(t *testing.T) {
+	t.Parallel()
+	b := NewBuilder(0, 0)
+	for _, ts := range []int64{-50, -20, -90} {
+		if err := b.Append(nil, nil, ts, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h := parseHeader(b.Finish(NoProducer)); h.baseTimestamp != -50 || h.maxTimestamp != -20 {
+		t.Errorf("base %d, max %d", h.baseTimestamp, h.maxTimestamp)
+	}
+}
+
+// A batch that is finished can be added to, compressed in another way, and finished again.
+func TestFinishAgain(t *testing.T) {
+	t.Parallel()
+	b := NewBuilder(0, 0)
+	for i, codec := range []Codec{Gzip, Zstd, Zstd, None, LZ4} {
+		b.Compress(codec)
+		for range 2 {
+			if err := b.Append(nil, make([]byte, 500), 0, nil); err != nil {
+				t.Fatal(err)
+			}
+			batch := bytes.Clone(b.Finish(NoProducer))
+			got, _, err := readAllRecords(t, Fetched{Records: batch})
+			if h := parseHeader(batch); err != nil || len(got) != b.Len() || h.codec() != codec {
+				t.Errorf("batch %d: %d of %d records by %v, want %v: %v", i, len(got), b.Len(), h.codec(), codec, err)
+			}
+		}
+	}
+	b.Compress(Zstd)
+	if h := parseHeader(b.Finish(NoProducer)); h.codec() != Zstd {
+		t.Error("it is compressed as before")
 	}
 }
 
@@ -351,7 +444,7 @@ func TestReadCommitted(t *testing.T) {
 		batchOf(t, 8, p, "p8"),               // committed at 9
 		marker(t, 9, 1, true),                //
 		batchOf(t, 10, q, "q10"),             // aborted at 12
-		batchOf(t, 11, Producer{ID: 1}, "i"), // idempotent, not transactional
+		batchOf(t, 11, Producer{ID: 2}, "i"), // idempotent, not transactional
 		marker(t, 12, 2, false),
 	)
 	aborted := []Aborted{{ProducerID: 2, FirstOffset: 10}, {ProducerID: 1, FirstOffset: 0}} // unsorted on purpose
@@ -454,6 +547,7 @@ func TestCorrupt(t *testing.T) {
 		"key length":           func(b []byte) { b[HeaderBytes+4] = 0x70 },
 		"null length -2":       func(b []byte) { b[HeaderBytes+4] = 3 },
 		"header count":         func(b []byte) { b[HeaderBytes+10] = 0x7e },
+		"last offset delta":    func(b []byte) { b[HeaderBytes+11+13+3] = 6 },
 	} {
 		bad := bytes.Clone(good)
 		change(bad)
@@ -472,9 +566,10 @@ func TestCorrupt(t *testing.T) {
 			}
 		}
 	}
-	backwards := join(good, good)
-	if _, _, err := readAllRecords(t, Fetched{Records: backwards}); err == nil {
-		t.Error("batches whose offsets run backwards were read")
+	for _, offset := range []int64{7, 9} {
+		if _, _, err := readAllRecords(t, Fetched{Records: join(good, at(good, offset, 3))}); err == nil {
+			t.Errorf("a batch at offset %d was read behind offset 9", offset)
+		}
 	}
 }
 

@@ -113,7 +113,8 @@ func (b *Builder) Append(key, value []byte, timestamp int64, headers []topology.
 	}
 	total := uvarintLen(zigzag(int64(body))) + body
 	if len(b.buf)+total > b.target {
-		if HeaderBytes+total > b.limit {
+		first := body - uvarintLen(zigzag(delta)) - uvarintLen(zigzag(int64(b.count))) + 2 // in an empty batch, where both are 0
+		if HeaderBytes+uvarintLen(zigzag(int64(first)))+first > b.limit {
 			return ErrTooLarge
 		}
 		if b.count > 0 {

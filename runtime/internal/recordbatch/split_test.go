@@ -57,7 +57,11 @@ func TestCopy(t *testing.T) {
 			if len(want) == 0 {
 				continue
 			}
-			records, _, err := readAllRecords(t, Fetched{Records: c.Finish(NoProducer)})
+			copied := c.Finish(NoProducer)
+			if h := parseHeader(copied); h.codec() != codec {
+				t.Errorf("%s: compressed by %v, not %v", name, h.codec(), codec)
+			}
+			records, _, err := readAllRecords(t, Fetched{Records: copied})
 			if err != nil {
 				t.Fatal(err)
 			}
