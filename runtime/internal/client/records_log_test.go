@@ -65,3 +65,50 @@ func TestCreatePartitions(t *testing.T) {
 		}
 	})
 }
+
+// What is remembered of topics is renewed when it is asked for, but of the application's own; what the log does not tell of stays as it was,
+// until all topics are listed.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, cfg Config) {
+		ctx := testContext(t)
+		c, other := connect(t, cfg), connect(t, cfg)
+		grown, own, gone, unknown := createTopic(t, other, 1), createTopic(t, other, 1), createTopic(t, other, 1), createTopic(t, other, 1)
+		counts := func(want ...int) {
+			t.Helper()
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			for i, topic := range []string{grown, own, gone, unknown} {
+				have := -1
+				if topic, ok := c.mu.topics[topic]; ok {
+					have = len(topic.Partitions)
+				}
+				if have != want[i] {
+					t.Errorf("topic %d has %d partitions, want %d", i, have, want[i])
+				}
+			}
+		}
+		ofOwn := func(topic string) bool { return topic == own }
+		if err := c.Renew(ctx, ofOwn); err != nil {
+			t.Errorf("nothing is remembered: %v", err)
+		}
+		if _, err := c.Topics(ctx, grown, own, gone); err != nil {
+			t.Fatal(err)
+		}
+		counts(1, 1, 1, -1)
+		for _, topic := range []string{grown, own} {
+			if err := other.CreatePartitions(ctx, topic, 3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		deleteTopic(t, other, gone)
+		if err := c.Renew(ctx, ofOwn); err != nil {
+			t.Fatal(err)
+		}
+		counts(3, 1, 1, -1)
+		if _, err := c.AllTopics(ctx); err != nil {
+			t.Fatal(err)
+		}
+		counts(3, 3, -1, -1)
+	})
+}
