@@ -139,3 +139,37 @@ func TestEndsThatMove(t *testing.T) {
 		t.Errorf("ends %v, want %v", ends, want)
 	}
 }
+
+// ReadRecord finds a record in what was fetched, knows from a later one that it is gone, and reads on from what ends before it.
+func TestFindRecord(t *testing.T) {
+	t.Parallel()
+	b := recordbatch.NewBuilder(0, 0)
+	for _, v := range []string{"seven", "eight"} {
+		if err := b.Append(nil, []byte(v), 1, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	records := b.Finish(recordbatch.NoProducer)
+	records[7] = 7 // the base offset, as a broker sets it
+	for _, c := range []struct {
+		offset int64
+		value  string // empty: none
+		done   bool
+	}{{6, "", true}, {7, "seven", true}, {8, "eight", true}, {9, "", false}} {
+		released := 0
+		r, err := recordbatch.NewReader(recordbatch.Fetched{Records: records, Released: func() { released++ }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err, done := findRecord(&Fetched{Batch: r}, c.offset)
+		if err != nil || done != c.done || (raw != nil) != (c.value != "") || raw != nil && string(raw.Value) != c.value {
+			t.Errorf("offset %d: %+v, %v, %v; want %q, %v", c.offset, raw, err, done, c.value, c.done)
+		}
+		if !done && released != 1 {
+			t.Errorf("offset %d: released %d times, and there is more to read", c.offset, released)
+		}
+	}
+	if raw, err, done := findRecord(&Fetched{Lag: 3}, 7); raw != nil || err != nil || done {
+		t.Errorf("without records: %+v, %v, %v", raw, err, done)
+	}
+}

@@ -40,6 +40,11 @@ func TestDeleteRecords(t *testing.T) {
 		if found, err := c.ListOffsets(ctx, LogStart, []TopicPartition{zero}); err != nil || found[zero] != 3 {
 			t.Errorf("after purging: %v, %v", found, err)
 		}
+		purger.c = connect(t, cfg)
+		purger.c.Close() // nothing can be asked for
+		if err := purger.Purge(ctx); err != nil {
+			t.Errorf("what is purged is purged again: %v", err)
+		}
 	})
 }
 
