@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -123,6 +124,7 @@ func (p *plan) sources() []string {
 
 // watchTopics asks for a rebalance when a topic that the application reads has grown, or is gone, or a pattern matches another one: the
 // leader then makes new tasks, or says why the application cannot go on. Tasks that run here and read what has come are started anew.
+// Topics that the application writes are looked up as often: the next transaction writes to what has come.
 // It ends with ctx.
 func (in *instance) watchTopics(ctx context.Context) {
 	w := watch{known: in.plan.checked}
@@ -131,6 +133,9 @@ func (in *instance) watchTopics(ctx context.Context) {
 	for {
 		limited, cancel := context.WithTimeout(ctx, lookupTimeout)
 		t, found, err := in.plan.look(limited)
+		if err == nil {
+			in.renew(limited)
+		}
 		cancel()
 		var changes []string
 		var tell bool
@@ -154,6 +159,27 @@ func (in *instance) watchTopics(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// renew looks up what the tasks write, and whatever else is remembered of topics that are not the application's own: those have the partitions that
+// it gave them, and a task for each.
+func (in *instance) renew(ctx context.Context) {
+	err := in.client.Renew(ctx, in.plan.owns)
+	if err != nil && ctx.Err() == nil {
+		in.log.Warn("topics cannot be looked up; they are looked up again", "in", in.cfg.watchEvery, "err", err)
+	}
+}
+
+// owns reports whether a topic, by its full name, is internal to the application.
+func (p *plan) owns(topic string) bool {
+	for _, r := range p.topology.Repartition {
+		if topic == p.topology.Internal(p.cfg.ApplicationID, r.Topic()) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.topology.Stores, func(s *state.Spec) bool {
+		return s.SourceTopic == "" && topic == topology.ChangelogTopic(p.cfg.ApplicationID, s.Name)
+	})
 }
 
 // watch is what is known of the partition counts of user topics.

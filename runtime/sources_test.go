@@ -3,6 +3,8 @@ package runtime_test
 import (
 	"log/slog"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +138,50 @@ func TestOneOfTwoTopicsGrows(t *testing.T) {
 	eventually(t, 30*time.Second, "the new partition is read", func() bool { return len(l.read(t, out)) == 1 })
 	l.write(t, large, []record{{partition: 2, key: "k", value: "too"}})
 	eventually(t, 30*time.Second, "the task goes on", func() bool { return len(l.read(t, out)) == 2 })
+}
+
+// TestTopicThatIsWrittenGrows: tasks that run write to the partitions that a topic has gained, though nothing has failed. The partitions of a
+// repartition topic are the application's own affair: what somebody adds to them, no task reads.
+func TestTopicThatIsWrittenGrows(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, false)
+	in, out, id := unique(t, "in"), unique(t, "out"), unique(t, "app")
+	l.createTopics(t, 1, in, out)
+	b := stream.NewBuilder()
+	stream.From(b, in, serde.String, serde.String).Repartition(stream.RepartitionedWith(serde.String, serde.String).Named("r").Partitions(1)).To(out, serde.String, serde.String)
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := l.start(t, top, runtime.WatchEvery(runtime.Config{ApplicationID: id}, 20*time.Millisecond))
+	write := func() {
+		for i := range 8 { // murmur2 takes them to different partitions
+			l.write(t, in, []record{{key: strconv.Itoa(i), value: "v"}})
+		}
+	}
+	written := 0
+	again := func() {
+		written += 8
+		write()
+		eventually(t, 30*time.Second, "all is read", func() bool { return len(l.read(t, out)) == written })
+	}
+	again()
+	own := top.Internal(id, top.Repartition[0].Topic())
+	for _, topic := range []string{own, out} {
+		if err := l.client.CreatePartitions(t.Context(), topic, 4); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, 30*time.Second, "the new partitions are written to", func() bool {
+		again()
+		return slices.ContainsFunc(l.read(t, out), func(r record) bool { return r.partition > 0 })
+	})
+	if slices.ContainsFunc(l.read(t, own), func(r record) bool { return r.partition > 0 }) {
+		t.Error("a partition of the repartition topic that no task reads was written to")
+	}
+	if err := app.stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestPatternTopicIsDeleted: when a topic that a pattern has matched is deleted, its tasks that read nothing else end, and the others go on.

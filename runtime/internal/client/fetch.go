@@ -298,6 +298,7 @@ func (f *Fetcher) lookUp(ctx context.Context, round []ask) {
 			continue
 		}
 		if err != nil {
+			d.missing = time.Time{} // a log that comes back after an outage may not know all of its topics at once
 			f.againLocked(d, err)
 			continue
 		}
@@ -319,13 +320,17 @@ func (f *Fetcher) leadLocked(d *feed, topics map[string]Topic) bool {
 		f.endLocked(d, &RecreatedError{TopicPartition: d.tp})
 		return false
 	case leader.Leader >= 0:
-		d.topicID, d.leader = t.ID, leader
+		d.topicID, d.leader, d.missing = t.ID, leader, time.Time{}
 		return true
 	case ok && int(d.tp.Partition) < len(t.Partitions):
+		d.missing = time.Time{}
 		f.againLocked(d, errNoLeader)
 		return false
 	}
-	if d.tries > 0 && time.Since(d.since) > missingTimeout {
+	switch now := time.Now(); {
+	case d.missing.IsZero():
+		d.missing = now
+	case now.Sub(d.missing) > missingTimeout:
 		f.endLocked(d, withClass(errNoTopic, ClassFatal))
 		return false
 	}

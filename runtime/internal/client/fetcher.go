@@ -106,7 +106,7 @@ type feed struct {
 	fed       bool // by the answer at hand
 	held      int  // bytes
 	tries     int
-	since     time.Time // of the first of the tries
+	missing   time.Time // since when the log's metadata has left the partition out; zero: it has not
 	notBefore time.Time
 	reported  Fetched   // the last ends that were queued
 	known     bool      // reported is set
@@ -275,9 +275,6 @@ func (f *Fetcher) endLocked(d *feed, err error) {
 // againLocked makes a feed try again a little later, with a new look at who leads the partition.
 func (f *Fetcher) againLocked(d *feed, err error) {
 	now := time.Now()
-	if d.tries == 0 {
-		d.since = now
-	}
 	d.tries++
 	d.notBefore = now.Add(backoff(d.tries))
 	d.avoidReplicaLocked(now)

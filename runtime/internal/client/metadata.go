@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -110,6 +112,33 @@ func (c *Client) AllTopics(ctx context.Context) (map[string]Topic, error) {
 	return all, nil
 }
 
+// Renew asks the log again for the topics that are remembered, but for those that own says are the application's: the count of partitions of
+// others may grow. One that the log does not tell of now, because it is gone or forbidden, is remembered as it was: who uses it finds out.
+func (c *Client) Renew(ctx context.Context, own func(topic string) bool) error {
+	c.mu.Lock()
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(c.mu.topics)), own)
+	c.mu.Unlock()
+	if len(names) == 0 {
+		return nil
+	}
+	resp, err := askMetadata(ctx, c.conn, names)
+	if err != nil {
+		return doing(err, "look up topics %q", names)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range resp.Topics {
+		rt := &resp.Topics[i]
+		if rt.Topic == nil || rt.ErrorCode != 0 {
+			continue
+		}
+		if _, ok := c.mu.topics[*rt.Topic]; ok {
+			c.mu.topics[*rt.Topic] = topicOf(rt)
+		}
+	}
+	return nil
+}
+
 // refreshTopics asks over conn, which thereby learns the addresses of the leaders.
 func (c *Client) refreshTopics(ctx context.Context, conn *kgo.Client, names []string) (map[string]Topic, error) {
 	if len(names) == 0 {
@@ -152,15 +181,9 @@ func requestTopics(ctx context.Context, conn *kgo.Client, names []string) (map[s
 // requestMetadata returns what the log says of these topics, and of its brokers. That there is no such topic is no error, all else that it says
 // against a topic is.
 func requestMetadata(ctx context.Context, conn *kgo.Client, names []string) (*kmsg.MetadataResponse, error) {
-	req := kmsg.NewPtrMetadataRequest()
-	for _, name := range names {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
-		req.Topics = append(req.Topics, t)
-	}
-	resp, err := req.RequestWith(ctx, conn)
+	resp, err := askMetadata(ctx, conn, names)
 	if err != nil {
-		return nil, answered(err, 0)
+		return nil, err
 	}
 	for i := range resp.Topics {
 		rt := &resp.Topics[i]
@@ -169,6 +192,17 @@ func requestMetadata(ctx context.Context, conn *kgo.Client, names []string) (*km
 		}
 	}
 	return resp, nil
+}
+
+func askMetadata(ctx context.Context, conn *kgo.Client, names []string) (*kmsg.MetadataResponse, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, name := range names {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, conn)
+	return resp, answered(err, 0)
 }
 
 // topicError is what the log says against one of the topics that it was asked about.

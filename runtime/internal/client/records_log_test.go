@@ -40,6 +40,11 @@ func TestDeleteRecords(t *testing.T) {
 		if found, err := c.ListOffsets(ctx, LogStart, []TopicPartition{zero}); err != nil || found[zero] != 3 {
 			t.Errorf("after purging: %v, %v", found, err)
 		}
+		purger.c = connect(t, cfg)
+		purger.c.Close() // nothing can be asked for
+		if err := purger.Purge(ctx); err != nil {
+			t.Errorf("what is purged is purged again: %v", err)
+		}
 	})
 }
 
@@ -63,5 +68,52 @@ func TestCreatePartitions(t *testing.T) {
 		if err := c.CreatePartitions(ctx, unique("nowhere"), 2); ClassOf(err) != ClassFatal {
 			t.Errorf("an unknown topic: %v", err)
 		}
+	})
+}
+
+// What is remembered of topics is renewed when it is asked for, but of the application's own; what the log does not tell of stays as it was,
+// until all topics are listed.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, cfg Config) {
+		ctx := testContext(t)
+		c, other := connect(t, cfg), connect(t, cfg)
+		grown, own, gone, unknown := createTopic(t, other, 1), createTopic(t, other, 1), createTopic(t, other, 1), createTopic(t, other, 1)
+		counts := func(want ...int) {
+			t.Helper()
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			for i, topic := range []string{grown, own, gone, unknown} {
+				have := -1
+				if topic, ok := c.mu.topics[topic]; ok {
+					have = len(topic.Partitions)
+				}
+				if have != want[i] {
+					t.Errorf("topic %d has %d partitions, want %d", i, have, want[i])
+				}
+			}
+		}
+		ofOwn := func(topic string) bool { return topic == own }
+		if err := c.Renew(ctx, ofOwn); err != nil {
+			t.Errorf("nothing is remembered: %v", err)
+		}
+		if _, err := c.Topics(ctx, grown, own, gone); err != nil {
+			t.Fatal(err)
+		}
+		counts(1, 1, 1, -1)
+		for _, topic := range []string{grown, own} {
+			if err := other.CreatePartitions(ctx, topic, 3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		deleteTopic(t, other, gone)
+		if err := c.Renew(ctx, ofOwn); err != nil {
+			t.Fatal(err)
+		}
+		counts(3, 1, 1, -1)
+		if _, err := c.AllTopics(ctx); err != nil {
+			t.Fatal(err)
+		}
+		counts(3, 3, -1, -1)
 	})
 }

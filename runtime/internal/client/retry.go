@@ -46,15 +46,21 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // retry calls try until it returns nil, an error that is not ClassRetry, or ctx ends. The last error is returned then: it says
-// more than the context's. A topic that is missing may be about to be created, but not for ever.
+// more than the context's. A topic that is missing may be about to be created, but not for ever: missingTimeout after the log has first said so,
+// if it has said nothing else since. A log that comes back after an outage may not know all of its topics at once.
 func retry(ctx context.Context, try func() error) error {
-	start := time.Now()
+	var missing time.Time
 	for tries := 1; ; tries++ {
 		err := try()
 		if err == nil || ClassOf(err) != ClassRetry || ctx.Err() != nil {
 			return err
 		}
-		if errors.Is(err, kerr.UnknownTopicOrPartition) && time.Since(start) > missingTimeout {
+		switch {
+		case !errors.Is(err, kerr.UnknownTopicOrPartition):
+			missing = time.Time{}
+		case missing.IsZero():
+			missing = time.Now()
+		case time.Since(missing) > missingTimeout:
 			return withClass(err, ClassFatal)
 		}
 		if pause(ctx, waitAfter(tries, err)) != nil {

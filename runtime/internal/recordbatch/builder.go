@@ -36,6 +36,8 @@ type Builder struct {
 	count         int32
 	baseTimestamp int64
 	maxTimestamp  int64
+	stands        bool // the header is written, for finished
+	finished      Producer
 
 	origins []task.Origin // of the records, as far as they were noted
 }
@@ -57,7 +59,7 @@ func NewBuilder(targetBytes, maxBytes int) *Builder {
 // Compress has Finish compress the records from now on, unless that would make the batch longer. The codec must be Valid.
 func (b *Builder) Compress(codec Codec) {
 	b.codec = codec
-	b.packed = b.packed[:0]
+	b.packed, b.stands = b.packed[:0], false
 }
 
 // Limit sets the size that no batch may exceed: what its topic allows. The batch must be empty. A record that is too large for it is
@@ -71,7 +73,7 @@ func (b *Builder) Reset() {
 	if cap(b.buf) < HeaderBytes {
 		b.buf = make([]byte, HeaderBytes, 4<<10)
 	}
-	b.buf, b.packed = b.buf[:HeaderBytes], b.packed[:0]
+	b.buf, b.packed, b.stands = b.buf[:HeaderBytes], b.packed[:0], false
 	b.count, b.baseTimestamp, b.maxTimestamp = 0, 0, math.MinInt64
 	b.origins = b.origins[:0]
 }
@@ -137,7 +139,7 @@ func (b *Builder) Append(key, value []byte, timestamp int64, headers []topology.
 		i += copy(buf[i:], headers[h].Key)
 		i = putBytes(buf, i, headers[h].Value)
 	}
-	b.packed = b.packed[:0]
+	b.packed, b.stands = b.packed[:0], false
 	b.count++
 	b.maxTimestamp = max(b.maxTimestamp, timestamp)
 	return nil
@@ -161,9 +163,14 @@ func (b *Builder) grow(n int) {
 }
 
 // Finish writes the header and returns the batch, which is valid until Reset or the next Append. The base offset is 0 and
-// the leader epoch -1; the broker sets both. It may be called again with another Producer. The batch must not be empty.
+// the leader epoch -1; the broker sets both. It may be called again with another Producer; with the same one nothing is
+// written, since whoever was given the batch may still be reading it. The batch must not be empty.
 func (b *Builder) Finish(p Producer) []byte {
 	buf, codec := b.pack()
+	if b.stands && b.finished == p {
+		return buf
+	}
+	b.stands, b.finished = true, p
 	attributes := uint16(codec)
 	if p.Transactional {
 		attributes |= attrTransactional

@@ -7,14 +7,19 @@ import (
 )
 
 // Copy appends the records of b for which keep holds, counted from 0, to an empty builder, with what was noted of them. The copy is
-// compressed as b is, and not bounded: its records were in one batch before. b is as it was.
+// compressed as b is, and not bounded: its records were in one batch before. b is as it was, and so is what
+// Finish has returned.
 func (b *Builder) Copy(to *Builder, keep func(i int) bool) error {
 	to.Compress(b.codec)
 	to.target, to.limit = math.MaxInt32, math.MaxInt32 // from another base timestamp, times may take more bytes
 	if b.count == 0 {
 		return nil
 	}
-	r, err := NewReader(Fetched{Records: b.Finish(NoProducer)})
+	as := NoProducer
+	if b.stands {
+		as = b.finished
+	}
+	r, err := NewReader(Fetched{Records: b.Finish(as)})
 	if err != nil {
 		return err
 	}

@@ -89,3 +89,40 @@ func TestCopy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whoever was given a batch may still be reading it when it is copied, or finished for the same producer once more: not a byte of it changes.
+func TestCopyOfWhatIsLent(t *testing.T) {
+	t.Parallel()
+	for _, codec := range []Codec{None, Zstd} {
+		b := NewBuilder(1<<16, 0)
+		b.Compress(codec)
+		for range 2 {
+			if err := b.Append(nil, make([]byte, 1000), 1, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := Producer{ID: 7, Epoch: 1, Sequence: 3, Transactional: true}
+		lent := b.Finish(p)
+		before := slices.Clone(lent)
+		if err := b.Copy(NewBuilder(0, 0), func(int) bool { return true }); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(lent, before) {
+			t.Error("the copy has changed what was lent")
+		}
+		lent[7] = 1 // of the base offset, which is 0: the header, written anew, would say so
+		if b.Finish(p); lent[7] != 1 {
+			t.Error("the header is written again for the same producer")
+		}
+		p.Sequence++
+		if b.Finish(p); lent[7] != 0 {
+			t.Error("the header is not written for another sequence")
+		}
+		if err := b.Append(nil, nil, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		if h := parseHeader(b.Finish(p)); h.count != 3 {
+			t.Errorf("%d records after another one was added, want 3", h.count)
+		}
+	}
+}

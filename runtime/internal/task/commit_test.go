@@ -69,6 +69,26 @@ func TestFlushAndCommit(t *testing.T) {
 	h.expect(strings.Join(trace, "; "), "two flush [k j]; one flush [k j]; two commit -1; one commit 20")
 }
 
+// Counters show each record once, when the transaction that took it has committed.
+func TestStatsOfSeveralCommits(t *testing.T) {
+	t.Parallel()
+	h := start(t, pipe(proc{}))
+	for i := range int64(3) {
+		h.offer("in", fmt.Sprintf("%d:k=v@1", 2*i), fmt.Sprintf("%d:k=v@1", 2*i+1))
+		h.run()
+		if h.Pending().Read != 2 || h.Stats().Read != 2*i {
+			t.Errorf("before commit %d: %d and %d records", i, h.Stats().Read, h.Pending().Read)
+		}
+		h.flush()
+		if err := h.Committed(nil); err != nil {
+			t.Fatal(err)
+		}
+		if h.Pending().Read != 0 || h.Stats().Read != 2*i+2 || h.Uncommitted() {
+			t.Errorf("after commit %d: %d and %d records", i, h.Stats().Read, h.Pending().Read)
+		}
+	}
+}
+
 // Two nodes that share a store, the lower one writing it during the upper one's flush: another pass.
 func TestFlushUntilNothingIsDirty(t *testing.T) {
 	t.Parallel()

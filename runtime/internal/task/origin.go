@@ -44,9 +44,9 @@ func (o *origins) Mark() uint32 {
 	return o.at
 }
 
-// Resume implements state.Origins.
+// Resume implements state.Origins. A change that no record has made is of the time of the flush.
 func (o *origins) Resume(mark uint32) {
-	o.at = mark
+	o.at, o.task.time = mark, max(o.task.streamTime, 0)
 	if mark > 0 {
 		o.task.time = o.list[mark-1].time
 	}

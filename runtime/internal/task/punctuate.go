@@ -71,7 +71,6 @@ func (t *Task) punctuate(s *schedules, now int64) (fired bool) {
 	if now < s.due {
 		return false
 	}
-	source, raw := t.source, t.raw
 	t.source, t.raw, t.time, t.origins.at = nowhere, nil, now, 0
 	for t.err == nil {
 		sched := s.pop(now)
@@ -85,9 +84,6 @@ func (t *Task) punctuate(s *schedules, now int64) (fired bool) {
 		}
 	}
 	s.settle()
-	if t.err == nil {
-		t.source, t.raw = source, raw
-	}
 	return fired
 }
 

@@ -3,6 +3,7 @@ package task_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,6 +106,53 @@ func TestCancelPunctuation(t *testing.T) {
 	h.offer("in", "0:k=v@5", "1:k=v@10", "2:k=v@20", "3:k=v@100")
 	h.expect(h.run(), lines("out-0 k=v@5", "out-0 a=tick@5", "out-0 k=v@10", "out-0 a=tick@10", "out-0 b=tick@10",
 		"out-0 k=v@20", "out-0 k=v@100", "out-0 b=tick@100"))
+}
+
+// Of several schedules on one clock each fires when it is due, the one that was due first before the others, those that tie in the order in
+// which they were made; a round fires each once.
+func TestSeveralPunctuations(t *testing.T) {
+	t.Parallel()
+	h := start(t, pipe(proc{init: func(ctx *topology.Context[string, string]) error {
+		for _, ms := range []time.Duration{30, 10, 20, 10} {
+			ctx.Schedule(ms*time.Millisecond, topology.PunctuateWallClock, func(now int64) error {
+				ctx.Forward(topology.NewRecord(fmt.Sprint(int64(ms)), "tick", now))
+				return nil
+			})
+		}
+		return nil
+	}}))
+	for _, c := range []struct {
+		at   int64
+		want string
+		wake int64
+	}{{1009, "", 1010}, {1010, "10 10", 1020}, {1035, "10 20 10 30", 1040}, {1039, "", 1040}, {1040, "10 20 10", 1050}} {
+		fired, err := h.Punctuate(time.UnixMilli(c.at))
+		if fired != (c.want != "") || err != nil {
+			t.Errorf("at %d: %v, %v", c.at, fired, err)
+		}
+		var want []string
+		for _, ms := range strings.Fields(c.want) {
+			want = append(want, fmt.Sprintf("out-0 %s=tick@%d", ms, c.at))
+		}
+		h.expect(h.out.take(), lines(want...))
+		if _, wake, _ := h.Step(time.UnixMilli(c.at), 1); wake.UnixMilli() != c.wake {
+			t.Errorf("at %d: wake at %d, want %d", c.at, wake.UnixMilli(), c.wake)
+		}
+	}
+}
+
+// Stream time that is known from the start makes what is scheduled on it due without a record.
+func TestStreamTimePunctuationAtTheStart(t *testing.T) {
+	t.Parallel()
+	h := start(t, pipe(ticker(10*time.Millisecond, topology.PunctuateStreamTime)), func(c *task.Config) {
+		c.Start = []task.Progress{{Input: task.Input{Topic: "in"}, Next: 5, PartitionTime: 42}}
+	})
+	for _, want := range []bool{true, false} {
+		if fired, err := h.Punctuate(h.now); fired != want || err != nil {
+			t.Errorf("Punctuate = %v, %v; want %v", fired, err, want)
+		}
+	}
+	h.expect(h.out.take(), "out-0 tick=topic=\"\" offset=-1 stream=42 wall=1000@42")
 }
 
 // P-21: an error goes to the processing handler; continuing counts a drop.

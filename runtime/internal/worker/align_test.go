@@ -8,6 +8,9 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/commit"
 	"github.com/millrace-io/millrace/runtime/internal/skew"
+	"github.com/millrace-io/millrace/runtime/internal/task"
+	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/topology"
 )
 
 // A2: a task that waits for those of other instances says at which record, with a commit that holds nothing else, once; then it goes on
@@ -75,5 +78,42 @@ func TestDepartingTaskHolds(t *testing.T) {
 	board.Observe(time.Now(), nil)
 	if got := board.Limit(7, 5000); got != 5100 {
 		t.Errorf("afterwards up to %d", got)
+	}
+}
+
+// An input that the log is said to hold more of is waited for, but only as long as nothing of it comes for the board's patience; each wait is
+// one of its own.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	b := topology.NewBuilder()
+	topology.AddSource(b, "source", "in", serde.String, serde.String)
+	top, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	in := task.Input{Topic: "in"}
+	tk, err := task.New(task.Config{Topology: top, Output: &Collector{}, Now: start, Start: []task.Progress{{Input: in, PartitionTime: 70}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, r := &Worker{cfg: Config{Align: skew.New(time.Second, time.Minute, start)}}, &running{task: tk}
+	for _, step := range []struct {
+		at   time.Duration
+		lag  int64 // -1: not known
+		want int64
+	}{
+		{0, -1, skew.Unknown},
+		{59 * time.Second, 5, 70},
+		{60 * time.Second, 5, skew.None}, // waited for long enough
+		{61 * time.Second, 0, skew.None}, // there is nothing
+		{62 * time.Second, 5, 70},
+		{121 * time.Second, 5, 70},
+		{122 * time.Second, 5, skew.None},
+	} {
+		tk.Lag(in, step.lag >= 0, step.lag)
+		if got := w.boundOf(r, start.Add(step.at)); got != step.want {
+			t.Errorf("after %v: bound %d, want %d", step.at, got, step.want)
+		}
 	}
 }

@@ -48,6 +48,7 @@ type Collector struct {
 type outTopic struct {
 	name    string
 	count   int32                  // of partitions; 0: it does not exist, -1: it cannot be looked up
+	counted bool                   // in the open transaction
 	limit   int                    // of a batch, 0: the builders' own
 	open    []*recordbatch.Builder // by partition; nil: none
 	dirty   []int32                // partitions with an open batch, in the order of their first record
@@ -161,11 +162,11 @@ func (c *Collector) Records() int64 { return c.records }
 // Err returns the failure that stuck.
 func (c *Collector) Err() error { return c.err }
 
-// Committed notes that what was written is committed. Partition counts of topics that did not exist are asked for anew.
+// Committed notes that what was written is committed. Partition counts are asked for anew: topics may have been made, or have grown.
 func (c *Collector) Committed() {
 	for _, t := range c.topics {
 		t.total += t.records
-		t.records = 0
+		t.records, t.counted = 0, false
 	}
 	c.last, c.records, c.givenUp = nil, 0, nil
 }
@@ -173,7 +174,7 @@ func (c *Collector) Committed() {
 // Discard drops the open batches and the failure: the transaction is over and lost. Partition counts are asked for anew.
 func (c *Collector) Discard() {
 	for _, t := range c.topics {
-		t.open, t.dirty, t.records = nil, nil, 0
+		t.open, t.dirty, t.records, t.counted = nil, nil, 0, false
 	}
 	c.last, c.err, c.records = nil, nil, 0
 }
@@ -191,15 +192,25 @@ func (c *Collector) topic(name string) *outTopic {
 		return t
 	}
 	t := c.find(name)
-	if len(t.open) == 0 {
-		t.count = c.counts(name)
-		t.open = make([]*recordbatch.Builder, max(t.count, 0))
-		if c.limits != nil {
-			t.limit = c.limits(name)
-		}
+	if !t.counted || len(t.open) == 0 {
+		c.count(t)
 	}
 	c.last = t
 	return t
+}
+
+// count asks for a topic's partitions. A topic that had some keeps as many if that cannot be told now.
+func (c *Collector) count(t *outTopic) {
+	n, first := c.counts(t.name), len(t.open) == 0
+	t.counted = true
+	if !first && (n <= 0 || n == t.count) {
+		return
+	}
+	t.count = n
+	t.open = make([]*recordbatch.Builder, max(n, 0))
+	if first && c.limits != nil {
+		t.limit = c.limits(t.name)
+	}
 }
 
 func (c *Collector) find(name string) *outTopic {

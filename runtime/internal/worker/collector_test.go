@@ -194,6 +194,38 @@ func TestCollectorAsksAgain(t *testing.T) {
 	}
 }
 
+// The partitions of a topic are counted once in a transaction: one that has grown is written to its end in the next one. A count that cannot be
+// told leaves what it was.
+func TestCollectorSeesTopicsGrow(t *testing.T) {
+	t.Parallel()
+	count, asked := int32(1), 0
+	s := &fakeSender{}
+	c := NewCollector(t.Context(), s, func(string) int32 { asked++; return count })
+	c.limits = func(string) int { return 1 << 10 }
+	for _, step := range []struct{ count, want int32 }{{1, 1}, {3, 3}, {-1, 3}, {0, 3}, {3, 3}} {
+		count = step.count
+		send(t, c, "a", step.want-1, 1)
+		send(t, c, "b", step.want-1, 1)
+		count = 9 // is not seen before the commit
+		if n := c.Partitions("a"); n != step.want {
+			t.Errorf("told of %d: %d partitions, want %d", step.count, n, step.want)
+		}
+		if err := c.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		c.Committed()
+	}
+	if got, want := strings.Join(s.sent[2:4], " "), "a-2:1 b-2:1"; got != want {
+		t.Errorf("sent %s after the topics had grown, want %s", got, want)
+	}
+	if asked != 10 {
+		t.Errorf("asked %d times for two topics in five transactions", asked)
+	}
+	if b := c.begin(c.topic("a"), 0); !errors.Is(b.Append(nil, make([]byte, 2<<10), 0, nil), recordbatch.ErrTooLarge) {
+		t.Error("the topic's limit is forgotten")
+	}
+}
+
 // A partition that was given up is done without until the next commit, by sinks alone: a dead letter, or a store's change, that does not go there would
 // be lost unasked.
 func TestCollectorDoesWithout(t *testing.T) {
