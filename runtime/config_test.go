@@ -3,8 +3,6 @@ package runtime
 import (
 	"errors"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -100,25 +98,4 @@ func TestLifecycle(t *testing.T) {
 		}
 	}()
 	l.enter(Running, nil)
-}
-
-// Of several calls of Run one goes on, whenever they come.
-func TestLifecycleBeginsOnce(t *testing.T) {
-	t.Parallel()
-	for range 2000 {
-		l := &lifecycle{}
-		var begun atomic.Int32
-		var callers sync.WaitGroup
-		for range 4 {
-			callers.Go(func() {
-				if l.begin() {
-					begun.Add(1)
-				}
-			})
-		}
-		callers.Wait()
-		if n := begun.Load(); n != 1 {
-			t.Fatalf("%d calls have begun, want 1", n)
-		}
-	}
 }

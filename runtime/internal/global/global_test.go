@@ -110,9 +110,13 @@ type batch struct {
 	at     int64
 	i      int
 	held   *atomic.Int64
+	failed error // instead of the records
 }
 
 func (b *batch) Next(r *topology.Raw) (bool, error) {
+	if b.failed != nil {
+		return false, b.failed
+	}
 	for b.i < len(b.values) {
 		v := b.values[b.i]
 		b.i++
@@ -211,7 +215,7 @@ func TestLoadThenFollow(t *testing.T) {
 // L1: what is below the high watermark and not readable yet, because its transaction is being decided, is waited for.
 func TestLoadWaitsForTheHighWatermark(t *testing.T) {
 	t.Parallel()
-	l := newLog([]string{"a=1", "a=2", ""})
+	l := newLog([]string{"a=1", "a=2", ""}, []string{"b=1"})
 	l.visible[0] = 1
 	store := table(t)
 	loaded := make(chan error, 1)
@@ -219,6 +223,13 @@ func TestLoadWaitsForTheHighWatermark(t *testing.T) {
 	defer cancel()
 	go func() { loaded <- tablesOver(l, store, nil).Load(ctx) }()
 	for v := int64(0); v != 1; v, _ = get(t, store, "a") {
+		time.Sleep(time.Millisecond)
+	}
+	l.mu.Lock()
+	l.records[1] = append(l.records[1], "b=2")
+	l.mu.Unlock()
+	l.show(1, 2) // what another partition has beyond its end does not stand for it
+	for v := int64(0); v != 2; v, _ = get(t, store, "b") {
 		time.Sleep(time.Millisecond)
 	}
 	select {
@@ -237,14 +248,14 @@ func TestLoadWaitsForTheHighWatermark(t *testing.T) {
 
 func TestBadRecords(t *testing.T) {
 	t.Parallel()
-	l := newLog([]string{"a=1", "b=x", "c=3"})
+	l := newLog([]string{"a=0", "a=1", "b=x", "c=3"})
 	store := table(t)
 	var from topology.Coordinates
 	goOn := func(_ string, c topology.Coordinates, _ *topology.Raw, _ bool, _ error) error { from = c; return nil }
 	if err := tablesOver(l, store, goOn).Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if v, _ := get(t, store, "c"); v != 3 || from != (topology.Coordinates{Topic: "names", Offset: 1}) {
+	if v, _ := get(t, store, "c"); v != 3 || from != (topology.Coordinates{Topic: "names", Offset: 2}) {
 		t.Errorf("c is %d, the bad record is %+v", v, from)
 	}
 	refused := errors.New("refused")
@@ -275,8 +286,8 @@ func TestFailureBesideOthers(t *testing.T) {
 		return fmt.Errorf("names-%d at %d", from.Partition, from.Offset)
 	}
 	for _, second := range []string{"b=2", "b=x"} {
-		l := newLog([]string{"a=1", "a=x"}, []string{second})
-		if err := tablesOver(l, table(t), stop).Load(t.Context()); err == nil || !strings.Contains(err.Error(), "names-0 at 1") {
+		l := newLog(nil, []string{"a=1", "a=x"}, []string{second})
+		if err := tablesOver(l, table(t), stop).Load(t.Context()); err == nil || !strings.Contains(err.Error(), "names-1 at 1") {
 			t.Errorf("beside %s: %v", second, err)
 		}
 		if n := l.held.Load(); n != 0 {
@@ -294,8 +305,16 @@ func TestPartitionThatCannotBeRead(t *testing.T) {
 	if err := tablesOver(l, table(t), nil).Load(t.Context()); !errors.Is(err, gone) || !strings.Contains(err.Error(), "read names-0") {
 		t.Errorf("Load: %v", err)
 	}
+	damaged := errors.New("damaged")
+	tables := tablesOver(newLog([]string{"a=1"}), table(t), nil)
+	if err := tables.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := tables.apply(&client.Fetched{TopicPartition: client.TopicPartition{Topic: "names"}, Batch: &batch{failed: damaged, held: &l.held}}); !errors.Is(err, damaged) {
+		t.Errorf("a damaged batch: %v", err)
+	}
 	l = newLog(nil)
-	tables := tablesOver(l, table(t), nil)
+	tables = tablesOver(l, table(t), nil)
 	if err := tables.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
