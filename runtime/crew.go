@@ -113,6 +113,9 @@ func (s *supervisor) add(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("add a worker: %w", err)
 	}
+	if s.unsettled == n+1 {
+		s.unsettled = n // the new session has ended what was open
+	}
 	if err := s.openWorker(n, producers[0]); err != nil { // it has closed the producer
 		return fmt.Errorf("add a worker: %w", err)
 	}
@@ -142,10 +145,11 @@ func (s *supervisor) remove(ctx context.Context) error {
 	if !mayLeave(err) {
 		return fmt.Errorf("remove worker %d: %w", last, err)
 	}
-	settled := true
 	if err != nil {
 		s.log.Warn("the last commit of a worker that is removed has failed; others process what it held again", "worker", last, "err", err)
-		settled = s.settle(ctx, last)
+		if !s.settle(ctx, last) {
+			s.unsettled = max(s.unsettled, last+1)
+		}
 	}
 	s.slots[last].close()
 	homeless := s.placed[last]
@@ -156,9 +160,6 @@ func (s *supervisor) remove(ctx context.Context) error {
 	s.showLeft()
 	s.resized(ctx)
 	s.log.Info("worker removed", "worker", last)
-	if !settled {
-		return nil // the next start settles what this one could not, if it comes first
-	}
 	return s.recordSlots(last)
 }
 
@@ -177,12 +178,13 @@ func (s *supervisor) settle(ctx context.Context, slot int) bool {
 	return true
 }
 
-// recordSlots notes which transactional ids are in use.
+// recordSlots notes which transactional ids are in use, and those that could not be settled: the next start does, if it comes before the
+// transaction's time-out.
 func (s *supervisor) recordSlots(n int) error {
 	if s.dir == nil || s.cfg.Guarantee != ExactlyOnce {
 		return nil
 	}
-	return s.dir.RecordSlots(n)
+	return s.dir.RecordSlots(max(n, s.unsettled))
 }
 
 // resized divides the memory among the workers anew, and tells the group how many there are.

@@ -27,6 +27,14 @@ func (in *instance) loadGlobals(ctx context.Context) error {
 		return err
 	}
 	in.closeLater(func() error { f.Close(); return nil })
+	names := make([]string, len(in.topology.Globals))
+	for i, g := range in.topology.Globals {
+		names[i] = g.Topic
+	}
+	topics, err := in.client.Topics(ctx, names...)
+	if err != nil {
+		return fmt.Errorf("load global tables: %w", err)
+	}
 	cfg := global.Config{Log: in.client, Fetcher: f, Bad: in.badGlobal, Logger: in.log}
 	for i := range in.topology.Globals {
 		g := &in.topology.Globals[i]
@@ -34,7 +42,11 @@ func (in *instance) loadGlobals(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		cfg.Tables = append(cfg.Tables, global.Table{Name: g.Name, Topic: g.Topic, Partitions: in.plan.partitions(g.Topic), Take: take})
+		partitions := len(topics[g.Topic].Partitions)
+		if partitions == 0 { // an empty table would give wrong results
+			return fmt.Errorf("global table %s: topic %s does not exist; was it deleted?", g.Name, g.Topic)
+		}
+		cfg.Tables = append(cfg.Tables, global.Table{Name: g.Name, Topic: g.Topic, Partitions: int32(partitions), Take: take})
 	}
 	in.tables = global.New(cfg)
 	return in.tables.Load(ctx)
@@ -83,6 +95,7 @@ func (in *instance) badGlobal(table string, from topology.Coordinates, r *topolo
 		handler, reason = in.cfg.GlobalProcessing, topology.ReasonProcessing
 	}
 	if in.askHandler(handler, Failure{Node: table, Source: from, Raw: r, Timestamp: r.Timestamp, Err: err}) != Continue {
+		in.logPanic(err)
 		return fmt.Errorf("global table %s: %s-%d at offset %d: %w", table, from.Topic, from.Partition, from.Offset, err)
 	}
 	in.dropGlobal(table, from, topology.ReasonOf(err, reason), err)

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,12 +23,21 @@ func TestPlacement(t *testing.T) {
 		{"more workers than tasks", "| | |", "0_0", "0_0 | | |", ""},
 		{"uneven after others have left", "0_0 0_1 0_2 0_3 | |", "", "0_0 0_1 | 0_2 0_3 |", "0_3:0>1 0_2:0>1"},
 		{"one apart stays", "0_0 0_1 | 0_2 |", "", "0_0 0_1 | 0_2 |", ""},
+		{"in the order of their ids", "0_1 | |", "1_0 0_2 0_0", "0_1 0_2 | 0_0 1_0 |", ""},
+		{"from a later worker", "| 0_0 0_1 |", "", "0_1 | 0_0 |", "0_1:1>0"},
 		{"nothing", "| |", "", "| |", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			p := parsePlacement(t, tc.have)
-			p.place(parseTasks(t, tc.add))
+			p, add := parsePlacement(t, tc.have), parseTasks(t, tc.add)
+			before := p.all()
+			given := p.place(add)
+			if got, want := p.all(), slices.SortedFunc(slices.Values(slices.Concat(before, given.all())), topology.TaskID.Compare); !slices.Equal(got, want) {
+				t.Errorf("%v are placed, want %v: those that were there, and %v", got, want, given.all())
+			}
+			if !slices.Equal(add, parseTasks(t, tc.add)) {
+				t.Errorf("the tasks to place are %v afterwards", add)
+			}
 			var moves []string
 			for _, m := range p.level() {
 				moves = append(moves, fmt.Sprintf("%s:%d>%d", m.task, m.from, m.to))

@@ -243,7 +243,7 @@ func (p *plan) changelogs(ctx context.Context, counts topology.Partitions) (map[
 // lookupTimeout bounds a look-up of a topic by a task.
 const lookupTimeout = 10 * time.Second
 
-// partitions returns the partition count of a topic, 0 if it does not exist or the log cannot be asked.
+// partitions returns the partition count of a topic, 0 if it does not exist, and -1 if the log cannot be asked.
 func (p *plan) partitions(topic string) int32 {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -62,33 +63,27 @@ func (l *lifecycle) state() State {
 }
 
 // begin moves from Created to Starting, and reports false if Run was called before.
-func (l *lifecycle) begin() bool {
-	if l.state() != Created {
-		return false
-	}
-	l.enter(Starting, nil)
-	return true
-}
+func (l *lifecycle) begin() bool { return l.step(Starting, nil) }
 
 // enter changes the state, if it is another one. The listener is called without the lock.
 func (l *lifecycle) enter(to State, err error) {
+	if from := l.state(); !l.step(to, err) && from != to {
+		panic(fmt.Sprintf("runtime: state %s after %s", to, from))
+	}
+}
+
+// step changes the state if it may follow on the present one, and reports that.
+func (l *lifecycle) step(to State, err error) bool {
 	l.mu.Lock()
 	from := l.mu.state
-	if from == to {
+	if !slices.Contains(next[from], to) {
 		l.mu.Unlock()
-		return
-	}
-	allowed := false
-	for _, s := range next[from] {
-		allowed = allowed || s == to
-	}
-	if !allowed {
-		l.mu.Unlock()
-		panic(fmt.Sprintf("runtime: state %s after %s", to, from))
+		return false
 	}
 	l.mu.state = to
 	l.mu.Unlock()
 	if l.listener != nil {
 		l.listener(StateChange{From: from, To: to, At: l.now(), Err: err})
 	}
+	return true
 }

@@ -36,6 +36,7 @@ type supervisor struct {
 	warmups     []assign.Task     // of the present assignment
 	offered     bool              // the group was told that they have caught up
 	unused      unusedStores
+	unsettled   int // of the slots below it, those without a worker may hold an open transaction
 }
 
 // supervise runs the workers, the membership and the global tables until ctx ends or one of them fails, then stops them in

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/internal/client"
 	"github.com/millrace-io/millrace/runtime/internal/member"
 	"github.com/millrace-io/millrace/runtime/internal/restore"
+	"github.com/millrace-io/millrace/runtime/internal/statedir"
 	"github.com/millrace-io/millrace/runtime/internal/worker"
 	"github.com/millrace-io/millrace/topology"
 )
@@ -171,4 +172,29 @@ func TestGroupIsToldAfterALoss(t *testing.T) {
 	if n := group.generation.Load(); n < 2 {
 		t.Errorf("generation %d", n)
 	}
+}
+
+// A slot whose transaction could not be ended stays recorded, whatever workers come and go meanwhile, so that the next start ends it.
+func TestUnsettledSlotStaysRecorded(t *testing.T) {
+	t.Parallel()
+	dir, err := statedir.Open(t.TempDir(), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dir.Close() }()
+	s := &supervisor{instance: &instance{dir: dir, cfg: Config{Guarantee: ExactlyOnce}}}
+	record := func(n, want int) {
+		t.Helper()
+		if err := s.recordSlots(n); err != nil || dir.Slots() != want {
+			t.Errorf("with %d workers %d slots are recorded (%v), want %d", n, dir.Slots(), err, want)
+		}
+	}
+	record(3, 3)
+	s.unsettled = 3 // the third worker left a transaction
+	record(2, 3)
+	record(1, 3)
+	record(2, 3)
+	record(4, 4)
+	s.unsettled = 2 // the third worker is back
+	record(1, 2)
 }

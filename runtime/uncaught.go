@@ -43,9 +43,7 @@ type policy struct {
 
 // uncaught asks the user what follows from a failure of a worker. Workers call it.
 func (in *instance) uncaught(err error) worker.Verdict {
-	if p, ok := errors.AsType[*PanicError](err); ok { // its stack, which no message can hold, goes to the log
-		in.log.Error("user code panicked", "panic", p.Value, "stack", string(p.Stack))
-	}
+	in.logPanic(err)
 	switch in.decide(err) {
 	case ReplaceWorker:
 		return worker.Replace
@@ -56,6 +54,13 @@ func (in *instance) uncaught(err error) worker.Verdict {
 	case StopInstance:
 	}
 	return worker.End
+}
+
+// logPanic has the log hold the stack of a panic of user code, which no message can.
+func (in *instance) logPanic(err error) {
+	if p, ok := errors.AsType[*PanicError](err); ok {
+		in.log.Error("user code panicked", "panic", p.Value, "stack", string(p.Stack))
+	}
 }
 
 // decide calls the user's function. One that panics stops the instance.

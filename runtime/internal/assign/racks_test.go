@@ -317,3 +317,23 @@ func BenchmarkAssignNear(b *testing.B) {
 		}
 	}
 }
+
+// Where changelogs lie is asked only of tasks of whose state copies are kept.
+func TestChangelogsWithoutRacks(t *testing.T) {
+	t.Parallel()
+	task := Task{Partition: 1}
+	for _, tc := range []struct {
+		stateful bool
+		standbys int
+		ok       bool
+	}{{true, 1, false}, {true, 0, true}, {false, 1, true}} {
+		cfg := Config{Standbys: tc.standbys, Racks: Racks{Strategy: MinTraffic,
+			Sources: map[Task][][]string{task: {{"x"}}}, Changelogs: map[Task][][]string{task: {{"x"}, nil}}}}
+		if tc.stateful {
+			cfg.State = map[Task]int64{task: 5}
+		}
+		if err := CheckRacks([]Instance{{ID: "a", Rack: "x"}}, []Task{task}, cfg); (err == nil) != tc.ok {
+			t.Errorf("with state: %v, %d copies: %v", tc.stateful, tc.standbys, err)
+		}
+	}
+}

@@ -1,14 +1,19 @@
 package global
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millrace-io/millrace/runtime/internal/client"
@@ -22,7 +27,9 @@ import (
 type fakeLog struct {
 	mu      sync.Mutex
 	records [][]string
-	visible []int64 // last stable offsets
+	visible []int64      // last stable offsets
+	failed  error        // of partition 0
+	held    atomic.Int64 // batches that were not given back
 	at      map[int32]int64
 	ready   chan struct{}
 }
@@ -68,11 +75,17 @@ func (l *fakeLog) Close()                 {}
 func (l *fakeLog) Take(dst []client.Fetched) []client.Fetched {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for p, at := range l.at {
+	if l.failed != nil {
+		dst = append(dst, client.Fetched{TopicPartition: client.TopicPartition{Topic: "names"}, Err: l.failed})
+		l.failed = nil
+	}
+	for _, p := range slices.Sorted(maps.Keys(l.at)) {
+		at := l.at[p]
 		if end := min(at+2, l.visible[p]); at < end {
+			l.held.Add(1)
 			dst = append(dst, client.Fetched{
 				TopicPartition: client.TopicPartition{Topic: "names", Partition: p},
-				Batch:          &batch{values: l.records[p][at:end], at: at},
+				Batch:          &batch{values: l.records[p][at:end], at: at, held: &l.held},
 			})
 			l.at[p] = end
 		}
@@ -96,9 +109,14 @@ type batch struct {
 	values []string
 	at     int64
 	i      int
+	held   *atomic.Int64
+	failed error // instead of the records
 }
 
 func (b *batch) Next(r *topology.Raw) (bool, error) {
+	if b.failed != nil {
+		return false, b.failed
+	}
 	for b.i < len(b.values) {
 		v := b.values[b.i]
 		b.i++
@@ -117,7 +135,7 @@ func (b *batch) Next(r *topology.Raw) (bool, error) {
 func (b *batch) End() int64         { return b.at + int64(len(b.values)) }
 func (b *batch) LeaderEpoch() int32 { return -1 }
 func (b *batch) Bytes() int         { return 0 }
-func (b *batch) Release()           {}
+func (b *batch) Release()           { b.held.Add(-1) }
 
 // table opens the store of a global table that takes numbers.
 func table(t *testing.T) *state.Global[string, int64] {
@@ -189,12 +207,15 @@ func TestLoadThenFollow(t *testing.T) {
 	if err := <-followed; err != nil {
 		t.Errorf("Follow: %v", err)
 	}
+	if n := l.held.Load(); n != 0 {
+		t.Errorf("%d batches were not given back", n)
+	}
 }
 
 // L1: what is below the high watermark and not readable yet, because its transaction is being decided, is waited for.
 func TestLoadWaitsForTheHighWatermark(t *testing.T) {
 	t.Parallel()
-	l := newLog([]string{"a=1", "a=2", ""})
+	l := newLog([]string{"a=1", "a=2", ""}, []string{"b=1"})
 	l.visible[0] = 1
 	store := table(t)
 	loaded := make(chan error, 1)
@@ -202,6 +223,13 @@ func TestLoadWaitsForTheHighWatermark(t *testing.T) {
 	defer cancel()
 	go func() { loaded <- tablesOver(l, store, nil).Load(ctx) }()
 	for v := int64(0); v != 1; v, _ = get(t, store, "a") {
+		time.Sleep(time.Millisecond)
+	}
+	l.mu.Lock()
+	l.records[1] = append(l.records[1], "b=2")
+	l.mu.Unlock()
+	l.show(1, 2) // what another partition has beyond its end does not stand for it
+	for v := int64(0); v != 2; v, _ = get(t, store, "b") {
 		time.Sleep(time.Millisecond)
 	}
 	select {
@@ -220,14 +248,14 @@ func TestLoadWaitsForTheHighWatermark(t *testing.T) {
 
 func TestBadRecords(t *testing.T) {
 	t.Parallel()
-	l := newLog([]string{"a=1", "b=x", "c=3"})
+	l := newLog([]string{"a=0", "a=1", "b=x", "c=3"})
 	store := table(t)
 	var from topology.Coordinates
 	goOn := func(_ string, c topology.Coordinates, _ *topology.Raw, _ bool, _ error) error { from = c; return nil }
 	if err := tablesOver(l, store, goOn).Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if v, _ := get(t, store, "c"); v != 3 || from != (topology.Coordinates{Topic: "names", Offset: 1}) {
+	if v, _ := get(t, store, "c"); v != 3 || from != (topology.Coordinates{Topic: "names", Offset: 2}) {
 		t.Errorf("c is %d, the bad record is %+v", v, from)
 	}
 	refused := errors.New("refused")
@@ -249,4 +277,106 @@ func TestLoadStopsWithItsContext(t *testing.T) {
 	if err := tablesOver(newLog(), table(t), nil).Load(ctx); err != nil {
 		t.Errorf("nothing to load: %v", err)
 	}
+}
+
+// A partition that fails is not forgotten for one beside it that does not, nor for one that fails later.
+func TestFailureBesideOthers(t *testing.T) {
+	t.Parallel()
+	stop := func(_ string, from topology.Coordinates, _ *topology.Raw, _ bool, _ error) error {
+		return fmt.Errorf("names-%d at %d", from.Partition, from.Offset)
+	}
+	for _, second := range []string{"b=2", "b=x"} {
+		l := newLog(nil, []string{"a=1", "a=x"}, []string{second})
+		if err := tablesOver(l, table(t), stop).Load(t.Context()); err == nil || !strings.Contains(err.Error(), "names-1 at 1") {
+			t.Errorf("beside %s: %v", second, err)
+		}
+		if n := l.held.Load(); n != 0 {
+			t.Errorf("beside %s: %d batches were not given back", second, n)
+		}
+	}
+}
+
+// What cannot be read stops the instance: a table that lacks it would give wrong answers.
+func TestPartitionThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("offset 0 is below the log start")
+	l := newLog([]string{"a=1"}, []string{"b=2"})
+	l.failed = gone
+	if err := tablesOver(l, table(t), nil).Load(t.Context()); !errors.Is(err, gone) || !strings.Contains(err.Error(), "read names-0") {
+		t.Errorf("Load: %v", err)
+	}
+	damaged := errors.New("damaged")
+	tables := tablesOver(newLog([]string{"a=1"}), table(t), nil)
+	if err := tables.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := tables.apply(&client.Fetched{TopicPartition: client.TopicPartition{Topic: "names"}, Batch: &batch{failed: damaged, held: &l.held}}); !errors.Is(err, damaged) {
+		t.Errorf("a damaged batch: %v", err)
+	}
+	l = newLog(nil)
+	tables = tablesOver(l, table(t), nil)
+	if err := tables.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.failed = gone
+	if err := tables.Follow(t.Context()); !errors.Is(err, gone) {
+		t.Errorf("Follow: %v", err)
+	}
+}
+
+// A log that cannot be asked where its partitions begin or end stops the load.
+func TestBoundsThatCannotBeAsked(t *testing.T) {
+	t.Parallel()
+	for _, spec := range []client.OffsetSpec{client.LogStart, client.HighWatermark} {
+		l := newLog([]string{"a=1"})
+		tables := tablesOver(l, table(t), nil)
+		tables.cfg.Log = boundless{l, spec}
+		if err := tables.Load(t.Context()); !errors.Is(err, errBoundless) {
+			t.Errorf("%v: Load = %v", spec, err)
+		}
+	}
+}
+
+var errBoundless = errors.New("cannot say")
+
+// boundless cannot answer one question.
+type boundless struct {
+	*fakeLog
+	spec client.OffsetSpec
+}
+
+func (l boundless) ListOffsets(ctx context.Context, spec client.OffsetSpec, tps []client.TopicPartition) (map[client.TopicPartition]int64, error) {
+	if spec == l.spec {
+		return nil, errBoundless
+	}
+	return l.fakeLog.ListOffsets(ctx, spec, tps)
+}
+
+// A load that stands still says what it waits for; following the topics, which may be quiet for ever, says nothing.
+func TestLoadSaysWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog([]string{"a=1", ""})
+		l.visible[0] = 1
+		var said bytes.Buffer
+		tables := tablesOver(l, table(t), nil)
+		tables.cfg.Logger = slog.New(slog.NewTextHandler(&said, nil))
+		loaded := make(chan error, 1)
+		go func() { loaded <- tables.Load(t.Context()) }()
+		time.Sleep(2*stalled + 1)
+		synctest.Wait()
+		if n := strings.Count(said.String(), "open transaction"); n != 2 {
+			t.Errorf("it said so %d times in %v, want 2:\n%s", n, 2*stalled, said.String())
+		}
+		l.show(0, 2)
+		if err := <-loaded; err != nil {
+			t.Fatal(err)
+		}
+		said.Reset()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := tables.Follow(ctx); err != nil || said.Len() != 0 {
+			t.Errorf("Follow: %v, and it says %s", err, said.String())
+		}
+	})
 }

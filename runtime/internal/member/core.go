@@ -140,6 +140,7 @@ type core struct {
 	probe   time.Duration     // leader: after what the plan says so, 0: not
 	probeAt time.Time         // of stable: when to join again to see how far warm-ups have come, zero: not at all
 	plan    map[string][]byte // leader's, for the sync that is under way
+	making  bool              // a plan is being made, maybe of a membership that is over
 	reason  string            // of the next join
 	again   string            // reason to join again after the present round, empty: none
 	tries   int
@@ -180,7 +181,7 @@ func (c *core) step(now time.Time, ev event) []effect {
 	case evJoined:
 		return c.onJoined(now, ev)
 	case evPlanned:
-		return c.onPlanned(ev)
+		return c.onPlanned(now, ev)
 	case evSynced:
 		return c.onSynced(now, ev)
 	case evHeartbeat:
@@ -215,6 +216,9 @@ func (c *core) tick(now time.Time) []effect {
 			break
 		}
 		c.retryAt = time.Time{}
+		if c.making {
+			break // a plan makes topics and asks the application's assignor: one at a time
+		}
 		switch c.gate {
 		case gateClosed:
 			c.state, c.again = joining, ""
@@ -305,7 +309,7 @@ func (c *core) onJoined(now time.Time, ev event) []effect {
 	c.beatAt = now.Add(c.interval)
 	effects := c.openGate() // commits go on under the new generation (G2)
 	if ev.leader {
-		c.state = planning
+		c.state, c.making = planning, true
 		return append(effects, effect{kind: doPlan, memberID: c.memberID, generation: c.generation, members: ev.members})
 	}
 	c.plan = nil
@@ -313,9 +317,10 @@ func (c *core) onJoined(now time.Time, ev event) []effect {
 	return append(effects, c.sync())
 }
 
-func (c *core) onPlanned(ev event) []effect {
+func (c *core) onPlanned(now time.Time, ev event) []effect {
+	c.making = false
 	if c.state != planning || ev.generation != c.generation {
-		return nil // of a round that is over
+		return c.tick(now) // of a round that is over
 	}
 	if ev.err != nil {
 		return c.stop(ev.err)

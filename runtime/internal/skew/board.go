@@ -58,7 +58,6 @@ type left struct {
 func New(maxSkew, patience time.Duration, now time.Time) *Board {
 	b := &Board{skew: maxSkew.Milliseconds(), patience: patience}
 	b.mu.slots = make(map[int]int64)
-	b.mu.entries = make(map[client.TopicPartition]entry)
 	b.mu.others, b.mu.heard, b.mu.watching = Unknown, now, true
 	return b
 }
@@ -70,11 +69,7 @@ func (b *Board) Patience() time.Duration { return b.patience }
 func (b *Board) Publish(worker int, bound int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if bound == None {
-		delete(b.mu.slots, worker)
-	} else {
-		b.mu.slots[worker] = bound
-	}
+	b.mu.slots[worker] = bound
 }
 
 // Leave says that a task with data does not run here any more, and how far it had committed: that holds the others until the group is looked

@@ -141,3 +141,65 @@ func TestLeftAndNeverSeen(t *testing.T) {
 	}
 	wantLimit(t, b, "nobody saw where it went", 0, 2000, 2100)
 }
+
+// Of several tasks that left the slowest holds.
+func TestSlowestOfThoseThatLeft(t *testing.T) {
+	t.Parallel()
+	b := newBoard()
+	b.Observe(start, nil)
+	b.Leave(start.Add(1), 700)
+	b.Leave(start.Add(1), 900)
+	wantLimit(t, b, "two left", 0, 2000, 800)
+}
+
+// Only tasks elsewhere that hold somebody are a reason to look at the group more often.
+func TestWhoPresses(t *testing.T) {
+	t.Parallel()
+	b := newBoard()
+	b.Observe(start, []Seen{{partition(0), 5, 700, 9}})
+	b.Publish(1, 300)
+	for _, wait := range []struct {
+		what string
+		own  int64
+	}{{"held by a worker here", 2000}, {"as far as that worker", 300}} {
+		wantLimit(t, b, wait.what, 0, wait.own, 400)
+		if b.Pressing() {
+			t.Errorf("%s: somebody waits for tasks elsewhere", wait.what)
+		}
+	}
+	b.Publish(1, None)
+	wantLimit(t, b, "as far as a task elsewhere", 0, 700, 800)
+	if b.Pressing() {
+		t.Error("the slowest waits")
+	}
+	wantLimit(t, b, "ahead of it", 0, 701, 800)
+	wantLimit(t, b, "another worker, behind it", 1, 600, 700)
+	if !b.Pressing() {
+		t.Error("somebody waited, and that is forgotten")
+	}
+	b.Observe(start, nil)
+	wantLimit(t, b, "when the group was looked at", 0, 2000, 2100)
+	if b.Pressing() {
+		t.Error("nobody waits any more")
+	}
+}
+
+// Whatever moves of a task shows that it is alive: what it has committed, or what it has come to (A3). Zero is an event time like any other.
+func TestSignsOfLife(t *testing.T) {
+	t.Parallel()
+	for what, next := range map[string]Seen{
+		"its offset": {partition(0), 1, 0, 9},
+		"its time":   {partition(0), 0, 50, 9},
+	} {
+		b := newBoard()
+		b.Observe(start, []Seen{{partition(0), 0, 0, 9}})
+		wantLimit(t, b, "at first", 0, 2000, 100)
+		now := start.Add(10 * time.Second)
+		b.Observe(now, []Seen{next})
+		wantLimit(t, b, what+" has moved", 0, 2000, next.Next+100)
+		b.Observe(now.Add(9*time.Second), []Seen{next})
+		wantLimit(t, b, what+" has moved, not long ago", 0, 2000, next.Next+100)
+		b.Observe(now.Add(10*time.Second), []Seen{next})
+		wantLimit(t, b, what+" has not moved for long", 0, 2000, 2100)
+	}
+}

@@ -70,6 +70,7 @@ func TestOpenRefusesBadRecords(t *testing.T) {
 		{"no id", `{"format":1}`, "no instance id"},
 		{"no format", `{"instance_id":"a"}`, "no format version"},
 		{"slots", `{"format":1,"instance_id":"a","slots":1000000}`, "recorded slots"},
+		{"no such slots", `{"format":1,"instance_id":"a","slots":-1}`, "recorded slots"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -112,5 +113,37 @@ func TestHalfWrittenRecordIsIgnored(t *testing.T) {
 	defer func() { _ = d.Close() }()
 	if d.InstanceID() != id {
 		t.Fatalf("instance id %q, want %q", d.InstanceID(), id)
+	}
+}
+
+// What is recorded is known at once, in both directions; what could not be recorded is not.
+func TestRecordedSlots(t *testing.T) {
+	t.Parallel()
+	d, err := Open(t.TempDir(), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close() }()
+	for _, n := range []int{3, 0, maxSlots} {
+		if err := d.RecordSlots(n); err != nil || d.Slots() != n {
+			t.Fatalf("%d slots, %v; want %d", d.Slots(), err, n)
+		}
+		if r, err := readRecord(d.Path()); err != nil || r.Slots != n || r.InstanceID != d.InstanceID() {
+			t.Fatalf("on disk %+v, %v; want %d slots of %s", r, err, n, d.InstanceID())
+		}
+	}
+	if err := os.Mkdir(filepath.Join(d.Path(), recordName+".tmp"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.RecordSlots(1); err == nil || d.Slots() != maxSlots {
+		t.Fatalf("%d slots, %v; want an error, and %d", d.Slots(), err, maxSlots)
+	}
+}
+
+// Two instances that shared an id would share their transactions.
+func TestInstanceIDsDiffer(t *testing.T) {
+	t.Parallel()
+	if a, b := NewInstanceID(), NewInstanceID(); a == b || len(a) != 16 {
+		t.Errorf("instance ids %q and %q", a, b)
 	}
 }
