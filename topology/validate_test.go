@@ -26,6 +26,14 @@ func TestValidate(t *testing.T) {
 		{"empty", "", nil, "the topology has no source: it would do nothing"},
 		{"two nodes of one name", "source s a\nnode n < s\nnode n < s", nil,
 			"node n: the name is taken; give one of the two another"},
+		{"a global table's node of another's name", "source s a\nglobal g s b st\nglobal h g c other", nil,
+			lines("node s of the global table over topic b: the name is taken; give one of the two another",
+				"node g of the global table over topic c: the name is taken; give one of the two another")},
+		{"a source below, a sink above", "source s a\nsink k out < s", func(top *topology.Topology) {
+			s, k := top.Nodes[0], top.Nodes[1]
+			s.Kind, k.Kind, s.Topic, k.Topics = topology.KindSink, topology.KindSource, "out", []string{"a"}
+			s.Topics = nil
+		}, lines("sink s has children", "node s takes no input and is no source", "source k has parents")},
 		{"no name", "source s a", func(top *topology.Topology) { top.Nodes[0].Name = "" }, "node 0 has no name"},
 		{"nil node", "source s a", func(top *topology.Topology) { top.Nodes[0] = nil }, "node 0 is nil"},
 		{"wrong id", "source s a", func(top *topology.Topology) { top.Nodes[0].ID = 3 }, "node s has id 3, but is number 0"},
