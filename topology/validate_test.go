@@ -79,6 +79,10 @@ func TestValidate(t *testing.T) {
 			"source s1 reads a repartition topic, of which nothing is to be left out: its offset reset is latest, want earliest",
 			"source s2: store st is restored from all of topic b, so that it must be read from its start: its offset reset is by_duration:1h0m0s, want earliest",
 			"store st cannot have the topic b for a changelog: it must be a logged key-value store that says what its records make of its rows")},
+		{"a store of a topic that nobody reads", "source s a\nnode n st < s\nstore st", func(top *topology.Topology) {
+			top.Stores[0].SourceTopic = "b"
+			top.Stores[0].Row = func(key, value []byte, _ int64) (k, v []byte, ok bool) { return key, value, true }
+		}, "store st has the topic b for a changelog, which no source reads"},
 		{"stores that keep no headers", "source s a\nnode n st < s\nstore st", func(top *topology.Topology) {
 			top.Stores[0].KeepsHeaders, top.Stores[0].Kind = true, state.KindVersioned
 		}, "store st: a versioned store keeps no headers; leave state.KeepHeaders out"},
