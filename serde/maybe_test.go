@@ -13,6 +13,9 @@ func TestMaybe(t *testing.T) {
 	if v, ok := some.Get(); v != 0 || !ok || !some.Present() || some.Or(7) != 0 {
 		t.Errorf("Some(0): %v, %v", v, ok)
 	}
+	if v, ok := serde.Some(3).Get(); v != 3 || !ok || serde.Some(3).Or(7) != 3 {
+		t.Errorf("Some(3): %v, %v", v, ok)
+	}
 	if v, ok := none.Get(); v != 0 || ok || none.Present() || none.Or(7) != 7 {
 		t.Errorf("None: %v, %v", v, ok)
 	}
@@ -46,5 +49,25 @@ func TestHeaders(t *testing.T) {
 	}
 	if !slices.Equal(keys, []string{"a", "a", "b"}) {
 		t.Errorf("order of headers: %q", keys)
+	}
+}
+
+// TestAddHeader: who holds headers sees what is added to them (P-11); those that are empty are shared with nobody.
+func TestAddHeader(t *testing.T) {
+	t.Parallel()
+	var none, added serde.Headers
+	added = none
+	added.Add("a", []byte("1"))
+	shared, with := added, added.With("c", nil)
+	added.Add("b", []byte("2"))
+	for name, h := range map[string]serde.Headers{"added": added, "shared": shared} {
+		a, _ := h.Last("a")
+		b, _ := h.Last("b")
+		if string(a) != "1" || string(b) != "2" || len(h.All()) != 2 {
+			t.Errorf("%s: %v", name, h.All())
+		}
+	}
+	if len(none.All()) > 0 || len(with.All()) != 2 {
+		t.Errorf("others have %v and %v", none.All(), with.All())
 	}
 }

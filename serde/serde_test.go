@@ -131,6 +131,21 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
+// TestStrictJSON: it takes what it knows, with white space behind it; of what it refuses nothing is left.
+func TestStrictJSON(t *testing.T) {
+	t.Parallel()
+	type point struct{ X, Y int }
+	strict := serde.JSON[point](serde.Strict())
+	if p, err := strict.Decode([]byte("{\"X\":1,\"Y\":2}\n ")); err != nil || p != (point{1, 2}) {
+		t.Errorf("decoded %v, %v", p, err)
+	}
+	for _, src := range []string{`{"X":1,"Z":2}`, `{"X":1} 2`} {
+		if p, err := strict.Decode([]byte(src)); err == nil || p != (point{}) {
+			t.Errorf("%s: decoded %v, %v", src, p, err)
+		}
+	}
+}
+
 func decoder[T any](s serde.Serde[T]) func([]byte) error {
 	return func(src []byte) error {
 		_, err := s.Decode(src)

@@ -306,6 +306,26 @@ func TestNullRowsOfSourceTopic(t *testing.T) {
 	}
 }
 
+// TestStoredRowsOfSourceTopic: a store whose values have another serde than the topic's is restored with values of its own; what is empty is
+// there (X-24).
+func TestStoredRowsOfSourceTopic(t *testing.T) {
+	t.Parallel()
+	quoted := serde.JSON[string]()
+	b := stream.NewBuilder(stream.Optimized())
+	stream.Table(b, "plain", serde.String, serde.String, stream.Materialized("quoted", quoted))
+	stream.Table(b, "quoted", serde.String, quoted, stream.Materialized("plain", serde.String))
+	top, err := b.Topology()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct{ value, becomes string }{{"v", `"v"`}, {`""`, ""}} {
+		key, value, ok := top.Stores[i].Row([]byte{}, []byte(c.value), 0)
+		if !ok || key == nil || value == nil || len(key) > 0 || string(value) != c.becomes {
+			t.Errorf("store %s: %s makes %q = %q (%v, %v), %v", top.Stores[i].Name, c.value, key, value, key == nil, value == nil, ok)
+		}
+	}
+}
+
 // TestFaultsOfSources: sources that overlap, or that read one topic in two ways, are refused.
 func TestFaultsOfSources(t *testing.T) {
 	t.Parallel()

@@ -44,7 +44,7 @@ func Table[K, V any](b *Builder, topic string, key serde.Serde[K], value serde.S
 	read := b.plan.AddSource(topology.NewSource(source, []string{topic}, key, value, sourceOptions[K, V](b, name, c.sources)...))
 	t := tableOf(b, name, store, m, key, read)
 	if len(c.sources) == 0 && key != nil && value != nil { // with Timestamps or an OffsetReset its rows are not those of the topic
-		t.node.HoldsTopic(store, topology.RowOf(key, value))
+		t.node.HoldsTopic(store, topology.RowOf(key, value, m.value))
 	}
 	return t
 }

@@ -53,12 +53,18 @@ func TestCanonical(t *testing.T) {
 // What a form that was written down says of changelogs and partitions can be read again.
 func TestCanonicalIsRead(t *testing.T) {
 	t.Parallel()
-	form := canonical(t, "windows", time.Minute).Canonical(topology.Partitions{Topics: map[string]int32{"in": 4}})
+	top := canonical(t, "windows", time.Minute)
+	top.Stores = append(top.Stores, state.KeyValueSpec("rows", serde.String, serde.Int64))
+	top.Stores[3].SourceTopic = "in"
+	form := top.Canonical(topology.Partitions{Topics: map[string]int32{"in": 4}})
 	if stores, ok := topology.LoggedStores(form); !ok || !slices.Equal(stores, []string{"counts", "windows"}) {
 		t.Errorf("logged stores %v, %v", stores, ok)
 	}
 	if counts := topology.SourcePartitions(form); len(counts) != 1 || counts["in"] != 4 {
 		t.Errorf("source partitions %v", counts)
+	}
+	if counts := topology.SourcePartitions(top.Canonical(topology.Partitions{})); len(counts) > 0 {
+		t.Errorf("source partitions %v that are not known", counts)
 	}
 	for _, bad := range []string{"", "no JSON"} {
 		if stores, ok := topology.LoggedStores([]byte(bad)); ok || stores != nil {
@@ -81,6 +87,7 @@ func TestOrphaned(t *testing.T) {
 		{canonical(t, "renamed", time.Minute), []string{"windows"}},
 		{canonical(t, "windows", time.Hour), []string{"windows"}},
 	} {
+		tc.now.Stores = tc.now.Stores[:2] // what has no changelog has nothing to lose
 		if got := tc.now.Orphaned(was); !slices.Equal(got, tc.want) {
 			t.Errorf("orphaned %v, want %v", got, tc.want)
 		}

@@ -90,7 +90,8 @@ func (t *Topology) Partition(userTopics map[string]int32) (Partitions, error) {
 	return p, nil
 }
 
-// copartitionGroups returns the groups of t.Copartitioned, those that share a topic united, each sorted.
+// copartitionGroups returns the groups of t.Copartitioned, those that share a topic united, each sorted. A group of patterns that match
+// nothing yet has no topics, and is left out.
 func (t *Topology) copartitionGroups() [][]string {
 	var groups [][]string
 	for _, g := range t.Copartitioned {
@@ -103,8 +104,11 @@ func (t *Topology) copartitionGroups() [][]string {
 				rest = append(rest, other)
 			}
 		}
-		slices.Sort(united)
-		groups = append(rest, slices.Compact(united))
+		groups = rest
+		if len(united) > 0 {
+			slices.Sort(united)
+			groups = append(groups, slices.Compact(united))
+		}
 	}
 	return groups
 }

@@ -3,9 +3,12 @@ package topology_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/topology"
 )
 
@@ -54,6 +57,19 @@ func TestPartition(t *testing.T) {
 			node n < s3`,
 			map[string]int32{"in": 5},
 			"map[in:5 q-repartition:5 r-repartition:5] map[0:5 1:5 2:5]"},
+		{"waits for a source that is larger than those known", `
+			repartition q
+			repartition r
+			source s1 in
+			sink k1 r-repartition < s1
+			source s2 r-repartition
+			source s3 small
+			node n < s2 s3
+			sink k2 q-repartition < n
+			source s4 q-repartition
+			node m < s4`,
+			map[string]int32{"in": 5, "small": 2},
+			"map[in:5 q-repartition:5 r-repartition:5 small:2] map[0:5 1:5 2:5]"},
 		{"the user topic it is joined with", `
 			repartition r
 			source s1 in
@@ -212,6 +228,38 @@ func TestInternalTopics(t *testing.T) {
 	}
 	if topics := fmt.Sprint(top.UserTopics()); topics != "[in table]" {
 		t.Errorf("UserTopics = %s", topics)
+	}
+}
+
+// X-24, X-28: topics of what joins and versioned stores keep, and of a store that has a source topic for its changelog.
+func TestChangelogSettings(t *testing.T) {
+	t.Parallel()
+	top := plan(t, `
+		store rows
+		store history
+		store for-ever
+		store sides
+		source s1 in
+		node n rows,history,for-ever,sides < s1`)
+	top.Stores[0].SourceTopic = "in"
+	top.Stores[1] = state.VersionedSpec("history", text{}, text{}, time.Hour)
+	top.Stores[2] = state.VersionedSpec("for-ever", text{}, text{}, math.MaxInt64)
+	top.Stores[3] = state.JoinWindowSpec("sides", text{}, text{}, time.Hour, 2*time.Hour)
+	p, err := top.Partition(map[string]int32{"in": 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, it := range top.InternalTopics("app", p) {
+		s := it.Settings
+		got = append(got, strings.TrimSpace(fmt.Sprint(it.Name, " ", s["cleanup.policy"], " ", s["retention.ms"], s["min.compaction.lag.ms"])))
+	}
+	want := lines("app-for-ever-changelog compact 9223372036854775807", "app-history-changelog compact 90000000", "app-sides-changelog delete 93600000")
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+	}
+	if rows, history := top.LogOf("app", top.Stores[0]), top.LogOf("app", top.Stores[1]); rows != "in" || history != "app-history-changelog" {
+		t.Errorf("restored from %s and %s", rows, history)
 	}
 }
 

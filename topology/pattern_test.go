@@ -95,6 +95,26 @@ func TestMatchNothing(t *testing.T) {
 	}
 }
 
+// Two patterns whose topics go together may both match nothing yet.
+func TestMatchNothingTogether(t *testing.T) {
+	t.Parallel()
+	b := topology.NewBuilder()
+	left := topology.AddPatternSource(b, "l", regexp.MustCompile("left-.*"), serde.String, serde.String)
+	right := topology.AddPatternSource(b, "r", regexp.MustCompile("right-.*"), serde.String, serde.String)
+	topology.AddProcessor(b, "p", func() idle { return idle{} }, left.And(right))
+	b.Copartition("/left-.*/", "/right-.*/")
+	top, err := b.Build()
+	if err == nil {
+		top, err = top.Match("app", nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if counts, err := top.Partition(nil); err != nil || counts.Tasks[0] != 0 {
+		t.Errorf("%v, %v", counts, err)
+	}
+}
+
 // A pattern may match what stands for itself, or for another, where topics are not known yet: that is no topic.
 func TestPatternOfAnything(t *testing.T) {
 	t.Parallel()

@@ -42,7 +42,7 @@ func AddReadOnlyStore[K, V any](b *Builder, name, topic string, key serde.Serde[
 // the handle. The store's spec is a part too, see ReadOnlyStore.Spec.
 func NewReadOnlyStore[K, V any](name, topic string, key serde.Serde[K], value serde.Serde[V]) (source, fill *Node, h ReadOnlyStore[K, V]) {
 	spec := state.KeyValueSpec(name, key, value)
-	spec.SourceTopic, spec.Row = topic, RowOf(key, value)
+	spec.SourceTopic, spec.Row = topic, RowOf(key, value, value)
 	h.store = Store[*state.KeyValue[K, V]]{spec: spec}
 	source = NewSource(name+"-source", []string{topic}, key, value)
 	fill = NewProcessor[*filler[K, V], K, V, K, V](name, func() *filler[K, V] { return &filler[K, V]{store: h.store} })
@@ -82,9 +82,9 @@ func (f *filler[K, V]) Process(r Record[K, V]) error {
 func (f *filler[K, V]) Close() error { return nil }
 
 // RowOf tells what a table makes of a record of the topic that it is read from, where that topic stands for the changelog of its store
-// (X-24, D-05): the row as the store writes it, with a nil value for a delete. It is not ok where the record is left out: without a key or a time,
-// or if it cannot be decoded. It is for layers above, such as the DSL, that make such tables.
-func RowOf[K, V any](ks serde.Serde[K], vs serde.Serde[V]) func(key, value []byte, timestamp int64) (k, v []byte, ok bool) {
+// (X-24, D-05): the row as the store writes it, whose values have the serde stored, with a nil value for a delete. It is not ok where the
+// record is left out: without a key or a time, or if it cannot be decoded. It is for layers above, such as the DSL, that make such tables.
+func RowOf[K, V any](ks serde.Serde[K], vs, stored serde.Serde[V]) func(key, value []byte, timestamp int64) (k, v []byte, ok bool) {
 	nilKey, nilValue := nilTest[K](), nilTest[V]()
 	return func(key, value []byte, timestamp int64) (k, v []byte, ok bool) {
 		if key == nil || timestamp < 0 {
@@ -97,15 +97,19 @@ func RowOf[K, V any](ks serde.Serde[K], vs serde.Serde[V]) func(key, value []byt
 		if k, err = ks.Append(nil, row); err != nil { // others may have written the key in another way
 			return nil, nil, false
 		}
-		if value != nil {
-			v, err := vs.Decode(value)
-			if err != nil {
-				return nil, nil, false
-			}
-			if nilValue != nil && nilValue(v) {
-				value = nil
-			}
+		if value == nil {
+			return present(k), nil, true
 		}
-		return k, value, true
+		decoded, err := vs.Decode(value)
+		if err != nil {
+			return nil, nil, false
+		}
+		if nilValue != nil && nilValue(decoded) {
+			return present(k), nil, true
+		}
+		if v, err = stored.Append(nil, decoded); err != nil {
+			return nil, nil, false
+		}
+		return present(k), present(v), true
 	}
 }

@@ -78,6 +78,14 @@ func (v *validation) names() {
 		}
 		seen.add(n.Name)
 	}
+	for _, g := range v.t.Globals {
+		for _, name := range []string{g.source(), g.Name} {
+			if _, ok := seen[name]; ok {
+				v.fault("node %s of the global table over topic %s: the name is taken; give one of the two another", name, g.Topic)
+			}
+			seen.add(name)
+		}
+	}
 	if !slices.ContainsFunc(v.t.Nodes, func(n *Node) bool { return n.Kind == KindSource }) && len(v.t.Globals) == 0 {
 		v.fault("the topology has no source: it would do nothing")
 	}

@@ -26,6 +26,14 @@ func TestValidate(t *testing.T) {
 		{"empty", "", nil, "the topology has no source: it would do nothing"},
 		{"two nodes of one name", "source s a\nnode n < s\nnode n < s", nil,
 			"node n: the name is taken; give one of the two another"},
+		{"a global table's node of another's name", "source s a\nglobal g s b st\nglobal h g c other", nil,
+			lines("node s of the global table over topic b: the name is taken; give one of the two another",
+				"node g of the global table over topic c: the name is taken; give one of the two another")},
+		{"a source below, a sink above", "source s a\nsink k out < s", func(top *topology.Topology) {
+			s, k := top.Nodes[0], top.Nodes[1]
+			s.Kind, k.Kind, s.Topic, k.Topics = topology.KindSink, topology.KindSource, "out", []string{"a"}
+			s.Topics = nil
+		}, lines("sink s has children", "node s takes no input and is no source", "source k has parents")},
 		{"no name", "source s a", func(top *topology.Topology) { top.Nodes[0].Name = "" }, "node 0 has no name"},
 		{"nil node", "source s a", func(top *topology.Topology) { top.Nodes[0] = nil }, "node 0 is nil"},
 		{"wrong id", "source s a", func(top *topology.Topology) { top.Nodes[0].ID = 3 }, "node s has id 3, but is number 0"},
@@ -71,6 +79,10 @@ func TestValidate(t *testing.T) {
 			"source s1 reads a repartition topic, of which nothing is to be left out: its offset reset is latest, want earliest",
 			"source s2: store st is restored from all of topic b, so that it must be read from its start: its offset reset is by_duration:1h0m0s, want earliest",
 			"store st cannot have the topic b for a changelog: it must be a logged key-value store that says what its records make of its rows")},
+		{"a store of a topic that nobody reads", "source s a\nnode n st < s\nstore st", func(top *topology.Topology) {
+			top.Stores[0].SourceTopic = "b"
+			top.Stores[0].Row = func(key, value []byte, _ int64) (k, v []byte, ok bool) { return key, value, true }
+		}, "store st has the topic b for a changelog, which no source reads"},
 		{"stores that keep no headers", "source s a\nnode n st < s\nstore st", func(top *topology.Topology) {
 			top.Stores[0].KeepsHeaders, top.Stores[0].Kind = true, state.KindVersioned
 		}, "store st: a versioned store keeps no headers; leave state.KeepHeaders out"},
