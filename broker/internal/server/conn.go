@@ -70,10 +70,10 @@ type pending struct {
 // read is the reader goroutine.
 func (c *conn) read() {
 	err := c.readRequests()
-	close(c.pending)
 	if !errors.Is(err, errDraining) {
-		c.cancel(err)
+		c.cancel(err) // before the writer can end, which has no better reason to tell
 	}
+	close(c.pending)
 }
 
 func (c *conn) readRequests() error {

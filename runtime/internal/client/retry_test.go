@@ -59,10 +59,10 @@ func TestMissingTopics(t *testing.T) {
 					if time.Since(start) > c.at+maxBackoff {
 						t.Fatalf("not ended after %v", time.Since(start))
 					}
-					switch err := c.said(time.Since(start)); err {
-					case missing:
+					switch err := c.said(time.Since(start)); {
+					case errors.Is(err, missing):
 						f.leadLocked(d, nil)
-					case cut: // some brokers are back before the leader is
+					case errors.Is(err, cut): // some brokers are back before the leader is
 						f.leadLocked(d, map[string]Topic{"t": {Partitions: []PartitionLeader{{noLeader, -1}}}})
 					default:
 						f.leadLocked(d, map[string]Topic{"t": {Partitions: []PartitionLeader{{1, 0}}}})
