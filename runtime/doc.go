@@ -52,6 +52,15 @@
 // MaxWarmupReplicas). Where brokers and instances say in which rack they are, tasks and copies of states go where their data has replicas
 // (RackAwareStrategy), and replicas are read (ClientRack). An [Assignor] may decide instead: [StickyAssignor], or one of the application's own.
 //
+// # Memory
+//
+// Bounded over the instance, however many workers and tasks it has: what is fetched ([Config], InputBytes), uncommitted (DirtyBytes), not yet
+// acknowledged (OutputBytes), and cached of what is committed (CacheBytes); what is committed and not on disk yet, 128 MiB; runs of what is
+// restored, 128 MiB; Pebble's blocks and memtables, 64 MiB. A join's windows and a table's rows take no more than that either: the rest of them is on disk.
+//
+// Go lets the heap grow to twice what is alive before it collects. The environment variable GOMEMLIMIT bounds that: a stream-stream join at full
+// speed on the embedded broker, with 420 MB alive, took 920 MB, and with a limit of 500 MiB 520 MB and a fifth more processor time.
+//
 // # Control
 //
 // [App.Pause] and [App.Resume] stop and go on with processing; [App.AddWorker] and [App.RemoveWorker] change the number of workers;
