@@ -198,6 +198,14 @@ func (p *Partition) Reset(pos Position) error {
 	if err := p.db.failure(); err != nil {
 		return err
 	}
+	err := p.reset(&pos)
+	if err == nil || errors.Is(err, ErrClosed) {
+		return err
+	}
+	return p.db.fail(fmt.Errorf("reset store %s: %w", p.id, err))
+}
+
+func (p *Partition) reset(pos *Position) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.closed {
@@ -208,10 +216,7 @@ func (p *Partition) Reset(pos Position) error {
 	p.restoring.newest = newest{}
 	p.restoring.chains, p.restoring.order, p.restoring.size = nil, nil, 0
 	p.stopBulkLocked()
-	if err := p.wipeLocked(&pos); err != nil {
-		return p.db.fail(fmt.Errorf("reset store %s: %w", p.id, err))
-	}
-	return nil
+	return p.wipeLocked(pos)
 }
 
 // wipeLocked empties memory and engine, and writes a fresh record.
