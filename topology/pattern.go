@@ -11,15 +11,29 @@ import (
 )
 
 // Pattern says which topics a source reads by their names: those that the expression matches as a whole.
-type Pattern struct{ whole, given *regexp.Regexp }
+type Pattern struct {
+	// longest is the expression with its longest matches: one that matches a name as a whole begins with it, and there is none longer. To
+	// write anchors around an expression is not the same, not even an expression always: its end may be quoted, or its syntax be POSIX's.
+	longest regexp.Regexp
+}
+
+func newPattern(expression *regexp.Regexp) *Pattern {
+	p := &Pattern{longest: *expression}
+	p.longest.Longest()
+	return p
+}
 
 // String returns the expression as it was given.
-func (p *Pattern) String() string { return p.given.String() }
+func (p *Pattern) String() string { return p.longest.String() }
 
 // matches reports whether the pattern is that of a topic of the log's. Topics that begin with two underscores are the log's own, and a
 // placeholder is no topic.
 func (p *Pattern) matches(topic string) bool {
-	return !strings.HasPrefix(topic, "__") && !strings.HasPrefix(topic, "/") && p.whole.MatchString(topic)
+	if strings.HasPrefix(topic, "__") || strings.HasPrefix(topic, "/") {
+		return false
+	}
+	found := p.longest.FindStringIndex(topic)
+	return found != nil && found[0] == 0 && found[1] == len(topic)
 }
 
 // placeholder stands for the topics of a pattern, in Node.Topics and Topology.Copartitioned, until they are known. It is no topic's name.
@@ -30,7 +44,7 @@ func (p *Pattern) placeholder() string { return "/" + p.String() + "/" }
 func NewPatternSource[K, V any](
 	name string, expression *regexp.Regexp, key serde.Serde[K], value serde.Serde[V], options ...SourceOption[K, V],
 ) *Node {
-	p := &Pattern{given: expression, whole: regexp.MustCompile(`^(?:` + expression.String() + `)$`)}
+	p := newPattern(expression)
 	n := NewSource(name, []string{p.placeholder()}, key, value, options...)
 	n.Pattern = p
 	return n

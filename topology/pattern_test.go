@@ -115,6 +115,37 @@ func TestMatchNothingTogether(t *testing.T) {
 	}
 }
 
+// TestPatternIsWhole: an expression matches names as a whole, whichever of its alternatives comes first, however it is written.
+func TestPatternIsWhole(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		expression *regexp.Regexp
+		want       string
+	}{
+		{regexp.MustCompile(`in|in-a`), "in in-a"},
+		{regexp.MustCompile(`in.*?`), "in in(a in-a in.a"},
+		{regexp.MustCompile(`(?i)IN-A`), "in-a"},
+		{regexp.MustCompile(`^in-a$`), "in-a"},
+		{regexp.MustCompile(`n-a`), ""},
+		{regexp.MustCompile(`in\Q(a`), "in(a"}, // quoted to its end
+		{regexp.MustCompilePOSIX(`in(-a)**`), "in in-a"},
+	} {
+		b := topology.NewBuilder()
+		topology.AddPatternSource(b, "source", c.expression, serde.String, serde.String)
+		top, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		matched, err := top.Match("app", []string{"in", "in-a", "in.a", "in(a", "join-a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(matched.Nodes[0].Topics, " "); got != c.want {
+			t.Errorf("%s matches %q, want %q", c.expression, got, c.want)
+		}
+	}
+}
+
 // A pattern may match what stands for itself, or for another, where topics are not known yet: that is no topic.
 func TestPatternOfAnything(t *testing.T) {
 	t.Parallel()
