@@ -1,10 +1,12 @@
 package stream_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/millrace-io/millrace/serde"
+	"github.com/millrace-io/millrace/state"
 	"github.com/millrace-io/millrace/stream"
 	"github.com/millrace-io/millrace/stream/window"
 )
@@ -78,6 +80,16 @@ func TestExplicitNames(t *testing.T) {
 	toText(tableFrom(b, "t").ToStream(), "out2") // it has a name for a store, but none
 	if _, err := b.Topology(); err != nil {
 		t.Errorf("all names are given: %v", err)
+	}
+}
+
+// TestExplicitNamesOfUnloggedStores: a store that has no changelog has a name all the same, by which it is found on disk.
+func TestExplicitNamesOfUnloggedStores(t *testing.T) {
+	t.Parallel()
+	b := stream.NewBuilder(stream.ExplicitNames())
+	stream.GroupBy(from(b, "in"), value, grouped.Named("g")).Count(stream.Materialized("", serde.Int64).With(state.WithoutChangelog()))
+	if _, err := b.Topology(); err == nil || !strings.Contains(err.Error(), "KSTREAM-AGGREGATE-STATE-STORE-") {
+		t.Errorf("%v, want an error that names the store", err)
 	}
 }
 
