@@ -133,4 +133,24 @@ func TestEstimatedNumEntries(t *testing.T) {
 	if e.asked != 2 {
 		t.Errorf("the engine was asked %d times", e.asked)
 	}
+	must(t, db.Close())
+
+	e.estimate = 1
+	db = openDB(t, e, state.Config{Inline: true, CacheBytes: 8 << 10})
+	s = openLayer[*strings64](t, openPartition(t, db, kvSpec), kvSpec, &journal{})
+	for i := range 3 {
+		must(t, s.Delete(fmt.Sprint("key", 10+i), 0, none))
+	}
+	count(s, 0) // not less, though the estimate was too low
+	must(t, db.Close())
+
+	db = openDB(t, e, state.Config{Inline: true, CacheBytes: 8 << 10})
+	s = fill(db) // not applied yet, which the estimate waits for
+	e.fail = errors.New("disk full")
+	if _, err := s.ApproximateNumEntries(); !errors.Is(err, e.fail) {
+		t.Errorf("%v, want what keeps the state from being written", err)
+	}
+	if err := db.Close(); !errors.Is(err, e.fail) {
+		t.Errorf("close: %v", err)
+	}
 }

@@ -198,17 +198,9 @@ func (p *Partition) Reset(pos Position) error {
 	if err := p.db.failure(); err != nil {
 		return err
 	}
-	err := p.reset(&pos)
-	if err == nil || errors.Is(err, ErrClosed) {
-		return err
-	}
-	return p.db.fail(fmt.Errorf("reset store %s: %w", p.id, err))
-}
-
-func (p *Partition) reset(pos *Position) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.mu.closed {
+		p.mu.Unlock()
 		return ErrClosed
 	}
 	p.entries.known = false
@@ -216,7 +208,12 @@ func (p *Partition) reset(pos *Position) error {
 	p.restoring.newest = newest{}
 	p.restoring.chains, p.restoring.order, p.restoring.size = nil, nil, 0
 	p.stopBulkLocked()
-	return p.wipeLocked(pos)
+	err := p.wipeLocked(&pos)
+	p.mu.Unlock()
+	if err != nil {
+		return p.db.fail(fmt.Errorf("reset store %s: %w", p.id, err))
+	}
+	return nil
 }
 
 // wipeLocked empties memory and engine, and writes a fresh record.

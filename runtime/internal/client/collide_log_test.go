@@ -26,21 +26,12 @@ type colliding struct {
 }
 
 func (c *colliding) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	up, err := c.b.Dial(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	near, far := net.Pipe()
-	go func() { // ends with either connection
-		defer func() { _, _ = far.Close(), up.Close() }()
-		for err == nil {
-			err = serveOne(far, up, c.instead, func(_, answer []byte) ([]byte, error) { return answer, nil })
-		}
-	}()
-	return near, nil
+	return dialNode(ctx, c.b, network, address, c.instead, func(request, answer []byte) ([]byte, error) {
+		return asTwoNodes(request, answer, func(*kmsg.MetadataResponse, int32) {})
+	})
 }
 
-func (c *colliding) instead(request []byte) ([]byte, error) {
+func (c *colliding) instead(request []byte, _ int32) ([]byte, error) {
 	switch kmsg.Key(binary.BigEndian.Uint16(request)) {
 	case kmsg.TxnOffsetCommit:
 		select {
@@ -58,18 +49,7 @@ func (c *colliding) instead(request []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		resp := req.ResponseKind().(*kmsg.ProduceResponse)
-		for _, rt := range req.(*kmsg.ProduceRequest).Topics {
-			t := kmsg.NewProduceResponseTopic()
-			t.Topic, t.TopicID = rt.Topic, rt.TopicID
-			for _, rp := range rt.Partitions {
-				p := kmsg.NewProduceResponseTopicPartition()
-				p.Partition, p.ErrorCode = rp.Partition, kerr.NotEnoughReplicas.Code
-				t.Partitions = append(t.Partitions, p)
-			}
-			resp.Topics = append(resp.Topics, t)
-		}
-		return respond(request, resp), nil
+		return respond(request, refuseBatches(req.(*kmsg.ProduceRequest), kerr.NotEnoughReplicas.Code)), nil
 	}
 	return nil, nil
 }
@@ -78,7 +58,7 @@ func (c *colliding) instead(request []byte) ([]byte, error) {
 func TestOffsetsAfterBatches(t *testing.T) {
 	t.Parallel()
 	log := &colliding{b: brokertest.Start(t), patient: 100 * time.Millisecond, offsets: make(chan struct{}, 1)}
-	c := connect(t, Config{Brokers: log.b.Brokers(), Dial: log.Dial})
+	c := connect(t, Config{Brokers: []string{"node-0:1"}, Dial: log.Dial})
 	tp := TopicPartition{Topic: createTopic(t, c, 1)}
 	p := newProducer(t, c, ProducerConfig{TransactionalID: "id"})
 	group := Identity{Group: "group", Generation: -1}
